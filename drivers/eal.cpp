@@ -1,0 +1,48 @@
+// DPDK's environment: arguments, start and end.
+#include "drivers/eal.hpp"
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <sched.h>
+
+#include <fmt/format.h>
+
+namespace faultline {
+
+Result<void> start_eal(const EalSettings& settings) {
+  std::string cores = std::to_string(settings.main_core);
+  for (const unsigned core : settings.worker_cores)
+    cores += "," + std::to_string(core);
+  std::vector<std::string> words{"faultline", "-l", cores, "--main-lcore",
+                                 std::to_string(settings.main_core),
+                                 "-m", std::to_string(settings.memory_mb),
+                                 "--no-pci", "--no-telemetry", "--log-level", "4"};
+  // Without huge pages nothing is shared with other processes, so no files; with them, --in-memory
+  // leaves none behind either.
+  if (settings.huge_pages)
+    words.emplace_back("--in-memory");
+  else
+    words.insert(words.end(), {"--no-huge", "--no-shconf"});
+  std::vector<char*> arguments;
+  for (std::string& word : words)
+    arguments.push_back(word.data());
+  if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0)
+    return failure(fmt::format("DPDK did not start: {}", rte_strerror(rte_errno)));
+  return {};
+}
+
+void stop_eal() { rte_eal_cleanup(); }
+
+std::vector<unsigned> allowed_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<unsigned> cores;
+  if (sched_getaffinity(0, sizeof set, &set) != 0)
+    return {0};
+  for (unsigned core = 0; core < CPU_SETSIZE; ++core)
+    if (CPU_ISSET(core, &set))
+      cores.push_back(core);
+  return cores;
+}
+
+}  // namespace faultline

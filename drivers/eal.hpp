@@ -1,0 +1,26 @@
+// Starting DPDK's environment the way faultline wants it: nothing left behind, no surprise cores.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+
+namespace faultline {
+
+struct EalSettings {
+  unsigned main_core = 0;
+  std::vector<unsigned> worker_cores;  ///< may be empty: the simulator needs none
+  std::uint32_t memory_mb = 64;
+  bool huge_pages = false;
+};
+
+/// Errors: DPDK's own words cannot be had as text; they go to its log, the problem names the step.
+Result<void> start_eal(const EalSettings& settings);
+void stop_eal();
+
+/// The cores this process may use, ascending.
+std::vector<unsigned> allowed_cores();
+
+}  // namespace faultline

@@ -1,0 +1,107 @@
+// The dice: which uniform number belongs to which packet. The layout is part of the product (the
+// same seed hits the same packets on every machine and in every version), see
+// docs/decisions/0004-dice.md:
+//
+//   key     = Philox(seed, (name hash low, name hash high, impairment index, purpose)), words 0 and 1
+//   block   = Philox(key, (index / 4, bits 0…31; index / 4, bits 32…61 | word << 30;
+//                          identity low; identity high))
+//   u       = block(word 0)[index mod 4] · 2^32 + block(word 1)[index mod 4]
+//
+// A decision compares the upper half first: the lower half is needed once in 2^32 draws, so four
+// consecutive packets share one block and 64-bit probabilities cost what 32-bit ones do.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/philox.hpp"
+#include "base/threshold.hpp"
+
+namespace faultline {
+
+/// What an impairment draws for. Each purpose has dice of its own, so that adding a second draw to a
+/// model never moves its first.
+enum class DicePurpose : std::uint32_t {
+  kFate = 0,        ///< is this packet hit
+  kTransition = 1,  ///< does the state of a chain change
+};
+
+/// FNV-1a, 64 bit (Fowler, Noll, Vo; draft-eastlake-fnv): names into numbers.
+constexpr std::uint64_t hash_name(std::string_view name) noexcept {
+  std::uint64_t hash = 0xCBF29CE484222325;
+  for (const char letter : name) {
+    hash ^= static_cast<std::uint8_t>(letter);
+    hash *= 0x100000001B3;
+  }
+  return hash;
+}
+
+/// The dice of one (seed, rule, impairment, purpose).
+class Dice {
+ public:
+  constexpr Dice() = default;
+  constexpr Dice(std::uint64_t seed, std::string_view rule_name, std::uint32_t impairment_index,
+                 DicePurpose purpose) noexcept {
+    const std::uint64_t name = hash_name(rule_name);
+    const PhiloxBlock words =
+        philox({static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)},
+               {static_cast<std::uint32_t>(name), static_cast<std::uint32_t>(name >> 32),
+                impairment_index, static_cast<std::uint32_t>(purpose)});
+    key_ = {words[0], words[1]};
+  }
+
+  /// The block that holds one half (word 0: upper, word 1: lower) of four consecutive numbers.
+  constexpr PhiloxBlock block(std::uint64_t identity, std::uint64_t index,
+                              std::uint32_t word) const noexcept {
+    const std::uint64_t position = (index >> 2) | (std::uint64_t{word} << 62);
+    return philox(key_, {static_cast<std::uint32_t>(position),
+                         static_cast<std::uint32_t>(position >> 32),
+                         static_cast<std::uint32_t>(identity),
+                         static_cast<std::uint32_t>(identity >> 32)});
+  }
+
+  /// The whole number u in [0, 2^64) of packet `index` of `identity`.
+  constexpr std::uint64_t uniform(std::uint64_t identity, std::uint64_t index) const noexcept {
+    const std::size_t lane = index & 3;
+    return (std::uint64_t{block(identity, index, 0)[lane]} << 32) | block(identity, index, 1)[lane];
+  }
+
+  /// u < threshold, given the upper half of u.
+  constexpr bool hits(std::uint32_t upper, std::uint64_t identity, std::uint64_t index,
+                      Threshold threshold) const noexcept {
+    if (upper != threshold.high) [[likely]]
+      return upper < threshold.high;
+    return block(identity, index, 1)[index & 3] < threshold.low;
+  }
+
+  constexpr bool hits(std::uint64_t identity, std::uint64_t index,
+                      Threshold threshold) const noexcept {
+    return hits(block(identity, index, 0)[index & 3], identity, index, threshold);
+  }
+
+ private:
+  PhiloxKey key_;
+};
+
+/// Remembers the last block of upper halves: consecutive numbers of one identity cost a quarter.
+class DiceCache {
+ public:
+  constexpr std::uint32_t upper(const Dice& dice, std::uint64_t identity,
+                                std::uint64_t index) noexcept {
+    if (!filled_ || (index >> 2) != position_ || identity != identity_) {
+      block_ = dice.block(identity, index, 0);
+      position_ = index >> 2;
+      identity_ = identity;
+      filled_ = true;
+    }
+    return block_[index & 3];
+  }
+
+ private:
+  PhiloxBlock block_{};
+  std::uint64_t position_ = 0;
+  std::uint64_t identity_ = 0;
+  bool filled_ = false;
+};
+
+}  // namespace faultline

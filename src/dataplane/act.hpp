@@ -1,0 +1,189 @@
+// Act: the only place that frees, clones, edits or sends mbufs. What happens to a packet's memory
+// after its fate is decided is all here: dropped, copied into the hold, made again at release, sent.
+#pragma once
+
+#include <rte_mbuf.h>
+#include <rte_memcpy.h>
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/counters.hpp"
+#include "dataplane/histogram.hpp"
+#include "dataplane/hold.hpp"
+#include "dataplane/port.hpp"
+
+namespace faultline {
+
+template <PacketPort Port>
+class Act {
+ public:
+  static constexpr std::uint32_t kTransmitTries = 8;
+
+  Act(std::vector<Port*> ports, rte_mempool* pool, std::uint64_t hold_bytes,
+      WorkerCounters& counters, std::vector<PortCounters>& port_counters)
+      : ports_(std::move(ports)),
+        pool_(pool),
+        hold_(hold_bytes),
+        counters_(counters),
+        port_counters_(port_counters),
+        out_(ports_.size()) {}
+
+  ~Act() {
+    discard_held(DropReason::kShutdown);
+    rte_pktmbuf_free_bulk(spare_.data(), spare_count_);
+  }
+  Act(const Act&) = delete;
+  Act& operator=(const Act&) = delete;
+
+  void drop(rte_mbuf* mbuf, DropReason reason) noexcept {
+    ++counters_.ledger.dropped[static_cast<std::size_t>(reason)];
+    done_[done_count_++] = mbuf;
+    if (done_count_ == done_.size())
+      free_done();
+  }
+
+  /// Copies the packet into the hold. A full hold is a counted drop.
+  void hold(rte_mbuf* mbuf, const HoldKey& key) noexcept {
+    std::byte* place = mbuf->pkt_len <= Hold::kFrameBytesMax ? hold_.push(key, mbuf->pkt_len)
+                                                             : nullptr;
+    if (place == nullptr) {
+      drop(mbuf, DropReason::kOverflow);
+      return;
+    }
+    for (const rte_mbuf* segment = mbuf; segment != nullptr; segment = segment->next) {
+      rte_memcpy(place, rte_pktmbuf_mtod(segment, const void*), segment->data_len);
+      place += segment->data_len;
+    }
+    done_[done_count_++] = mbuf;
+    if (done_count_ == done_.size())
+      free_done();
+  }
+
+  /// Queues the packet for its port; it leaves at finish(), or earlier when the queue is full.
+  void send(rte_mbuf* mbuf, const HoldKey& key) noexcept {
+    Port& port = *ports_[key.egress];
+    if (mbuf->pkt_len > port.frame_bytes_max(mbuf) || !port.carrier()) {
+      ++port_counters_[key.egress].tx_errors;
+      drop(mbuf, DropReason::kTxError);
+      return;
+    }
+    OutBurst& out = out_[key.egress];
+    out.mbufs[out.count] = mbuf;
+    out.keys[out.count] = key;
+    if (++out.count == kBurstMax)
+      transmit(key.egress);
+  }
+
+  /// Sends up to `budget` packets whose time has come. `departure` gives the instant at which a
+  /// packet with this release time leaves, for its lateness. Returns how many left.
+  template <typename Departure>
+  std::uint32_t release(std::uint64_t now_ns, std::uint32_t budget, Histogram& lateness,
+                        const Departure& departure) noexcept {
+    std::uint32_t released = 0;
+    while (released < budget && hold_.next_release_ns() <= now_ns) {
+      if (spare_count_ == 0 && !refill_spare())
+        break;  // late rather than lost: mbufs come back with the next poll
+      const HeldPacket held = hold_.front();
+      rte_mbuf* mbuf = spare_[--spare_count_];
+      char* bytes = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(held.length));
+      FAULTLINE_CHECK(bytes != nullptr);
+      rte_memcpy(bytes, held.bytes, held.length);
+      note_departure(held, departure(now_ns, held.key.release_ns), lateness);
+      hold_.pop();
+      send(mbuf, held.key);
+      ++released;
+    }
+    return released;
+  }
+
+  /// Ends a burst: everything queued is handed to its port, everything done with is freed.
+  void finish() noexcept {
+    for (std::size_t egress = 0; egress < out_.size(); ++egress)
+      if (out_[egress].count > 0)
+        transmit(egress);
+    free_done();
+  }
+
+  /// Ends the wait of every held packet at once, without sending it.
+  void discard_held(DropReason reason) noexcept {
+    counters_.ledger.dropped[static_cast<std::size_t>(reason)] += hold_.packets();
+    while (!hold_.empty())
+      hold_.pop();
+  }
+
+  Hold& held() noexcept { return hold_; }
+  const Hold& held() const noexcept { return hold_; }
+
+ private:
+  void note_departure(const HeldPacket& held, std::uint64_t departs_ns,
+                      Histogram& lateness) noexcept {
+    if (departs_ns < held.key.release_ns) {
+      ++(held.flushed ? counters_.flushed : counters_.early);
+      return;
+    }
+    const std::uint64_t late_ns = departs_ns - held.key.release_ns;
+    lateness.add(late_ns);
+    if (late_ns > counters_.lateness_max_ns)
+      counters_.lateness_max_ns = late_ns;
+  }
+
+  bool refill_spare() noexcept {
+    constexpr std::uint32_t kRefill = 32;
+    if (rte_pktmbuf_alloc_bulk(pool_, spare_.data(), kRefill) == 0) {
+      spare_count_ = kRefill;
+      return true;
+    }
+    rte_mbuf* one = rte_pktmbuf_alloc(pool_);
+    if (one == nullptr)
+      return false;
+    spare_[spare_count_++] = one;
+    return true;
+  }
+
+  void transmit(std::size_t egress) noexcept {
+    OutBurst& out = out_[egress];
+    PortCounters& counters = port_counters_[egress];
+    // The port takes ownership of what it accepts, so lengths are read before.
+    std::array<std::uint32_t, kBurstMax> lengths;
+    for (std::uint32_t i = 0; i < out.count; ++i)
+      lengths[i] = out.mbufs[i]->pkt_len;
+    std::uint32_t next = 0;
+    for (std::uint32_t tries = 0; next < out.count && tries < kTransmitTries; ++tries) {
+      const Transmitted done = ports_[egress]->transmit(out, next);
+      for (std::uint32_t i = next; i < next + done.sent; ++i)
+        counters.tx_bytes += lengths[i];
+      counters.tx_packets += done.sent;
+      counters_.ledger.sent += done.sent;
+      next += done.sent;
+      if (done.next_is_refused) {
+        ++counters.tx_errors;
+        drop(out.mbufs[next++], DropReason::kTxError);
+        tries = 0;
+      }
+    }
+    counters.tx_full += out.count - next;
+    for (; next < out.count; ++next)
+      drop(out.mbufs[next], DropReason::kTxFull);
+    out.count = 0;
+  }
+
+  void free_done() noexcept {
+    rte_pktmbuf_free_bulk(done_.data(), done_count_);
+    done_count_ = 0;
+  }
+
+  std::vector<Port*> ports_;
+  rte_mempool* pool_;
+  Hold hold_;
+  WorkerCounters& counters_;
+  std::vector<PortCounters>& port_counters_;
+  std::vector<OutBurst> out_;
+  std::array<rte_mbuf*, kBurstMax> done_;
+  std::array<rte_mbuf*, kBurstMax> spare_;
+  std::uint32_t done_count_ = 0;
+  std::uint32_t spare_count_ = 0;
+};
+
+}  // namespace faultline

@@ -1,0 +1,112 @@
+// A set-associative table: two candidate buckets of eight flows each, chosen by the flow's identity.
+#include "dataplane/flow_table.hpp"
+
+#include <bit>
+
+namespace faultline {
+namespace {
+
+/// Spreads the ingress port over the identity: the same addresses seen on two ports are two flows.
+std::uint64_t with_ingress(std::uint64_t identity, std::uint8_t ingress) noexcept {
+  return identity ^ (std::uint64_t{ingress} * 0x9E3779B97F4A7C15);
+}
+
+}  // namespace
+
+FlowTable::FlowTable(std::uint64_t flows_max, std::uint64_t idle_ns) : idle_ns_(idle_ns) {
+  // A quarter more room than flows: with two choices of eight the table then turns nobody away.
+  const std::uint64_t wanted = (flows_max + flows_max / 4) / kWays + 1;
+  const std::uint64_t buckets = std::bit_ceil(wanted);
+  bucket_mask_ = buckets - 1;
+  buckets_.resize(buckets);
+  flows_.resize(buckets * kWays);
+  const std::uint64_t ghosts = buckets * kWays * 2;
+  ghost_mask_ = ghosts - 1;
+  ghosts_.resize(ghosts);
+}
+
+FlowTable::Place FlowTable::place_of(std::uint64_t identity, std::uint8_t ingress) const noexcept {
+  const std::uint64_t spread = with_ingress(identity, ingress);
+  const auto tag = static_cast<std::uint16_t>((spread >> 48) | 1);  // never 0, which means free
+  return {spread & bucket_mask_, (spread >> 24) & bucket_mask_, tag};
+}
+
+void FlowTable::prefetch(std::uint64_t identity, std::uint8_t ingress) const noexcept {
+  const Place place = place_of(identity, ingress);
+  __builtin_prefetch(&buckets_[place.first]);
+  __builtin_prefetch(&flows_[place.first * kWays]);
+}
+
+Flow* FlowTable::look_up(std::uint64_t bucket, std::uint16_t tag, const FlowKey& key,
+                         std::uint8_t ingress) noexcept {
+  for (std::uint32_t way = 0; way < kWays; ++way) {
+    if (buckets_[bucket].tags[way] != tag)
+      continue;
+    Flow& flow = flows_[bucket * kWays + way];
+    if (flow.ingress == ingress && flow.key == key)
+      return &flow;
+  }
+  return nullptr;
+}
+
+Flow& FlowTable::find(const FlowKey& key, std::uint64_t identity, std::uint8_t ingress,
+                      std::uint64_t now_ns) noexcept {
+  const Place place = place_of(identity, ingress);
+  Flow* known = look_up(place.first, place.tag, key, ingress);
+  if (known == nullptr)
+    known = look_up(place.second, place.tag, key, ingress);
+  if (known != nullptr) {
+    known->last_seen_ns = now_ns;
+    return *known;
+  }
+  const std::uint64_t index = room_for(place, now_ns);
+  Flow& flow = flows_[index];
+  buckets_[index / kWays].tags[index % kWays] = place.tag;
+  flow = Flow{key, identity, take_ghost(identity, ingress), now_ns, 0, 0, ingress};
+  ++counters_.created;
+  ++counters_.active;
+  return flow;
+}
+
+/// A free place, else that of an idle flow, else that of the flow seen longest ago.
+std::uint64_t FlowTable::room_for(const Place& place, std::uint64_t now_ns) noexcept {
+  std::uint64_t oldest = place.first * kWays;
+  for (const std::uint64_t bucket : {place.first, place.second}) {
+    for (std::uint32_t way = 0; way < kWays; ++way) {
+      const std::uint64_t index = bucket * kWays + way;
+      if (buckets_[bucket].tags[way] == 0)
+        return index;
+      if (flows_[index].last_seen_ns < flows_[oldest].last_seen_ns)
+        oldest = index;
+    }
+  }
+  const Flow& flow = flows_[oldest];
+  const bool idle = now_ns - flow.last_seen_ns > idle_ns_;
+  ++(idle ? counters_.expired : counters_.evicted);
+  --counters_.active;
+  leave_ghost(flow);
+  return oldest;
+}
+
+FlowTable::Ghost& FlowTable::ghost_of(std::uint64_t identity, std::uint8_t ingress) noexcept {
+  return ghosts_[(with_ingress(identity, ingress) >> 16) & ghost_mask_];
+}
+
+void FlowTable::leave_ghost(const Flow& flow) noexcept {
+  Ghost& ghost = ghost_of(flow.identity, flow.ingress);
+  const std::uint64_t identity = with_ingress(flow.identity, flow.ingress);
+  if (ghost.packets != 0 && ghost.identity != identity)
+    ++counters_.ghost_collisions;
+  ghost = {flow.packets, identity};
+}
+
+std::uint64_t FlowTable::take_ghost(std::uint64_t identity, std::uint8_t ingress) noexcept {
+  Ghost& ghost = ghost_of(identity, ingress);
+  if (ghost.packets == 0 || ghost.identity != with_ingress(identity, ingress))
+    return 0;
+  const std::uint64_t packets = ghost.packets;
+  ghost = {};
+  return packets;
+}
+
+}  // namespace faultline

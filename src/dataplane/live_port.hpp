@@ -1,0 +1,63 @@
+// A port on the real world. A burst costs one indirect call; what is asked per packet is inline.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "dataplane/port.hpp"
+
+namespace faultline {
+
+/// What the device itself lost or refused, as far as it tells. Read by the management plane.
+struct DeviceCounters {
+  std::uint64_t rx_missed = 0;
+  std::uint64_t rx_errors = 0;
+  std::uint64_t rx_no_mbuf = 0;
+};
+
+class LivePort {
+ public:
+  static constexpr std::uint32_t kTagBytes = 4;
+
+  explicit LivePort(std::uint32_t mtu_bytes) : frame_bytes_max_(mtu_bytes + 14) {}
+  virtual ~LivePort() = default;
+  LivePort(const LivePort&) = delete;
+  LivePort& operator=(const LivePort&) = delete;
+
+  // Data path.
+  virtual std::uint32_t receive(rte_mbuf** mbufs, std::uint32_t count) noexcept = 0;
+  virtual Transmitted transmit(const OutBurst& burst, std::uint32_t first) noexcept = 0;
+
+  void stamp(rte_mbuf**, std::uint32_t count, std::uint64_t now_ns,
+             std::uint64_t* arrival_ns) const noexcept {
+    for (std::uint32_t i = 0; i < count; ++i)
+      arrival_ns[i] = now_ns;
+  }
+
+  /// One 802.1Q tag does not count towards the MTU.
+  std::uint32_t frame_bytes_max(const rte_mbuf* mbuf) const noexcept {
+    if (mbuf->pkt_len <= frame_bytes_max_) [[likely]]
+      return frame_bytes_max_;
+    const auto* bytes = rte_pktmbuf_mtod(mbuf, const std::uint8_t*);
+    const bool tagged = bytes[12] == 0x81 && bytes[13] == 0x00;
+    return frame_bytes_max_ + (tagged ? kTagBytes : 0);
+  }
+
+  bool carrier() const noexcept { return carrier_.load(std::memory_order_relaxed); }
+
+  // Management plane; never called by a worker.
+  /// Looks at the link. Called about once a millisecond.
+  virtual void watch_link() {}
+  virtual DeviceCounters device_counters() { return {}; }
+
+ protected:
+  void set_carrier(bool up) noexcept { carrier_.store(up, std::memory_order_relaxed); }
+
+ private:
+  std::uint32_t frame_bytes_max_;
+  std::atomic<bool> carrier_{true};
+};
+
+}  // namespace faultline

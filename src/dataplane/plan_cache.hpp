@@ -1,0 +1,95 @@
+// Plans: the ordered lists of rules that apply to flows. Few different ones exist however many flows
+// there are, so each is stored once and a flow remembers its number. When the store is full it is
+// started afresh under a new epoch, and flows are planned again as they come by.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace faultline {
+
+using Plan = std::span<const std::uint16_t>;
+
+class PlanCache {
+ public:
+  PlanCache() {
+    for (Store& store : stores_) {
+      store.rules.resize(kRulesStored);
+      store.plans.resize(kPlansMax);
+      store.table.resize(kTable);
+    }
+  }
+
+  /// Numbers handed out under another epoch mean nothing.
+  std::uint64_t epoch() const noexcept { return epoch_; }
+
+  /// Forgets all plans. Those handed out before stay readable until the next call but one.
+  void restart() noexcept {
+    ++epoch_;
+    Store& store = current();
+    store.rules_used = 0;
+    store.plans_used = 0;
+    std::fill(store.table.begin(), store.table.end(), 0U);
+  }
+
+  Plan plan(std::uint32_t number) const noexcept {
+    const Store& store = stores_[epoch_ & 1];
+    const Entry& entry = store.plans[number];
+    return {store.rules.data() + entry.offset, entry.count};
+  }
+
+  /// The number of this list of rules, stored now if it is new.
+  std::uint32_t intern(Plan rules) noexcept {
+    if (current().rules_used + rules.size() > kRulesStored || current().plans_used == kPlansMax)
+      restart();
+    Store& store = current();
+    std::uint64_t hash = 0xCBF29CE484222325;
+    for (const std::uint16_t rule : rules)
+      hash = (hash ^ rule) * 0x100000001B3;
+    for (std::uint64_t probe = hash ^ (hash >> 32);; ++probe) {
+      std::uint32_t& cell = store.table[probe & (kTable - 1)];
+      if (cell == 0) {
+        cell = store_plan(store, rules) + 1;
+        return cell - 1;
+      }
+      if (std::ranges::equal(plan(cell - 1), rules))
+        return cell - 1;
+    }
+  }
+
+ private:
+  // One burst interns at most kBurstMax plans of kRulesMax rules, half of what a store holds: so it
+  // restarts the cache at most once, and every plan of the burst stays readable.
+  static constexpr std::size_t kRulesStored = 131'072;
+  static constexpr std::size_t kPlansMax = 8'192;
+  static constexpr std::size_t kTable = 16'384;
+
+  struct Entry {
+    std::uint32_t offset = 0;
+    std::uint32_t count = 0;
+  };
+  struct Store {
+    std::vector<std::uint16_t> rules;
+    std::vector<Entry> plans;
+    std::vector<std::uint32_t> table;  ///< plan number + 1; 0: free
+    std::size_t rules_used = 0;
+    std::size_t plans_used = 0;
+  };
+
+  Store& current() noexcept { return stores_[epoch_ & 1]; }
+
+  static std::uint32_t store_plan(Store& store, Plan rules) noexcept {
+    std::ranges::copy(rules, store.rules.begin() + static_cast<std::ptrdiff_t>(store.rules_used));
+    store.plans[store.plans_used] = {static_cast<std::uint32_t>(store.rules_used),
+                                     static_cast<std::uint32_t>(rules.size())};
+    store.rules_used += rules.size();
+    return static_cast<std::uint32_t>(store.plans_used++);
+  }
+
+  Store stores_[2];
+  std::uint64_t epoch_ = 1;
+};
+
+}  // namespace faultline

@@ -1,0 +1,265 @@
+// The worker: receive → parse → match → decide → act → hold/release → send → account.
+// Read this file from top to bottom; what each step does is in burst order decide.hpp, act.hpp and
+// hold.hpp. Time enters once a poll, read after the packets were received, and is passed down. The
+// same worker runs on ethdev ports with the time-stamp counter and on simulated ones in virtual time.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "dataplane/act.hpp"
+#include "dataplane/decide.hpp"
+#include "dataplane/snapshot.hpp"
+
+namespace faultline {
+
+struct WorkerSettings {
+  std::uint32_t rx_burst = 32;         ///< 1 … kBurstMax
+  std::uint32_t release_budget = 128;  ///< per poll of a port; above rx_burst, or a stall stays
+  std::uint64_t flows_max = 65'536;
+  std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
+  std::uint64_t hold_bytes = std::uint64_t{256} << 20;
+};
+
+/// `Time` gives now_ns() and departure_ns(now_ns, release_ns).
+template <PacketPort Port, typename Time>
+class Worker {
+ public:
+  /// `ports` are indexed as in the policy. The pool makes the packets that leave the hold.
+  Worker(const WorkerSettings& settings, std::vector<Port*> ports, Time& time, rte_mempool* pool,
+         const std::atomic<const Policy*>& published)
+      : settings_(settings),
+        ports_(std::move(ports)),
+        time_(time),
+        published_(published),
+        port_counters_(ports_.size()),
+        decide_(settings.flows_max, settings.flow_idle_ns, ports_.size()),
+        act_(ports_, pool, settings.hold_bytes, counters_, port_counters_),
+        box_(ports_.size()) {}
+
+  /// One turn: every port once. The caller repeats it.
+  void poll() noexcept {
+    const Policy* published = published_.load(std::memory_order_acquire);
+    if (published != newest_) [[unlikely]]
+      expect(*published);
+    for (std::uint8_t ingress = 0; ingress < ports_.size(); ++ingress)
+      poll_port(ingress);
+    box_.serve([this](WorkerSnapshot& snapshot) { fill(snapshot); });
+  }
+
+  /// Ends the wait of what is held: sent (in arrival order) or dropped, counted as `reason`.
+  /// Receives nothing more. Returns true when nothing is left.
+  bool wind_down(HeldAction action, DropReason reason) noexcept {
+    if (action == HeldAction::kDrop)
+      act_.discard_held(reason);
+    else if (action == HeldAction::kSend)
+      act_.held().begin_flush(sequence_);
+    act_.release(time_.now_ns(), settings_.release_budget, lateness_, departure());
+    act_.finish();
+    box_.serve([this](WorkerSnapshot& snapshot) { fill(snapshot); });
+    return act_.held().empty();
+  }
+
+  std::uint64_t adopted_generation() const noexcept {
+    return adopted_generation_.load(std::memory_order_acquire);
+  }
+  /// When the next held packet leaves; kNever when none is held.
+  std::uint64_t next_release_ns() const noexcept { return act_.held().next_release_ns(); }
+  SnapshotBox& snapshots() noexcept { return box_; }
+  const Histogram& lateness() const noexcept { return lateness_; }
+  const Histogram& delays_of(std::uint16_t slot) const noexcept { return decide_.delays_of(slot); }
+  void fill(WorkerSnapshot& snapshot) const noexcept;
+
+ private:
+  void poll_port(std::uint8_t ingress) noexcept {
+    PerPacket<rte_mbuf*> mbufs;
+    const std::uint32_t count = ports_[ingress]->receive(mbufs.data(), settings_.rx_burst);
+    const std::uint64_t now_ns = time_.now_ns();
+    account_time(now_ns);
+    if (count > 0) {
+      ports_[ingress]->stamp(mbufs.data(), count, now_ns, burst_.arrival_ns.data());
+      account_received(ingress, mbufs, count);
+      handle(ingress, mbufs, count);
+    }
+    if (now_ns >= next_instant_ns_) [[unlikely]]
+      advance(now_ns);
+    const std::uint32_t released =
+        act_.release(now_ns, settings_.release_budget, lateness_, departure());
+    send_direct(now_ns);
+    act_.finish();
+    had_work_ = count + released > 0;
+    ++counters_.polls;
+    counters_.busy_polls += had_work_ ? 1 : 0;
+  }
+
+  /// A burst is cut where something changes, so that changes happen at a time and not at a burst.
+  void handle(std::uint8_t ingress, PerPacket<rte_mbuf*>& mbufs, std::uint32_t count) noexcept {
+    PerPacket<FrameView> frames;
+    view_frames(ingress, mbufs, count, frames);
+    std::uint32_t first = 0;
+    while (first < count) {
+      if (burst_.arrival_ns[first] >= next_instant_ns_)
+        advance(burst_.arrival_ns[first]);
+      std::uint32_t end = first + 1;
+      while (end < count && burst_.arrival_ns[end] < next_instant_ns_)
+        ++end;
+      const BurstPart part{first, end - first, ingress};
+      decide_.judge(frames, part, burst_, counters_);
+      act_on(part, mbufs);
+      first = end;
+    }
+  }
+
+  void act_on(BurstPart part, const PerPacket<rte_mbuf*>& mbufs) noexcept {
+    const auto egress = decide_.policy()->paths[part.ingress].egress;
+    for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
+      const HoldKey key{burst_.time_ns[i], burst_.arrival_ns[i], sequence_++, part.ingress, egress};
+      if (burst_.reason[i] != DropReason::kNone) {
+        act_.drop(mbufs[i], burst_.reason[i]);
+      } else if (key.release_ns > key.arrival_ns) {
+        act_.hold(mbufs[i], key);
+      } else {
+        direct_.mbufs[direct_.count] = mbufs[i];
+        direct_.keys[direct_.count++] = key;
+      }
+    }
+  }
+
+  /// Packets that wait for nothing leave behind those whose time has come; if the budget left some
+  /// of these in the hold, they queue there too.
+  void send_direct(std::uint64_t now_ns) noexcept {
+    const bool behind = act_.held().next_release_ns() <= now_ns;
+    for (std::uint32_t i = 0; i < direct_.count; ++i) {
+      if (behind)
+        act_.hold(direct_.mbufs[i], direct_.keys[i]);
+      else
+        act_.send(direct_.mbufs[i], direct_.keys[i]);
+    }
+    direct_.count = 0;
+  }
+
+  /// The frames' first bytes, in one piece each.
+  void view_frames(std::uint8_t ingress, const PerPacket<rte_mbuf*>& mbufs, std::uint32_t count,
+                   PerPacket<FrameView>& frames) noexcept {
+    const bool read = decide_.reads_frames(ingress) || next_instant_ns_ != kNever;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const rte_mbuf* mbuf = mbufs[i];
+      frames[i] = {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len, mbuf->pkt_len};
+      if (!read)
+        continue;
+      if (mbuf->data_len < mbuf->pkt_len && mbuf->data_len < kParseBytesMax) [[unlikely]] {
+        const auto wanted = std::min<std::uint32_t>(mbuf->pkt_len, kParseBytesMax);
+        frames[i].bytes = static_cast<const std::uint8_t*>(
+            rte_pktmbuf_read(mbuf, 0, wanted, prefixes_[i].data()));
+        frames[i].available = wanted;
+      }
+    }
+  }
+
+  // --- policies and their instants ---------------------------------------------------------------
+
+  void expect(const Policy& published) noexcept {
+    newest_ = &published;
+    pending_ = &published;
+    next_instant_ns_ = std::min(next_instant_ns_, published.active_from_ns);
+  }
+
+  /// Does what is due at or before `now_ns`, in the order of time.
+  void advance(std::uint64_t now_ns) noexcept {
+    while (next_instant_ns_ <= now_ns) {
+      const std::uint64_t instant_ns = next_instant_ns_;
+      if (pending_ != nullptr && pending_->active_from_ns <= instant_ns) {
+        const Policy& policy = *pending_;
+        pending_ = nullptr;
+        decide_.adopt(policy, instant_ns);
+        treat_held(policy);
+        adopted_generation_.store(policy.generation, std::memory_order_release);
+      }
+      next_instant_ns_ = decide_.policy() != nullptr ? decide_.refresh(instant_ns) : kNever;
+      if (pending_ != nullptr)
+        next_instant_ns_ = std::min(next_instant_ns_, pending_->active_from_ns);
+    }
+  }
+
+  void treat_held(const Policy& policy) noexcept {
+    switch (policy.held) {
+      case HeldAction::kKeep:
+        return;
+      case HeldAction::kSend:
+        act_.held().begin_flush(sequence_);
+        return;
+      case HeldAction::kDrop:
+        act_.discard_held(policy.held_drop_reason);
+        return;
+    }
+  }
+
+  // --- account -----------------------------------------------------------------------------------
+
+  void account_received(std::uint8_t ingress, const PerPacket<rte_mbuf*>& mbufs,
+                        std::uint32_t count) noexcept {
+    std::uint64_t bytes = 0;
+    for (std::uint32_t i = 0; i < count; ++i)
+      bytes += mbufs[i]->pkt_len;
+    port_counters_[ingress].rx_packets += count;
+    port_counters_[ingress].rx_bytes += bytes;
+    counters_.ledger.received += count;
+  }
+
+  /// The time since the last poll belongs to that poll.
+  void account_time(std::uint64_t now_ns) noexcept {
+    if (had_work_)
+      busy_ns_ += now_ns - last_poll_ns_;
+    last_poll_ns_ = now_ns;
+  }
+
+  auto departure() const noexcept {
+    return [this](std::uint64_t now_ns, std::uint64_t release_ns) noexcept {
+      return time_.departure_ns(now_ns, release_ns);
+    };
+  }
+
+  WorkerSettings settings_;
+  std::vector<Port*> ports_;
+  Time& time_;
+  const std::atomic<const Policy*>& published_;
+  const Policy* newest_ = nullptr;   ///< the last one seen published
+  const Policy* pending_ = nullptr;  ///< published, its time not yet come
+  std::uint64_t next_instant_ns_ = kNever;
+  std::uint32_t sequence_ = 0;
+  WorkerCounters counters_;
+  std::vector<PortCounters> port_counters_;
+  Decide decide_;
+  Act<Port> act_;
+  JudgedBurst burst_;
+  OutBurst direct_;
+  PerPacket<std::array<std::uint8_t, kParseBytesMax>> prefixes_;
+  Histogram lateness_;
+  std::uint64_t last_poll_ns_ = 0;
+  std::uint64_t busy_ns_ = 0;
+  bool had_work_ = false;
+  std::atomic<std::uint64_t> adopted_generation_{0};
+  SnapshotBox box_;
+};
+
+template <PacketPort Port, typename Time>
+void Worker<Port, Time>::fill(WorkerSnapshot& snapshot) const noexcept {
+  snapshot.now_ns = last_poll_ns_;
+  snapshot.generation = adopted_generation_.load(std::memory_order_relaxed);
+  snapshot.busy_ns = busy_ns_;
+  snapshot.counters = counters_;
+  std::copy(port_counters_.begin(), port_counters_.end(), snapshot.ports.begin());
+  snapshot.flows = decide_.flow_counters();
+  const Hold& hold = act_.held();
+  snapshot.hold = {hold.packets(), hold.bytes(), hold.capacity_bytes(), hold.peak_bytes()};
+  snapshot.injecting = false;
+  if (decide_.policy() == nullptr)
+    return;
+  snapshot.injecting = decide_.policy()->any_active_at(last_poll_ns_);
+  for (const RuleProgram& rule : decide_.policy()->rules)
+    snapshot.rules[rule.slot] = decide_.rule_counters()[rule.slot];
+}
+
+}  // namespace faultline

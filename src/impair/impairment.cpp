@@ -1,0 +1,106 @@
+// Finding the model that an item of an `impair:` list names. What a model's parameters mean is its
+// own file's business.
+#include "impair/impairment.hpp"
+
+#include <string>
+#include <vector>
+
+namespace faultline {
+namespace {
+
+/// Kinds and models of scenario version 1 that this version cannot honour yet. They are refused by
+/// name, so that nothing a scenario asks for is silently ignored.
+constexpr std::string_view kKindsNotYet[] = {
+    "reorder",   "duplicate", "replay",     "corrupt", "truncate", "mtu",  "set",
+    "tcp",       "reject",    "mark_ce",    "rate",    "queue",    "police", "slot",
+    "link_trace", "stop_after", "inject",   "icmp_unreachable", "partition", "pause", "crash",
+    "flap",      "clock"};
+constexpr std::string_view kLossModelsNotYet[] = {"correlated", "markov4", "every",     "list",
+                                                  "burst",      "outage",  "bit-error", "all"};
+
+template <std::size_t N>
+bool contains(const std::string_view (&words)[N], std::string_view word) {
+  for (const std::string_view each : words)
+    if (each == word)
+      return true;
+  return false;
+}
+
+std::string join(const std::vector<std::string_view>& words) {
+  std::string text;
+  for (const std::string_view word : words) {
+    text += text.empty() ? "" : ", ";
+    text += word;
+  }
+  return text;
+}
+
+/// What stands behind `model:`, or the scalar `all`, which is a model's name by itself.
+const ConfigNode* model_node(const ConfigNode& value) {
+  if (value.is_scalar() && value.text == "all")
+    return &value;
+  return value.is_mapping() ? value.find("model") : nullptr;
+}
+
+const ImpairmentModel* find_model(std::string_view kind, const ConfigNode& value,
+                                  Problems& problems) {
+  const ConfigNode* named = model_node(value);
+  std::vector<std::string_view> known;
+  for (const ImpairmentModel* model : impairment_registry()) {
+    if (model->kind != kind)
+      continue;
+    if (model->model.empty() || (named == nullptr && model->is_default))
+      return model;
+    if (named != nullptr && (named->text == model->model || named->text == model->alias))
+      return model;
+    known.push_back(model->model);
+  }
+  if (kind == "loss" && contains(kLossModelsNotYet, named->text)) {
+    problems.push_back(problem_at(named->mark, "loss model '" + named->text +
+                                                   "' is not yet supported", join(known)));
+    return nullptr;
+  }
+  problems.push_back(problem_at(named->mark, "unknown model " + describe(*named), join(known),
+                                nearest_word(named->text, known)));
+  return nullptr;
+}
+
+bool kind_exists(std::string_view kind, std::vector<std::string_view>& known) {
+  bool found = false;
+  for (const ImpairmentModel* model : impairment_registry()) {
+    found |= model->kind == kind;
+    if (known.empty() || known.back() != model->kind)
+      known.push_back(model->kind);
+  }
+  return found;
+}
+
+}  // namespace
+
+std::optional<CompiledImpairment> compile_impairment(const ConfigNode& item,
+                                                     const CompileContext& context,
+                                                     std::string_view* kind, Problems& problems) {
+  if (!item.is_mapping() || item.entries.size() != 1) {
+    problems.push_back(problem_at(item.mark, "an impairment is one key with its value, found " +
+                                                 describe(item), "for example {delay: 40ms}"));
+    return std::nullopt;
+  }
+  const ConfigEntry& entry = item.entries.front();
+  std::vector<std::string_view> known;
+  if (!kind_exists(entry.key, known)) {
+    if (contains(kKindsNotYet, entry.key))
+      problems.push_back(problem_at(entry.key_mark, "impairment '" + entry.key +
+                                                        "' is not yet supported", join(known)));
+    else
+      problems.push_back(problem_at(entry.key_mark, "unknown impairment '" + entry.key + "'",
+                                    join(known), nearest_word(entry.key, known)));
+    return std::nullopt;
+  }
+  const ImpairmentModel* model = find_model(entry.key, entry.value, problems);
+  if (model == nullptr)
+    return std::nullopt;
+  *kind = model->kind;
+  return model->compile(entry.value, context, problems);
+}
+
+}  // namespace faultline

@@ -1,0 +1,109 @@
+// What an impairment is to the rest of the house: a kind, a way to read its parameters from a
+// scenario, and a function that decides for a burst. Each lives in one source file and is found
+// through the registry, which the build generates from the list of words in meson.build.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <type_traits>
+
+#include "base/config.hpp"
+#include "impair/burst.hpp"
+
+namespace faultline {
+
+/// An impairment's parameters, compiled: a small trivially copyable struct of its own, as bytes, so
+/// that a policy is one flat object.
+class Parameters {
+ public:
+  static constexpr std::size_t kBytes = 128;
+
+  template <typename T>
+  static Parameters from(const T& value) noexcept {
+    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= kBytes && alignof(T) <= 16);
+    Parameters parameters;
+    std::memcpy(parameters.bytes_, &value, sizeof value);
+    return parameters;
+  }
+  template <typename T>
+  const T& as() const noexcept {
+    return *reinterpret_cast<const T*>(bytes_);
+  }
+
+ private:
+  alignas(16) std::byte bytes_[kBytes]{};
+};
+
+/// An impairment's memory for one scope (rule and path), owned by a worker. All zero at first; it
+/// outlives a change of policy as long as rule, position and model stay.
+class ScopeState {
+ public:
+  static constexpr std::size_t kBytes = 32;
+
+  template <typename T>
+  T& as() noexcept {
+    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= kBytes && alignof(T) <= 16);
+    return *reinterpret_cast<T*>(bytes_);
+  }
+
+ private:
+  alignas(16) std::byte bytes_[kBytes]{};
+};
+
+/// Where an impairment is asked, and what it may remember there.
+struct Scope {
+  ScopeState& state;
+  std::uint64_t identity;  ///< of the scope: its dice, for models that draw per scope
+};
+
+/// What an impairment counts beside the fates it gives.
+struct ImpairmentTally {
+  std::uint64_t clamped = 0;    ///< packets whose time the order of their scope pushed back
+  std::uint64_t undecided = 0;  ///< chain states drawn from the stationary law for want of an outcome
+};
+
+using DecideFunction = void (*)(const Parameters& parameters, Scope scope, JudgedBurst& burst,
+                                const Selection& selection, ImpairmentTally& tally) noexcept;
+
+/// What an impairment may know while its parameters are read.
+struct CompileContext {
+  std::uint64_t seed = 0;
+  std::string_view rule_name;
+  std::uint32_t index = 0;  ///< of the impairment within its rule, from 0
+};
+
+struct CompiledImpairment {
+  Parameters parameters;
+  DecideFunction decide = nullptr;
+  bool needs_flow = false;    ///< reads identity and number
+  std::uint64_t adds_ns = 0;  ///< the most it may add to a packet's time (capacity)
+  bool delays = false;        ///< may advance a packet's time
+  bool drops = false;         ///< may end a packet's life
+};
+
+struct ImpairmentModel {
+  std::string_view kind;   ///< the key in a scenario: "loss"
+  std::string_view model;  ///< the value of `model:`; empty where the kind has just one
+  std::string_view alias;  ///< another word for `model:`; may be empty
+  bool is_default = false; ///< taken when `model:` is left out
+  /// Reads the value of the key (a scalar or a mapping). Reports every problem and then returns
+  /// nothing.
+  std::optional<CompiledImpairment> (*compile)(const ConfigNode& node, const CompileContext& context,
+                                               Problems& problems);
+};
+
+/// All models, in the order of the list in meson.build.
+std::span<const ImpairmentModel* const> impairment_registry() noexcept;
+
+/// The compiled form of one item of a rule's `impair:` list, `{KIND: VALUE}`.
+/// Errors: not one key, unknown kind or model (with the nearest), kinds and models that are not yet
+/// supported (by name), and whatever the model finds wrong.
+std::optional<CompiledImpairment> compile_impairment(const ConfigNode& item,
+                                                     const CompileContext& context,
+                                                     std::string_view* kind, Problems& problems);
+
+}  // namespace faultline

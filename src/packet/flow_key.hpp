@@ -1,0 +1,67 @@
+// Who talks to whom: the directed flow a frame belongs to, read from its first bytes. Bytes only:
+// nothing here knows mbufs, ports or rules.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace faultline {
+
+inline constexpr std::uint16_t kEthertypeIpv4 = 0x0800;
+inline constexpr std::uint16_t kEthertypeIpv6 = 0x86DD;
+inline constexpr std::uint8_t kProtocolIcmp = 1;
+inline constexpr std::uint8_t kProtocolTcp = 6;
+inline constexpr std::uint8_t kProtocolUdp = 17;
+inline constexpr std::uint8_t kProtocolIcmpv6 = 58;
+inline constexpr std::size_t kEthernetHeaderBytes = 14;
+
+enum class FlowKind : std::uint8_t {
+  kLink,  ///< not IP: MAC addresses and ethertype
+  kIpv4,
+  kIpv6,
+};
+
+/// A directed flow. IPv4 and IPv6: addresses and protocol, for TCP and UDP also the ports; a fragment
+/// (the first included) has ports 0. Everything else: MAC addresses and ethertype. Unused bytes are
+/// zero, so that keys compare and hash as plain bytes.
+struct FlowKey {
+  std::array<std::uint8_t, 16> source{};       ///< IPv4: first 4 bytes; kLink: first 6
+  std::array<std::uint8_t, 16> destination{};  ///< likewise
+  std::uint16_t source_port = 0;               ///< host byte order
+  std::uint16_t destination_port = 0;          ///< host byte order
+  std::uint16_t ethertype = 0;                 ///< host byte order
+  std::uint8_t protocol = 0;                   ///< IP protocol number; 0 for kLink
+  FlowKind kind = FlowKind::kLink;
+
+  friend bool operator==(const FlowKey&, const FlowKey&) = default;
+};
+static_assert(sizeof(FlowKey) == 40);
+
+enum class ParseOutcome : std::uint8_t { kParsed, kUnparsed };
+
+/// How much of a frame parse_flow_key may want to see.
+inline constexpr std::size_t kParseBytesMax = 128;
+
+/// Reads the flow of a frame. `bytes` are the frame's first bytes (all of it, or at least
+/// kParseBytesMax); `frame_length` its whole length. Never reads beyond `bytes`.
+/// kUnparsed: the frame is cut short or contradicts itself (lengths, versions); the key then is that
+/// of a link-level flow as far as the bytes go.
+ParseOutcome parse_flow_key(std::span<const std::uint8_t> bytes, std::size_t frame_length,
+                            FlowKey& key) noexcept;
+
+/// A 64-bit number for the flow, the same in every run and on every machine: the identity its dice
+/// are thrown with, and the index into the flow table.
+std::uint64_t flow_identity(const FlowKey& key) noexcept;
+
+/// The same for both directions of a flow: which worker it belongs to.
+std::uint64_t flow_pair_hash(const FlowKey& key) noexcept;
+
+/// "tcp 10.0.0.1:4242 > 10.0.0.2:80", "icmp 10.0.0.1 > 10.0.0.2",
+/// "0x0806 02:00:00:00:00:01 > ff:ff:ff:ff:ff:ff".
+std::string to_text(const FlowKey& key);
+
+}  // namespace faultline

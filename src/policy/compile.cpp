@@ -1,0 +1,149 @@
+// Scenario → policy: rules onto paths, names onto slots, impairments into plain parameters.
+#include "policy/compile.hpp"
+
+#include <algorithm>
+
+#include "base/dice.hpp"
+
+namespace faultline {
+namespace {
+
+bool holds(const std::vector<std::size_t>& ends, std::size_t port) {
+  return ends.empty() || std::find(ends.begin(), ends.end(), port) != ends.end();
+}
+
+void lay_paths(const Scenario& scenario, Policy& policy) {
+  policy.paths.resize(scenario.ports.size());
+  for (const WireSpec& wire : scenario.wires) {
+    for (const auto& [from, to] : {std::pair{wire.first, wire.second},
+                                   std::pair{wire.second, wire.first}}) {
+      PathProgram& path = policy.paths[from];
+      path.exists = true;
+      path.egress = static_cast<std::uint8_t>(to);
+      path.identity = hash_name(scenario.ports[from].name + ">" + scenario.ports[to].name);
+    }
+  }
+}
+
+/// The steps of one rule; problems leave the rule incomplete.
+void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySlots& slots,
+                   RuleProgram& rule, Problems& problems) {
+  if (spec.impair == nullptr)
+    return;
+  std::uint32_t index = 0;
+  for (const ConfigNode& item : spec.impair->items) {
+    std::string_view kind;
+    const CompileContext context{request.seed, spec.name, index};
+    const auto compiled = compile_impairment(item, context, &kind, problems);
+    RuleStep step;
+    const std::string key = spec.name + "/" + std::to_string(index) + "/" + std::string(kind);
+    if (compiled && !slots.states.take(key, step.first_state))
+      problems.push_back(problem_at(item.mark, "too many impairments for the workers' state",
+                                    "at most " + std::to_string(kScopeStatesMax) +
+                                        " states, one an impairment and port"));
+    if (compiled) {
+      step.impairment = *compiled;
+      step.kind = kind;
+      rule.delays |= compiled->delays;
+      rule.steps.push_back(std::move(step));
+    }
+    ++index;
+  }
+}
+
+std::uint64_t expiry_of(const RuleSpec& spec, const CompileRequest& request, bool enabled) {
+  if (!enabled)
+    return kNever;
+  if (request.previous != nullptr && !request.restarted.contains(spec.name))
+    for (const RuleProgram& before : request.previous->rules)
+      if (before.name == spec.name && before.enabled)
+        return before.expires_ns;
+  switch (spec.ttl) {
+    case TtlKind::kNone:
+      return kNever;
+    case TtlKind::kTime:
+      return request.active_from_ns + spec.ttl_ns;
+    case TtlKind::kDefault:
+      break;
+  }
+  return request.ttl_default_ns == kNever ? kNever
+                                          : request.active_from_ns + request.ttl_default_ns;
+}
+
+void compile_rule(const RuleSpec& spec, const CompileRequest& request,
+                  PolicySlots& slots, Policy& policy, Problems& problems) {
+  RuleProgram rule;
+  rule.name = spec.name;
+  rule.enabled = request.start == RulesStart::kAsWritten && spec.enabled;
+  rule.expires_ns = expiry_of(spec, request, rule.enabled);
+  std::uint32_t slot = 0;
+  if (!slots.rules.take(spec.name, slot))
+    problems.push_back(problem_at(spec.mark, "too many rules", "at most 1024"));
+  rule.slot = static_cast<std::uint16_t>(slot);
+  if (spec.match != nullptr)
+    rule.match = FlowMatch::compile(*spec.match, problems);
+  compile_steps(spec, request, slots, rule, problems);
+  bool needs_flow = spec.match != nullptr;
+  for (const RuleStep& step : rule.steps)
+    needs_flow |= step.impairment.needs_flow;
+  for (std::size_t port = 0; port < policy.paths.size(); ++port) {
+    PathProgram& path = policy.paths[port];
+    if (!path.exists || !holds(spec.from, port) || !holds(spec.to, path.egress))
+      continue;
+    rule.paths.set(port);
+    path.rules.push_back(static_cast<std::uint16_t>(policy.rules.size()));
+    path.needs_flow |= needs_flow;
+  }
+  policy.rules.push_back(std::move(rule));
+}
+
+}  // namespace
+
+Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& request,
+                              PolicySlots& slots) {
+  Policy policy;
+  policy.generation = request.generation;
+  policy.seed = request.seed;
+  policy.name = scenario.name;
+  policy.active_from_ns = request.active_from_ns;
+  lay_paths(scenario, policy);
+  PolicySlots next = slots;
+  Problems problems;
+  for (const RuleSpec& spec : scenario.rules)
+    compile_rule(spec, request, next, policy, problems);
+  if (!problems.empty())
+    return tl::unexpected(std::move(problems));
+  next.rules.release_unused();
+  next.states.release_unused();
+  for (const std::uint32_t slot : next.rules.take_fresh())
+    policy.fresh_rules.push_back(static_cast<std::uint16_t>(slot));
+  policy.fresh_states = next.states.take_fresh();
+  slots = std::move(next);
+  return policy;
+}
+
+Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64_t rate_bps) {
+  // Ethernet at line rate in 64-byte frames is the hold's worst case: 60 bytes without FCS plus a
+  // 24-byte record head, while the wire spends 84 bytes (IEEE 802.3: preamble, FCS, gap).
+  constexpr std::uint64_t kWireBytes = 84;
+  constexpr std::uint64_t kRecordBytes = 88;
+  std::uint64_t needed = 0;
+  for (const PathProgram& path : policy.paths) {
+    std::uint64_t delay_ns = 0;
+    for (const std::uint16_t index : path.rules)
+      for (const RuleStep& step : policy.rules[index].steps)
+        delay_ns += step.impairment.adds_ns;
+    const double frames = static_cast<double>(rate_bps) / 8.0 / static_cast<double>(kWireBytes) *
+                          static_cast<double>(delay_ns) / static_cast<double>(kNsPerSecond);
+    needed += static_cast<std::uint64_t>(frames) * kRecordBytes;
+  }
+  Capacity capacity;
+  capacity.hold_bytes_needed = needed;
+  capacity.hold_bytes = scenario.hold_bytes.value_or(std::max(kHoldBytesDefault, needed));
+  capacity.flows = scenario.flows_max;
+  capacity.mbufs = kMbufsDefault;
+  capacity.fits = capacity.hold_bytes >= needed;
+  return capacity;
+}
+
+}  // namespace faultline

@@ -1,0 +1,52 @@
+// Scenario → policy. All or nothing: a scenario with one wrong rule compiles to no policy.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "policy/policy.hpp"
+#include "policy/slots.hpp"
+
+namespace faultline {
+
+/// What outlives a policy. A value: compile with a copy, keep the copy when the policy is published.
+struct PolicySlots {
+  explicit PolicySlots(std::size_t ports)
+      : rules(kRulesMax, 1), states(kScopeStatesMax, static_cast<std::uint32_t>(ports)) {}
+  SlotTable rules;
+  SlotTable states;
+};
+
+enum class RulesStart : std::uint8_t {
+  kAsWritten,
+  kAllDisabled,  ///< pass-through: rules are defined, none is enabled
+};
+
+struct CompileRequest {
+  std::uint64_t generation = 1;
+  std::uint64_t seed = 0;
+  std::uint64_t active_from_ns = 0;
+  RulesStart start = RulesStart::kAsWritten;
+  std::uint64_t ttl_default_ns = kNever;  ///< for rules without `ttl:`; kNever: they do not end
+  const Policy* previous = nullptr;       ///< rules that stay enabled keep their end, except …
+  std::set<std::string> restarted;        ///< … these, whose ttl starts anew
+};
+
+/// The policy of a scenario. `slots` changes only on success.
+Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& request,
+                              PolicySlots& slots);
+
+/// What a scenario needs at its ports' worst: line rate in minimum-size frames for as long as the
+/// longest path of delays.
+struct Capacity {
+  std::uint64_t hold_bytes_needed = 0;
+  std::uint64_t hold_bytes = 0;  ///< what there will be
+  std::uint64_t flows = 0;
+  std::uint64_t mbufs = 0;
+  bool fits = true;
+};
+inline constexpr std::uint64_t kHoldBytesDefault = std::uint64_t{256} << 20;
+inline constexpr std::uint64_t kMbufsDefault = 8192;
+Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64_t rate_bps);
+
+}  // namespace faultline

@@ -1,0 +1,72 @@
+// A policy: all rules of a scenario compiled into one immutable object. Workers read it, nobody
+// edits it; a change is a new policy. Times are on the data path's clock, in ns.
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "impair/impairment.hpp"
+#include "match/flow_match.hpp"
+#include "policy/scenario.hpp"
+
+namespace faultline {
+
+inline constexpr std::uint64_t kNever = UINT64_MAX;
+inline constexpr std::uint32_t kScopeStatesMax = 16'384;
+
+struct RuleStep {
+  CompiledImpairment impairment;
+  std::string kind;
+  /// Index of the scope's state in a worker's array, for path 0; path p has first_state + p.
+  std::uint32_t first_state = 0;
+};
+
+struct RuleProgram {
+  std::string name;
+  std::uint16_t slot = 0;  ///< index of the rule's counters; lives as long as the name
+  bool enabled = false;
+  std::uint64_t expires_ns = kNever;  ///< workers stop judging by the rule from here on
+  std::bitset<kPortsMax> paths;       ///< by ingress port
+  std::optional<FlowMatch> match;     ///< absent: every packet
+  std::vector<RuleStep> steps;
+  bool delays = false;
+
+  bool active_at(std::uint64_t now_ns) const noexcept { return enabled && now_ns < expires_ns; }
+};
+
+/// A path of a wire, known by its ingress port.
+struct PathProgram {
+  bool exists = false;
+  std::uint8_t egress = 0;            ///< port index
+  std::uint64_t identity = 0;         ///< from the ports' names
+  std::vector<std::uint16_t> rules;   ///< indices into rules, in file order
+  bool needs_flow = false;            ///< a rule matches on, or draws by, the flow
+};
+
+/// What a worker does with held packets at the moment it adopts a policy.
+enum class HeldAction : std::uint8_t { kKeep, kSend, kDrop };
+
+struct Policy {
+  std::uint64_t generation = 0;
+  std::uint64_t seed = 0;
+  std::string name;
+  std::uint64_t active_from_ns = 0;
+  HeldAction held = HeldAction::kKeep;
+  DropReason held_drop_reason = DropReason::kHeal;  ///< with HeldAction::kDrop
+  std::vector<RuleProgram> rules;
+  std::vector<PathProgram> paths;  ///< by ingress port
+  std::vector<std::uint16_t> fresh_rules;    ///< counters to clear on adoption
+  std::vector<std::uint32_t> fresh_states;   ///< scope states to clear on adoption
+
+  bool any_active_at(std::uint64_t now_ns) const noexcept {
+    for (const RuleProgram& rule : rules)
+      if (rule.active_at(now_ns))
+        return true;
+    return false;
+  }
+};
+
+}  // namespace faultline

@@ -1,0 +1,342 @@
+// Reading the keys of a scenario, version 1.
+#include "policy/scenario.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace faultline {
+namespace {
+
+constexpr std::uint32_t kMtuDefault = 1500;
+
+class ScenarioReader {
+ public:
+  ScenarioReader(Scenario& scenario, Problems& problems)
+      : scenario_(scenario), problems_(problems) {}
+
+  void read(ScenarioUse use) {
+    MappingReader reader(scenario_.tree, "scenario", problems_);
+    reader.refuse_not_yet({"confidence", "lateness", "model", "stop_when", "switches", "nodes",
+                           "workers", "use", "timeline", "capture", "expect"});
+    read_version(reader.require("version"));
+    if (const ConfigNode* node = reader.take("name"))
+      scenario_.name = read_name(*node, problems_).value_or("");
+    if (const ConfigNode* node = reader.take("description"))
+      read_text(*node, problems_);
+    if (const ConfigNode* node = reader.take("seed"))
+      scenario_.seed = read_count(*node, {}, problems_);
+    read_hold(reader.take("hold"));
+    read_flows(reader.take("flows"));
+    read_ports(reader.take("ports"), use);
+    read_wires(reader.take("wires"), use);
+    read_rules(reader.take("rules"));
+    reader.finish();
+  }
+
+ private:
+  void complain(const Mark& mark, std::string found, std::string allowed = {},
+                std::string suggestion = {}) {
+    problems_.push_back(
+        problem_at(mark, std::move(found), std::move(allowed), std::move(suggestion)));
+  }
+
+  void read_version(const ConfigNode* node) {
+    if (node != nullptr && (!node->is_scalar() || node->text != "1"))
+      complain(node->mark, "unknown version " + describe(*node), "1");
+  }
+
+  void read_hold(const ConfigNode* node) {
+    if (node == nullptr)
+      return;
+    MappingReader reader(*node, "hold", problems_);
+    reader.refuse_not_yet({"on_full"});
+    if (const ConfigNode* value = reader.take("memory"))
+      scenario_.hold_bytes = read_size_bytes(*value, {1 << 20, std::uint64_t{1} << 40}, problems_);
+    reader.finish();
+  }
+
+  void read_flows(const ConfigNode* node) {
+    if (node == nullptr)
+      return;
+    MappingReader reader(*node, "flows", problems_);
+    if (const ConfigNode* value = reader.take("max"))
+      scenario_.flows_max = read_count(*value, {1, 1 << 26}, problems_).value_or(1);
+    if (const ConfigNode* value = reader.take("idle"))
+      scenario_.flow_idle_ns =
+          read_duration_ns(*value, {kNsPerMs, kDurationMaxNs}, problems_).value_or(kNsPerSecond);
+    reader.finish();
+  }
+
+  void read_ports(const ConfigNode* node, ScenarioUse use) {
+    if (node == nullptr) {
+      if (use == ScenarioUse::kSimulate) {
+        scenario_.ports.push_back(PortSpec{.name = "left", .driver = "sim", .interface = {}});
+        scenario_.ports.push_back(PortSpec{.name = "right", .driver = "sim", .interface = {}});
+      } else {
+        complain(scenario_.tree.mark, "a scenario for the daemon needs ports",
+                 "for example ports: {left: {driver: af_packet, interface: eth0}, right: …}");
+      }
+      return;
+    }
+    if (!node->is_mapping()) {
+      complain(node->mark, "ports is " + describe(*node), "a mapping of names to ports");
+      return;
+    }
+    for (const ConfigEntry& entry : node->entries)
+      read_port(entry);
+    if (scenario_.ports.size() > kPortsMax)
+      complain(node->mark, "more than 64 ports", "at most 64");
+  }
+
+  void read_port(const ConfigEntry& entry) {
+    ConfigNode name;
+    name.kind = ConfigNode::Kind::kScalar;
+    name.text = entry.key;
+    name.mark = entry.key_mark;
+    PortSpec port;
+    port.name = read_name(name, problems_).value_or(entry.key);
+    port.mark = entry.key_mark;
+    MappingReader reader(entry.value, "port", problems_);
+    reader.refuse_not_yet({"queues", "netns", "address", "role", "id", "socket", "socket_abstract",
+                           "path", "client", "rx", "tx"});
+    port.driver = read_driver(reader.require("driver"));
+    if (const ConfigNode* value = reader.take("mtu"))
+      port.mtu_bytes = static_cast<std::uint32_t>(
+          read_size_or_count(*value, {68, 9600}).value_or(kMtuDefault));
+    if (port.driver == "af_packet") {
+      if (const ConfigNode* value = reader.require("interface"))
+        port.interface = read_interface(*value);
+    } else if (port.driver == "null") {
+      if (const ConfigNode* value = reader.take("size"))
+        port.null_frame_bytes = static_cast<std::uint32_t>(
+            read_size_bytes(*value, {60, 9600}, problems_).value_or(64));
+      if (const ConfigNode* value = reader.take("no_rx"))
+        port.null_receives = !read_bool(*value, problems_).value_or(false);
+    } else {
+      // A driver nobody knows yet, or a simulated port: its keys are not judged further.
+      for (const std::string_view key : {"interface", "size", "no_rx", "name"})
+        reader.take(key);
+    }
+    reader.finish();
+    scenario_.ports.push_back(std::move(port));
+  }
+
+  std::optional<std::uint64_t> read_size_or_count(const ConfigNode& node, Bounds bounds) {
+    if (node.is_scalar() && parse_count(node.text))
+      return read_count(node, bounds, problems_);
+    return read_size_bytes(node, bounds, problems_);
+  }
+
+  std::string read_driver(const ConfigNode* node) {
+    static const std::vector<std::string_view> kDrivers{"af_packet", "null", "sim"};
+    static const std::vector<std::string_view> kNotYet{"pci",   "af_xdp", "tap", "memif",
+                                                       "vhost", "pcap",   "ring"};
+    if (node == nullptr)
+      return {};
+    if (node->is_scalar() && std::find(kNotYet.begin(), kNotYet.end(), node->text) != kNotYet.end()) {
+      complain(node->mark, "driver '" + node->text + "' is not yet supported",
+               "af_packet, null, sim");
+      return {};
+    }
+    if (node->kind == ConfigNode::Kind::kNull) {
+      complain(node->mark, "an unquoted null is YAML's nothing",
+               "the driver's name in quotes: driver: \"null\"");
+      return {};
+    }
+    const auto word = read_word(*node, kDrivers, problems_);
+    return word ? std::string(kDrivers[*word]) : std::string();
+  }
+
+  /// Names the kernel would take (dev_valid_name): up to 15 bytes, no '/', ':' or blanks.
+  std::string read_interface(const ConfigNode& node) {
+    const std::string text = read_text(node, problems_).value_or("");
+    const bool valid = text.size() <= 15 && text != "." && text != ".." &&
+                       text.find_first_of("/: \t\n,") == std::string::npos;
+    if (!valid)
+      complain(node.mark, describe(node) + " cannot be an interface's name",
+               "1 to 15 characters without '/', ':', ',' and blanks");
+    return text;
+  }
+
+  std::optional<std::size_t> find_port(const ConfigNode& node) {
+    std::vector<std::string_view> known;
+    for (std::size_t index = 0; index < scenario_.ports.size(); ++index) {
+      if (node.is_scalar() && scenario_.ports[index].name == node.text)
+        return index;
+      known.push_back(scenario_.ports[index].name);
+    }
+    std::string allowed = "one of the ports";
+    for (const std::string_view name : known)
+      allowed += (name == known.front() ? " " : ", ") + std::string(name);
+    complain(node.mark, "unknown port " + describe(node), allowed,
+             node.is_scalar() ? nearest_word(node.text, known) : "");
+    return std::nullopt;
+  }
+
+  void read_wires(const ConfigNode* node, ScenarioUse use) {
+    const bool drawn = use == ScenarioUse::kSimulate && scenario_.tree.find("ports") == nullptr;
+    if (node == nullptr) {
+      if (drawn)
+        scenario_.wires.push_back({"lab", 0, 1});
+      else if (!scenario_.ports.empty())
+        complain(scenario_.tree.mark, "the ports are joined by no wire",
+                 "for example wires: {lab: [left, right]}");
+      return;
+    }
+    if (!node->is_mapping()) {
+      complain(node->mark, "wires is " + describe(*node), "a mapping of names to two ports");
+      return;
+    }
+    std::set<std::size_t> taken;
+    for (const ConfigEntry& entry : node->entries)
+      read_wire(entry, taken);
+    for (std::size_t index = 0; index < scenario_.ports.size(); ++index)
+      if (!taken.contains(index) && problems_.empty())
+        complain(scenario_.ports[index].mark,
+                 "port '" + scenario_.ports[index].name + "' belongs to no wire",
+                 "every port in one wire");
+  }
+
+  void read_wire(const ConfigEntry& entry, std::set<std::size_t>& taken) {
+    const ConfigNode* ports = &entry.value;
+    if (entry.value.is_mapping()) {
+      MappingReader reader(entry.value, "wire", problems_);
+      reader.refuse_not_yet({"link"});
+      ports = reader.require("ports");
+      reader.finish();
+      if (ports == nullptr)
+        return;
+    }
+    if (!ports->is_sequence() || ports->items.size() != 2) {
+      complain(ports->mark, "wire '" + entry.key + "' is " + describe(*ports),
+               "a list of exactly two ports");
+      return;
+    }
+    const auto first = find_port(ports->items[0]);
+    const auto second = find_port(ports->items[1]);
+    if (!first || !second)
+      return;
+    for (const auto& [index, item] : {std::pair{*first, 0}, std::pair{*second, 1}})
+      if (!taken.insert(index).second)
+        complain(ports->items[static_cast<std::size_t>(item)].mark,
+                 "port '" + scenario_.ports[index].name + "' is in a wire already",
+                 "a port belongs to one wire");
+    scenario_.wires.push_back({entry.key, *first, *second});
+  }
+
+  void read_rules(const ConfigNode* node) {
+    if (node == nullptr || node->kind == ConfigNode::Kind::kNull)
+      return;
+    if (!node->is_sequence()) {
+      complain(node->mark, "rules is " + describe(*node), "a list of rules");
+      return;
+    }
+    if (node->items.size() > kRulesMax)
+      complain(node->mark, "more than 1024 rules", "at most 1024");
+    for (const ConfigNode& item : node->items)
+      read_rule(item);
+  }
+
+  void read_rule(const ConfigNode& node) {
+    RuleSpec rule;
+    rule.mark = node.mark;
+    MappingReader reader(node, "rule", problems_);
+    if (const ConfigNode* value = reader.require("name"))
+      rule.name = read_name(*value, problems_).value_or("");
+    for (const RuleSpec& other : scenario_.rules)
+      if (!rule.name.empty() && other.name == rule.name)
+        complain(node.mark, "a second rule named '" + rule.name + "'", "names used once");
+    read_ends(reader.take("from"), rule.from);
+    read_ends(reader.take("to"), rule.to);
+    rule.match = reader.take("match");
+    rule.impair = reader.require("impair");
+    if (rule.impair != nullptr && (!rule.impair->is_sequence() || rule.impair->items.empty())) {
+      complain(rule.impair->mark, "impair is " + describe(*rule.impair),
+               "a list of at least one impairment");
+      rule.impair = nullptr;
+    }
+    if (const ConfigNode* value = reader.take("enabled"))
+      rule.enabled = read_bool(*value, problems_).value_or(true);
+    if (const ConfigNode* value = reader.take("ttl"))
+      read_ttl(*value, rule);
+    accept_only(reader.take("per"), "rule", {"flow", "source", "destination", "pair"});
+    accept_only(reader.take("draw"), "flow", {"connection", "arrival"});
+    accept_only(reader.take("shared"), "false", {"true"});
+    accept_only(reader.take("in_flight"), "deliver", {"drop"});
+    accept_only(reader.take("final"), "false", {"true"});
+    reader.refuse_not_yet({"fragments", "optional", "lease", "tcp_acks"});
+    reader.finish();
+    check_path(rule, node);
+    scenario_.rules.push_back(std::move(rule));
+  }
+
+  void read_ends(const ConfigNode* node, std::vector<std::size_t>& ends) {
+    if (node == nullptr || (node->is_scalar() && node->text == "any"))
+      return;
+    if (!node->is_sequence()) {
+      if (const auto port = find_port(*node))
+        ends.push_back(*port);
+      return;
+    }
+    if (node->items.empty())
+      complain(node->mark, "an empty list of ports", "at least one port, or leave the key out");
+    for (const ConfigNode& item : node->items)
+      if (const auto port = find_port(item))
+        ends.push_back(*port);
+  }
+
+  void read_ttl(const ConfigNode& node, RuleSpec& rule) {
+    if (node.is_scalar() && node.text == "none") {
+      rule.ttl = TtlKind::kNone;
+      return;
+    }
+    if (const auto ttl = read_duration_ns(node, {kNsPerMs, kDurationMaxNs}, problems_)) {
+      rule.ttl = TtlKind::kTime;
+      rule.ttl_ns = *ttl;
+    }
+  }
+
+  /// A key of which only its default can be honoured yet.
+  void accept_only(const ConfigNode* node, std::string_view supported,
+                   std::vector<std::string_view> not_yet) {
+    if (node == nullptr || (node->is_scalar() && node->text == supported))
+      return;
+    if (node->is_scalar() && std::find(not_yet.begin(), not_yet.end(), node->text) != not_yet.end()) {
+      complain(node->mark, describe(*node) + " is not yet supported", std::string(supported));
+      return;
+    }
+    not_yet.push_back(supported);
+    read_word(*node, not_yet, problems_);
+  }
+
+  void check_path(const RuleSpec& rule, const ConfigNode& node) {
+    if (scenario_.wires.empty() || (rule.from.empty() && rule.to.empty()))
+      return;
+    const auto holds = [](const std::vector<std::size_t>& ends, std::size_t port) {
+      return ends.empty() || std::find(ends.begin(), ends.end(), port) != ends.end();
+    };
+    for (const WireSpec& wire : scenario_.wires)
+      if ((holds(rule.from, wire.first) && holds(rule.to, wire.second)) ||
+          (holds(rule.from, wire.second) && holds(rule.to, wire.first)))
+        return;
+    complain(node.mark, "rule '" + rule.name + "' selects no path: no wire leads that way",
+             "from and to at the two ends of a wire");
+  }
+
+  Scenario& scenario_;
+  Problems& problems_;
+};
+
+}  // namespace
+
+Result<Scenario> read_scenario(ConfigNode tree, ScenarioUse use) {
+  Scenario scenario;
+  scenario.tree = std::move(tree);
+  Problems problems;
+  ScenarioReader(scenario, problems).read(use);
+  if (!problems.empty())
+    return tl::unexpected(std::move(problems));
+  return scenario;
+}
+
+}  // namespace faultline

@@ -1,0 +1,75 @@
+// A scenario as written: the keys of version 1, checked one by one, with defaults filled in. What it
+// means for packets is compiled elsewhere (policy/compile.hpp); what a driver needs, in drivers/.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/config.hpp"
+#include "base/units.hpp"
+
+namespace faultline {
+
+inline constexpr std::size_t kPortsMax = 64;
+inline constexpr std::size_t kRulesMax = 1024;
+
+struct PortSpec {
+  std::string name;
+  std::string driver;                     ///< af_packet, null or sim
+  std::string interface;                  ///< af_packet
+  std::uint32_t mtu_bytes = 1500;         ///< L3 bytes, 68 … 9600
+  std::uint32_t null_frame_bytes = 64;    ///< null: size of the frames it makes
+  bool null_receives = true;              ///< null: false with no_rx
+  Mark mark;
+};
+
+struct WireSpec {
+  std::string name;
+  std::size_t first = 0;   ///< index into ports
+  std::size_t second = 0;  ///< index into ports
+};
+
+enum class TtlKind : std::uint8_t { kDefault, kNone, kTime };
+
+struct RuleSpec {
+  std::string name;
+  std::vector<std::size_t> from;  ///< port indices; empty: any
+  std::vector<std::size_t> to;    ///< port indices; empty: any
+  const ConfigNode* match = nullptr;   ///< into the scenario's tree; null: everything
+  const ConfigNode* impair = nullptr;  ///< into the scenario's tree; a list
+  bool enabled = true;
+  TtlKind ttl = TtlKind::kDefault;
+  std::uint64_t ttl_ns = 0;
+  Mark mark;
+};
+
+struct Scenario {
+  ConfigNode tree;  ///< RuleSpecs point into it
+  std::string name;
+  std::optional<std::uint64_t> seed;
+  std::vector<PortSpec> ports;
+  std::vector<WireSpec> wires;
+  std::vector<RuleSpec> rules;
+  std::uint64_t flows_max = 65'536;
+  std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
+  std::optional<std::uint64_t> hold_bytes;
+
+  Scenario() = default;
+  Scenario(const Scenario&) = delete;
+  Scenario& operator=(const Scenario&) = delete;
+  Scenario(Scenario&&) = default;
+  Scenario& operator=(Scenario&&) = default;
+};
+
+enum class ScenarioUse : std::uint8_t {
+  kLive,      ///< ports must be written
+  kSimulate,  ///< without `ports:` it gets left and right, joined by the wire lab
+};
+
+/// Reads a scenario's tree. All problems at once; keys of version 1 that this version cannot honour
+/// are refused as "not yet supported".
+Result<Scenario> read_scenario(ConfigNode tree, ScenarioUse use);
+
+}  // namespace faultline
