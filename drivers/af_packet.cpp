@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <bit>
 #include <cerrno>
@@ -139,6 +140,17 @@ std::vector<std::string> warnings_for(const PortSpec& spec, int socket) {
 }
 
 }  // namespace
+
+/// A whole slot of the ring, so that no frame the kernel gives is too long for an mbuf.
+std::uint32_t af_packet_frame_bytes_of(const PortSpec& spec) {
+  std::uint32_t mtu = spec.mtu_bytes;
+  const int probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ifreq request = request_for(spec);
+  if (ioctl(probe, SIOCGIFMTU, &request) == 0)
+    mtu = std::max(mtu, static_cast<std::uint32_t>(request.ifr_mtu));
+  close(probe);
+  return slot_bytes_for(mtu) + LivePort::kTagBytes;
+}
 
 Result<OpenedPort> open_af_packet(const PortSpec& spec, rte_mempool* pool) {
   auto sockets = std::make_unique<PacketSockets>();

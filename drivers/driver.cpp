@@ -18,6 +18,11 @@ Result<OpenedPort> open_port(const PortSpec& spec, rte_mempool* pool) {
       "af_packet, null")});
 }
 
+std::uint32_t frame_bytes_of(const PortSpec& spec) {
+  return spec.driver == "af_packet" ? af_packet_frame_bytes_of(spec)
+                                    : std::max(spec.mtu_bytes + 22, spec.null_frame_bytes);
+}
+
 Result<rte_mempool*> make_pool(const std::string& name, std::uint32_t count,
                                std::uint32_t frame_bytes_max) {
   constexpr std::uint32_t kCache = 256;

@@ -26,7 +26,11 @@ Result<OpenedPort> open_port(const PortSpec& spec, rte_mempool* pool);
 Result<OpenedPort> open_af_packet(const PortSpec& spec, rte_mempool* pool);
 Result<OpenedPort> open_null(const PortSpec& spec, rte_mempool* pool);
 
-/// A pool for frames of up to `mtu_bytes`, `count` mbufs.
+/// The longest frame the port may receive, as far as can be told before it is opened.
+std::uint32_t frame_bytes_of(const PortSpec& spec);
+std::uint32_t af_packet_frame_bytes_of(const PortSpec& spec);
+
+/// A pool of `count` mbufs for frames of up to `frame_bytes_max`.
 Result<rte_mempool*> make_pool(const std::string& name, std::uint32_t count,
                                std::uint32_t frame_bytes_max);
 

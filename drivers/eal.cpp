@@ -10,11 +10,11 @@
 namespace faultline {
 
 Result<void> start_eal(const EalSettings& settings) {
-  std::string cores = std::to_string(settings.main_core);
-  for (const unsigned core : settings.worker_cores)
-    cores += "," + std::to_string(core);
-  std::vector<std::string> words{"faultline", "-l", cores, "--main-lcore",
-                                 std::to_string(settings.main_core),
+  // Logical cores are numbered by us and laid on the machine's: main and worker may share one.
+  std::string cores = fmt::format("0@{}", settings.main_core);
+  for (std::size_t worker = 0; worker < settings.worker_cores.size(); ++worker)
+    cores += fmt::format(",{}@{}", worker + 1, settings.worker_cores[worker]);
+  std::vector<std::string> words{"faultline", "--lcores", cores, "--main-lcore", "0",
                                  "-m", std::to_string(settings.memory_mb),
                                  "--no-pci", "--no-telemetry", "--log-level", "4"};
   // Without huge pages nothing is shared with other processes, so no files; with them, --in-memory

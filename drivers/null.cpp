@@ -1,5 +1,5 @@
 // driver: null. DPDK's net_null: makes frames from nothing and swallows what is sent. For benchmarks.
-#include <rte_bus_vdev.h>
+#include <rte_dev.h>
 #include <rte_errno.h>
 
 #include <fmt/format.h>
@@ -17,7 +17,7 @@ class NullPort final : public EthdevPort {
   ~NullPort() override {
     rte_eth_dev_stop(port_id());
     rte_eth_dev_close(port_id());
-    rte_vdev_uninit(device_.c_str());
+    rte_eal_hotplug_remove("vdev", device_.c_str());
   }
 
  private:
@@ -46,7 +46,7 @@ Result<OpenedPort> open_null(const PortSpec& spec, rte_mempool* pool) {
   const std::string arguments =
       fmt::format("size={},no-rx={}", spec.null_frame_bytes, spec.null_receives ? 0 : 1);
   std::uint16_t port_id = 0;
-  int status = rte_vdev_init(device.c_str(), arguments.c_str());
+  int status = rte_eal_hotplug_add("vdev", device.c_str(), arguments.c_str());
   if (status == 0)
     status = rte_eth_dev_get_port_by_name(device.c_str(), &port_id);
   if (status == 0)

@@ -26,10 +26,11 @@ class SimPort {
   explicit SimPort(SimulatedOutput& output) : output_(output) {}
 
   /// Simulator: the next packet to be received. At most kBurstMax may wait.
-  void put(rte_mbuf* mbuf, std::uint64_t arrival_ns) noexcept {
+  void put(rte_mbuf* mbuf, std::uint64_t arrival_ns, std::uint32_t sequence) noexcept {
     FAULTLINE_CHECK(waiting_ < kBurstMax);
     mbufs_[waiting_] = mbuf;
-    arrival_ns_[waiting_++] = arrival_ns;
+    arrival_ns_[waiting_] = arrival_ns;
+    sequence_[waiting_++] = sequence;
   }
 
   // Data path.
@@ -39,8 +40,9 @@ class SimPort {
     return std::exchange(waiting_, 0U);
   }
   void stamp(rte_mbuf**, std::uint32_t count, std::uint64_t,
-             std::uint64_t* arrival_ns) const noexcept {
-    std::copy_n(arrival_ns_.begin(), count, arrival_ns);
+             JudgedBurst& judged) const noexcept {
+    std::copy_n(arrival_ns_.begin(), count, judged.arrival_ns.begin());
+    std::copy_n(sequence_.begin(), count, judged.sequence.begin());
   }
   Transmitted transmit(const OutBurst& burst, std::uint32_t first) noexcept {
     for (std::uint32_t i = first; i < burst.count; ++i)
@@ -55,6 +57,7 @@ class SimPort {
   SimulatedOutput& output_;
   std::array<rte_mbuf*, kBurstMax> mbufs_{};
   std::array<std::uint64_t, kBurstMax> arrival_ns_{};
+  std::array<std::uint32_t, kBurstMax> sequence_{};
   std::uint32_t waiting_ = 0;
 };
 

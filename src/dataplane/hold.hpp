@@ -22,7 +22,7 @@ namespace faultline {
 /// Packets leave in the order (release, arrival, ingress, sequence).
 struct HoldKey {
   std::uint64_t release_ns = 0;
-  std::uint64_t arrival_ns = 0;  ///< not after release_ns, and at most 2^47 ns (39 hours) before it
+  std::uint64_t arrival_ns = 0;  ///< not after release_ns, and less than 2^48 ns (78 hours) before it
   std::uint32_t sequence = 0;    ///< of the packet at its worker; wraps
   std::uint8_t ingress = 0;
   std::uint8_t egress = 0;

@@ -31,9 +31,9 @@ class LivePort {
   virtual Transmitted transmit(const OutBurst& burst, std::uint32_t first) noexcept = 0;
 
   void stamp(rte_mbuf**, std::uint32_t count, std::uint64_t now_ns,
-             std::uint64_t* arrival_ns) const noexcept {
+             JudgedBurst& judged) const noexcept {
     for (std::uint32_t i = 0; i < count; ++i)
-      arrival_ns[i] = now_ns;
+      judged.arrival_ns[i] = now_ns;
   }
 
   /// One 802.1Q tag does not count towards the MTU.

@@ -30,11 +30,12 @@ struct Transmitted {
 
 template <typename P>
 concept PacketPort = requires(P& port, rte_mbuf** mbufs, std::uint32_t count, std::uint64_t now_ns,
-                              std::uint64_t* arrival_ns, const OutBurst& burst) {
+                              JudgedBurst& judged, const OutBurst& burst) {
   /// Up to `count` received packets.
   { port.receive(mbufs, count) } -> std::same_as<std::uint32_t>;
-  /// When each of them arrived; `now_ns` was read after receive() returned.
-  { port.stamp(mbufs, count, now_ns, arrival_ns) } -> std::same_as<void>;
+  /// When each of them arrived; `now_ns` was read after receive() returned. The worker has filled
+  /// in running sequence numbers, which a port may replace by its own.
+  { port.stamp(mbufs, count, now_ns, judged) } -> std::same_as<void>;
   /// Takes packets of the burst from position `count` on; the rest stays the caller's.
   { port.transmit(burst, count) } -> std::same_as<Transmitted>;
   /// The longest frame that leaves, without FCS. Longer ones are the caller's to drop.

@@ -79,7 +79,9 @@ class Worker {
     const std::uint64_t now_ns = time_.now_ns();
     account_time(now_ns);
     if (count > 0) {
-      ports_[ingress]->stamp(mbufs.data(), count, now_ns, burst_.arrival_ns.data());
+      for (std::uint32_t i = 0; i < count; ++i)
+        burst_.sequence[i] = sequence_ + i;
+      ports_[ingress]->stamp(mbufs.data(), count, now_ns, burst_);
       account_received(ingress, mbufs, count);
       handle(ingress, mbufs, count);
     }
@@ -115,7 +117,9 @@ class Worker {
   void act_on(BurstPart part, const PerPacket<rte_mbuf*>& mbufs) noexcept {
     const auto egress = decide_.policy()->paths[part.ingress].egress;
     for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
-      const HoldKey key{burst_.time_ns[i], burst_.arrival_ns[i], sequence_++, part.ingress, egress};
+      const HoldKey key{burst_.time_ns[i], burst_.arrival_ns[i], burst_.sequence[i],
+                        part.ingress, egress};
+      sequence_ = burst_.sequence[i] + 1;
       if (burst_.reason[i] != DropReason::kNone) {
         act_.drop(mbufs[i], burst_.reason[i]);
       } else if (key.release_ns > key.arrival_ns) {
@@ -228,7 +232,7 @@ class Worker {
   const Policy* newest_ = nullptr;   ///< the last one seen published
   const Policy* pending_ = nullptr;  ///< published, its time not yet come
   std::uint64_t next_instant_ns_ = kNever;
-  std::uint32_t sequence_ = 0;
+  std::uint32_t sequence_ = 0;  ///< of the next packet
   WorkerCounters counters_;
   std::vector<PortCounters> port_counters_;
   Decide decide_;

@@ -49,6 +49,7 @@ struct JudgedBurst {
   PerPacket<std::uint64_t> number;        ///< of the packet within its directed flow, from 1
   PerPacket<std::uint64_t> match_number;  ///< of the packet among the scope's matches, from 1
   PerPacket<std::uint32_t> length_bytes;  ///< of the frame, without FCS
+  PerPacket<std::uint32_t> sequence;      ///< of the packet at its worker; wraps
   PerPacket<DropReason> reason;           ///< kNone while it lives
 };
 

@@ -9,6 +9,8 @@
 namespace faultline {
 namespace {
 
+constexpr std::uint64_t kDelayMaxNs = 24 * 3600 * kNsPerSecond;
+
 struct ConstantDelay {
   std::uint64_t time_ns = 0;
 };
@@ -61,11 +63,11 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
         problems.push_back(problem_at(value->mark, "a drawn time is not yet supported",
                                       "a duration such as 40ms"));
       else
-        time_ns = read_duration_ns(*value, {0, kDurationMaxNs}, problems);
+        time_ns = read_duration_ns(*value, {0, kDelayMaxNs}, problems);
     }
     reader.finish();
   } else {
-    time_ns = read_duration_ns(node, {0, kDurationMaxNs}, problems);
+    time_ns = read_duration_ns(node, {0, kDelayMaxNs}, problems);
   }
   if (!time_ns || problems.size() != problems_before)
     return std::nullopt;

@@ -83,6 +83,7 @@ struct CompiledImpairment {
   std::uint64_t adds_ns = 0;  ///< the most it may add to a packet's time (capacity)
   bool delays = false;        ///< may advance a packet's time
   bool drops = false;         ///< may end a packet's life
+  bool owns_scope = false;    ///< one worker must see all packets of the scope, in order
 };
 
 struct ImpairmentModel {

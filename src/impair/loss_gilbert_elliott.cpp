@@ -184,7 +184,10 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   model.loss_good = spelling->loss_good;
   model.loss_bad = spelling->loss_bad;
   model.fingerprint = fingerprint_of(model);
-  return CompiledImpairment{.parameters = Parameters::from(model), .decide = decide, .drops = true};
+  return CompiledImpairment{.parameters = Parameters::from(model),
+                            .decide = decide,
+                            .drops = true,
+                            .owns_scope = true};
 }
 
 }  // namespace

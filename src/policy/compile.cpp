@@ -8,6 +8,9 @@
 namespace faultline {
 namespace {
 
+/// What the hold's records can express, with room to spare (hold.hpp: 2^48 ns).
+constexpr std::uint64_t kPathDelayMaxNs = 72 * 3600 * kNsPerSecond;
+
 bool holds(const std::vector<std::size_t>& ends, std::size_t port) {
   return ends.empty() || std::find(ends.begin(), ends.end(), port) != ends.end();
 }
@@ -49,6 +52,24 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
     }
     ++index;
   }
+}
+
+/// The most that the rules of a path may add to a packet's time.
+std::uint64_t delay_of(const PathProgram& path, const Policy& policy) {
+  std::uint64_t delay_ns = 0;
+  for (const std::uint16_t index : path.rules)
+    for (const RuleStep& step : policy.rules[index].steps)
+      delay_ns += step.impairment.adds_ns;
+  return delay_ns;
+}
+
+void check_delays(const Scenario& scenario, const Policy& policy, Problems& problems) {
+  for (const PathProgram& path : policy.paths)
+    if (path.exists && delay_of(path, policy) > kPathDelayMaxNs)
+      problems.push_back(problem_at(
+          scenario.tree.mark, "the delays on the way to port '" + scenario.ports[path.egress].name +
+                                  "' add up to " + format_duration(delay_of(path, policy)),
+          "at most " + format_duration(kPathDelayMaxNs)));
 }
 
 std::uint64_t expiry_of(const RuleSpec& spec, const CompileRequest& request, bool enabled) {
@@ -111,6 +132,7 @@ Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& re
   Problems problems;
   for (const RuleSpec& spec : scenario.rules)
     compile_rule(spec, request, next, policy, problems);
+  check_delays(scenario, policy, problems);
   if (!problems.empty())
     return tl::unexpected(std::move(problems));
   next.rules.release_unused();
@@ -129,12 +151,8 @@ Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64
   constexpr std::uint64_t kRecordBytes = 88;
   std::uint64_t needed = 0;
   for (const PathProgram& path : policy.paths) {
-    std::uint64_t delay_ns = 0;
-    for (const std::uint16_t index : path.rules)
-      for (const RuleStep& step : policy.rules[index].steps)
-        delay_ns += step.impairment.adds_ns;
     const double frames = static_cast<double>(rate_bps) / 8.0 / static_cast<double>(kWireBytes) *
-                          static_cast<double>(delay_ns) / static_cast<double>(kNsPerSecond);
+                          static_cast<double>(delay_of(path, policy)) / static_cast<double>(kNsPerSecond);
     needed += static_cast<std::uint64_t>(frames) * kRecordBytes;
   }
   Capacity capacity;

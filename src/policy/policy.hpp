@@ -61,6 +61,15 @@ struct Policy {
   std::vector<std::uint16_t> fresh_rules;    ///< counters to clear on adoption
   std::vector<std::uint32_t> fresh_states;   ///< scope states to clear on adoption
 
+  /// A rule whose state several workers could not share; empty when there is none.
+  std::string_view rule_for_one_worker() const noexcept {
+    for (const RuleProgram& rule : rules)
+      for (const RuleStep& step : rule.steps)
+        if (step.impairment.owns_scope)
+          return rule.name;
+    return {};
+  }
+
   bool any_active_at(std::uint64_t now_ns) const noexcept {
     for (const RuleProgram& rule : rules)
       if (rule.active_at(now_ns))

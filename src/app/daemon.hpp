@@ -1,0 +1,22 @@
+// The daemon's composition: scenario → DPDK → ports → workers → engine → socket, and back in order.
+#pragma once
+
+#include <string>
+
+#include "app/load.hpp"
+#include "policy/policy.hpp"
+
+namespace faultline {
+
+struct DaemonSettings {
+  std::string scenario;
+  std::string socket;
+  bool start = false;  ///< inject from the beginning instead of passing through
+  bool no_huge = false;
+  HeldAction on_exit = HeldAction::kSend;
+};
+
+/// Runs until SIGTERM or SIGINT.
+Exit run_daemon(const DaemonSettings& settings);
+
+}  // namespace faultline

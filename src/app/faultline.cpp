@@ -1,0 +1,96 @@
+// faultline: the command line. Options only; the commands are in commands.hpp.
+#include <CLI/CLI.hpp>
+
+#include <cstdlib>
+
+#include "app/commands.hpp"
+#include "control/version.hpp"
+#include "impair/burst.hpp"
+
+namespace faultline {
+namespace {
+
+constexpr const char* kSocketDefault = "/run/faultline/faultline.sock";
+
+void add_json(CLI::App& command, OutputForm& form) {
+  command.add_flag_callback(
+      "-j,--json", [&form] { form = OutputForm::kJson; }, "JSON on stdout");
+}
+
+struct Arguments {
+  CheckOptions check;
+  SimulateOptions simulate;
+  DaemonOptions daemon;
+  std::string apply_file;
+  std::string held = "send";
+  Exit exit = Exit::kDone;
+};
+
+void add_offline_commands(CLI::App& app, Arguments& arguments) {
+  CLI::App* check = app.add_subcommand("check", "Say what is wrong with a scenario, and its needs");
+  check->add_option("FILE", arguments.check.file, "the scenario")->required();
+  add_json(*check, arguments.check.form);
+  check->callback([&arguments] { arguments.exit = run_check(arguments.check); });
+
+  SimulateOptions& options = arguments.simulate;
+  CLI::App* simulate = app.add_subcommand(
+      "simulate", "Run captures through a scenario in virtual time: the daemon's own data path");
+  simulate->add_option("FILE", options.file, "the scenario")->required();
+  simulate->add_option("--in", options.inputs, "[PORT=]CAPTURE (pcap or pcapng), once a port")
+      ->required()
+      ->take_all()
+      ->allow_extra_args(false);
+  simulate->add_option("--out", options.output, "pcapng to write; - for stdout")->required();
+  simulate->add_option("--seed", options.seed, "wins over the scenario's");
+  simulate->add_option("--burst", options.burst, "packets a worker takes at once")
+      ->check(CLI::Range(1U, kBurstMax));
+  simulate->add_option("--workers", options.workers, "workers to spread flows over")
+      ->check(CLI::Range(1U, 16U));
+  add_json(*simulate, options.form);
+  simulate->callback([&arguments] { arguments.exit = run_simulate(arguments.simulate); });
+}
+
+void add_daemon_commands(CLI::App& app, Arguments& arguments) {
+  const auto add = [&](const char* name, const char* help, auto run) {
+    CLI::App* command = app.add_subcommand(name, help);
+    add_json(*command, arguments.daemon.form);
+    command->callback([&arguments, run] { arguments.exit = run(arguments); });
+    return command;
+  };
+  add("apply", "Give the daemon a scenario's rules",
+      [](const Arguments& each) { return run_apply(each.daemon, each.apply_file); })
+      ->add_option("FILE", arguments.apply_file, "the scenario")
+      ->required();
+  add("heal", "End every fault at once",
+      [](const Arguments& each) { return run_heal(each.daemon, each.held); })
+      ->add_option("--held", arguments.held, "what becomes of packets that wait")
+      ->check(CLI::IsMember({"send", "keep", "drop"}));
+  add("status", "Say how the daemon is",
+      [](const Arguments& each) { return run_status(each.daemon); });
+  add("stats", "Show ports, rules and the ledger",
+      [](const Arguments& each) { return run_stats(each.daemon); });
+}
+
+int run(int count, char** words) {
+  CLI::App app("faultline breaks networks on purpose: the same packets each time, and proves it.");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", kVersion);
+  Arguments arguments;
+  const char* from_environment = std::getenv("FAULTLINE_SOCKET");
+  arguments.daemon.socket = from_environment != nullptr ? from_environment : kSocketDefault;
+  app.add_option("--socket", arguments.daemon.socket, "the daemon's socket (or FAULTLINE_SOCKET)");
+  app.fallthrough();
+  add_offline_commands(app, arguments);
+  add_daemon_commands(app, arguments);
+  try {
+    app.parse(count, words);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? code(Exit::kDone) : code(Exit::kUsage);
+  }
+  return code(arguments.exit);
+}
+
+}  // namespace
+}  // namespace faultline
+
+int main(int count, char** words) { return faultline::run(count, words); }

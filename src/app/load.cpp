@@ -1,0 +1,54 @@
+// Loading scenarios and telling problems.
+#include "app/load.hpp"
+
+#include <cstdio>
+#include <random>
+
+#include <fmt/format.h>
+
+#include "base/file.hpp"
+#include "control/http.hpp"
+
+namespace faultline {
+
+void tell(const Problems& problems, OutputForm form) {
+  for (const Problem& problem : problems)
+    fmt::print(stderr, "{}\n", to_line(problem));
+  if (form == OutputForm::kJson)
+    fmt::print("{{\"ok\":false,\"errors\":{}}}\n", problems_to_json(problems));
+}
+
+void tell(const std::string& message, OutputForm form) {
+  Problem problem;
+  problem.file = "faultline";
+  problem.message = message;
+  tell(Problems{problem}, form);
+}
+
+Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form) {
+  Loaded loaded;
+  FileText file = read_file(path, kConfigBytesMax);
+  if (!file.readable) {
+    tell(Problems{problem_at({path, 0, 0}, "cannot be read: " + file.why)}, form);
+    loaded.exit = Exit::kUnusable;
+    return loaded;
+  }
+  loaded.text = std::move(file.text);
+  Result<ConfigNode> tree = parse_config(loaded.text, intern_file_name(path));
+  Result<Scenario> scenario = tree ? read_scenario(std::move(*tree), use)
+                                   : Result<Scenario>(tl::unexpected(tree.error()));
+  if (!scenario) {
+    tell(scenario.error(), form);
+    loaded.exit = Exit::kWrong;
+    return loaded;
+  }
+  loaded.scenario = std::move(*scenario);
+  return loaded;
+}
+
+std::uint64_t draw_seed() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32) | device();
+}
+
+}  // namespace faultline

@@ -1,0 +1,41 @@
+// What both programs share: loading a scenario with the right exit status, and telling problems.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "policy/scenario.hpp"
+
+namespace faultline {
+
+/// Exit statuses of both programs (fixed).
+enum class Exit : int {
+  kDone = 0,
+  kWrong = 1,       ///< the scenario has errors, or the verdict is fail
+  kUsage = 2,
+  kNoDaemon = 3,
+  kRefused = 4,     ///< conflict, capacity, permission
+  kUnusable = 5,    ///< an input or output file
+};
+constexpr int code(Exit exit) { return static_cast<int>(exit); }
+
+enum class OutputForm : std::uint8_t { kHuman, kJson };
+
+/// One line a problem on stderr; with kJson also `{"ok":false,"errors":[…]}` on stdout.
+void tell(const Problems& problems, OutputForm form);
+/// `faultline: error: …` on stderr, likewise.
+void tell(const std::string& message, OutputForm form);
+
+struct Loaded {
+  std::optional<Scenario> scenario;
+  std::string text;         ///< the file's own text
+  Exit exit = Exit::kDone;  ///< why there is none: kWrong or kUnusable
+};
+
+/// Reads and checks a scenario file; problems are told.
+Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form);
+
+/// A seed from the system's own entropy.
+std::uint64_t draw_seed();
+
+}  // namespace faultline

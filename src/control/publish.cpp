@@ -1,0 +1,76 @@
+// Read-copy-update of policies.
+#include "control/publish.hpp"
+
+#include <rte_malloc.h>
+#include <rte_rcu_qsbr.h>
+
+#include "base/check.hpp"
+#include "base/tsc_clock.hpp"
+
+namespace faultline {
+namespace {
+
+constexpr std::uint64_t kWindDownNs = 5 * kNsPerSecond;
+
+}  // namespace
+
+Publisher::Publisher(std::uint32_t workers_max)
+    : readers_(static_cast<rte_rcu_qsbr*>(
+          rte_zmalloc("policies", rte_rcu_qsbr_get_memsize(workers_max), RTE_CACHE_LINE_SIZE))) {
+  FAULTLINE_CHECK(readers_ != nullptr && rte_rcu_qsbr_init(readers_, workers_max) == 0);
+}
+
+Publisher::~Publisher() { rte_free(readers_); }
+
+void Publisher::publish(std::unique_ptr<const Policy> policy) {
+  published_.store(policy.get(), std::memory_order_release);
+  if (current_ != nullptr)
+    retired_.push_back({std::move(current_), policy->generation, 0, false});
+  current_ = std::move(policy);
+}
+
+bool Publisher::adopted_by_all(const std::vector<LiveWorker*>& workers) const noexcept {
+  for (const LiveWorker* worker : workers)
+    if (worker->adopted_generation() < current_->generation)
+      return false;
+  return true;
+}
+
+void Publisher::reclaim(const std::vector<LiveWorker*>& workers) {
+  // A worker keeps pointers across its quiescent states (the policy it judges by, and the next one),
+  // so a policy may go only after a newer one was adopted, and then a grace period has passed.
+  for (Retired& retired : retired_) {
+    if (retired.has_token)
+      continue;
+    bool outlived = true;
+    for (const LiveWorker* worker : workers)
+      outlived &= worker->adopted_generation() >= retired.replaced_by;
+    if (!outlived)
+      break;
+    retired.token = rte_rcu_qsbr_start(readers_);
+    retired.has_token = true;
+  }
+  while (!retired_.empty() && retired_.front().has_token &&
+         rte_rcu_qsbr_check(readers_, retired_.front().token, false) == 1)
+    retired_.pop_front();
+}
+
+void Publisher::run(LiveWorker& worker, std::uint32_t id, const std::atomic<bool>& stop,
+                    HeldAction on_exit) {
+  rte_rcu_qsbr_thread_register(readers_, id);
+  rte_rcu_qsbr_thread_online(readers_, id);
+  while (!stop.load(std::memory_order_relaxed)) {
+    worker.poll();
+    rte_rcu_qsbr_quiescent(readers_, id);
+  }
+  const std::uint64_t give_up_ns = monotonic_ns() + kWindDownNs;
+  bool done = worker.wind_down(on_exit, DropReason::kShutdown);
+  while (!done && monotonic_ns() < give_up_ns)
+    done = worker.wind_down(on_exit, DropReason::kShutdown);
+  if (!done)
+    worker.wind_down(HeldAction::kDrop, DropReason::kShutdown);
+  rte_rcu_qsbr_thread_offline(readers_, id);
+  rte_rcu_qsbr_thread_unregister(readers_, id);
+}
+
+}  // namespace faultline

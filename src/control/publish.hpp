@@ -1,0 +1,56 @@
+// Publishing policies to workers: one atomic pointer, read-copy-update by DPDK's quiescent-state
+// variable, and no call that waits for readers. A worker never sees a policy freed under it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "dataplane/live_worker.hpp"
+#include "policy/policy.hpp"
+
+struct rte_rcu_qsbr;
+
+namespace faultline {
+
+class Publisher {
+ public:
+  explicit Publisher(std::uint32_t workers_max);
+  ~Publisher();
+  Publisher(const Publisher&) = delete;
+  Publisher& operator=(const Publisher&) = delete;
+
+  /// What workers read.
+  const std::atomic<const Policy*>& slot() const noexcept { return published_; }
+  /// The policy published last. Never null after the first publish().
+  const Policy& current() const noexcept { return *current_; }
+
+  /// Makes `policy` the newest. The one before is freed by a later reclaim(), once every worker in
+  /// `workers` judges by the newer one and has passed a quiescent state.
+  void publish(std::unique_ptr<const Policy> policy);
+  /// Whether every worker judges by the newest policy.
+  bool adopted_by_all(const std::vector<LiveWorker*>& workers) const noexcept;
+  /// Frees what no worker can hold any more. Never waits.
+  void reclaim(const std::vector<LiveWorker*>& workers);
+  std::size_t unreclaimed() const noexcept { return retired_.size(); }
+
+  /// The worker's thread: polls until `stop`, then winds down what is held within five seconds.
+  void run(LiveWorker& worker, std::uint32_t id, const std::atomic<bool>& stop, HeldAction on_exit);
+
+ private:
+  struct Retired {
+    std::unique_ptr<const Policy> policy;
+    std::uint64_t replaced_by = 0;  ///< generation
+    std::uint64_t token = 0;
+    bool has_token = false;
+  };
+
+  rte_rcu_qsbr* readers_;
+  std::unique_ptr<const Policy> current_;
+  std::atomic<const Policy*> published_{nullptr};
+  std::deque<Retired> retired_;
+};
+
+}  // namespace faultline

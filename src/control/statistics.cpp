@@ -1,0 +1,181 @@
+// Summing snapshots and giving the sums their names.
+#include "control/statistics.hpp"
+
+#include <algorithm>
+
+namespace faultline {
+namespace {
+
+void add_ledger(Ledger& sum, const Ledger& part) {
+  sum.received += part.received;
+  sum.copies += part.copies;
+  sum.injected += part.injected;
+  sum.sent += part.sent;
+  for (std::size_t reason = 0; reason < kDropReasons; ++reason)
+    sum.dropped[reason] += part.dropped[reason];
+}
+
+void add_port(PortCounters& sum, const PortCounters& part) {
+  sum.rx_packets += part.rx_packets;
+  sum.rx_bytes += part.rx_bytes;
+  sum.tx_packets += part.tx_packets;
+  sum.tx_bytes += part.tx_bytes;
+  sum.tx_full += part.tx_full;
+  sum.tx_errors += part.tx_errors;
+}
+
+void add_rule(RuleCounters& sum, const RuleCounters& part) {
+  sum.matched += part.matched;
+  sum.dropped += part.dropped;
+  sum.delayed += part.delayed;
+  sum.clamped += part.clamped;
+  sum.undecided += part.undecided;
+  sum.lost += part.lost;
+  sum.loss_runs += part.loss_runs;
+  sum.delay_sum_ns += part.delay_sum_ns;
+  sum.delay_max_ns = std::max(sum.delay_max_ns, part.delay_max_ns);
+}
+
+double ratio(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+}  // namespace
+
+StatisticsSum::StatisticsSum(const Policy& policy, std::vector<std::string> port_names)
+    : policy_(policy),
+      port_names_(std::move(port_names)),
+      total_(port_names_.size()),
+      devices_(port_names_.size()),
+      lateness_(std::make_unique<Histogram>()),
+      delays_(policy.rules.size()) {}
+
+void StatisticsSum::add(const WorkerSnapshot& part) {
+  total_.now_ns = std::max(total_.now_ns, part.now_ns);
+  total_.injecting |= part.injecting;
+  WorkerCounters& sum = total_.counters;
+  add_ledger(sum.ledger, part.counters.ledger);
+  sum.unparsed += part.counters.unparsed;
+  sum.flushed += part.counters.flushed;
+  sum.early += part.counters.early;
+  sum.lateness_max_ns = std::max(sum.lateness_max_ns, part.counters.lateness_max_ns);
+  for (std::size_t port = 0; port < total_.ports.size(); ++port)
+    add_port(total_.ports[port], part.ports[port]);
+  for (const RuleProgram& rule : policy_.rules)
+    add_rule(total_.rules[rule.slot], part.rules[rule.slot]);
+  total_.flows.active += part.flows.active;
+  total_.flows.created += part.flows.created;
+  total_.flows.expired += part.flows.expired;
+  total_.flows.evicted += part.flows.evicted;
+  total_.flows.ghost_collisions += part.flows.ghost_collisions;
+  total_.hold.packets += part.hold.packets;
+  total_.hold.bytes += part.hold.bytes;
+  total_.hold.capacity_bytes += part.hold.capacity_bytes;
+  total_.hold.peak_bytes += part.hold.peak_bytes;
+}
+
+std::uint64_t StatisticsSum::own_drops() const {
+  std::uint64_t drops = 0;
+  for (const DropReason reason :
+       {DropReason::kOverflow, DropReason::kNoMbuf, DropReason::kTxFull, DropReason::kTxError})
+    drops += total_.counters.ledger.dropped[static_cast<std::size_t>(reason)];
+  for (const DeviceCounters& device : devices_)
+    drops += device.rx_missed + device.rx_errors + device.rx_no_mbuf;
+  return drops;
+}
+
+Json StatisticsSum::ports_json() const {
+  Json ports = Json::object();
+  for (std::size_t port = 0; port < port_names_.size(); ++port) {
+    const PortCounters& counters = total_.ports[port];
+    ports[port_names_[port]] = {{"rx_packets", counters.rx_packets},
+                                {"rx_bytes", counters.rx_bytes},
+                                {"tx_packets", counters.tx_packets},
+                                {"tx_bytes", counters.tx_bytes},
+                                {"rx_missed", devices_[port].rx_missed},
+                                {"rx_errors", devices_[port].rx_errors},
+                                {"rx_no_mbuf", devices_[port].rx_no_mbuf},
+                                {"tx_full", counters.tx_full},
+                                {"tx_errors", counters.tx_errors}};
+  }
+  return ports;
+}
+
+Json StatisticsSum::rules_json() const {
+  Json rules = Json::object();
+  for (std::size_t index = 0; index < policy_.rules.size(); ++index) {
+    const RuleCounters& counters = total_.rules[policy_.rules[index].slot];
+    const Histogram& delays = delays_[index];
+    const auto bounded = [&](double share) {
+      return std::min(delays.percentile(share), counters.delay_max_ns);
+    };
+    const std::uint64_t judged = counters.matched;
+    const std::uint64_t mean_ns =
+        counters.delayed == 0 ? 0 : counters.delay_sum_ns / counters.delayed;
+    // A constant delay is known exactly; a percentile is within its histogram's 3 %.
+    const bool constant = mean_ns == counters.delay_max_ns;
+    rules[policy_.rules[index].name] = {
+        {"matched", judged},
+        {"dropped", counters.dropped},
+        {"delayed", counters.delayed},
+        {"duplicated", 0},
+        {"corrupted", 0},
+        {"reordered", 0},
+        {"edited", 0},
+        {"injected", 0},
+        {"clamped", counters.clamped},
+        {"undecided", counters.undecided},
+        {"loss",
+         {{"rate", ratio(counters.lost, judged)},
+          {"mean_run", ratio(counters.lost, counters.loss_runs)}}},
+        {"delay",
+         {{"mean_ns", mean_ns},
+          {"p50_ns", constant ? mean_ns : bounded(0.50)},
+          {"p99_ns", constant ? mean_ns : bounded(0.99)},
+          {"max_ns", counters.delay_max_ns}}}};
+  }
+  return rules;
+}
+
+Json StatisticsSum::ledger_json() const {
+  const Ledger& ledger = total_.counters.ledger;
+  Json dropped = Json::object();
+  for (std::size_t reason = 1; reason < kDropReasons; ++reason)
+    dropped[std::string(drop_reason_name(static_cast<DropReason>(reason)))] =
+        ledger.dropped[reason];
+  return {{"received", ledger.received}, {"copies", ledger.copies},
+          {"injected", ledger.injected}, {"sent", ledger.sent},
+          {"held", total_.hold.packets}, {"dropped", dropped},
+          {"balanced", balanced()}};
+}
+
+Json StatisticsSum::to_json(std::uint64_t uptime_ns) const {
+  const WorkerCounters& counters = total_.counters;
+  return {{"name", policy_.name},
+          {"seed", policy_.seed},
+          {"generation", policy_.generation},
+          {"uptime_ns", uptime_ns},
+          {"ports", ports_json()},
+          {"rules", rules_json()},
+          {"flows",
+           {{"active", total_.flows.active},
+            {"created", total_.flows.created},
+            {"expired", total_.flows.expired},
+            {"evicted", total_.flows.evicted},
+            {"ghost_collisions", total_.flows.ghost_collisions}}},
+          {"hold",
+           {{"packets", total_.hold.packets},
+            {"bytes", total_.hold.bytes},
+            {"capacity_bytes", total_.hold.capacity_bytes},
+            {"peak_bytes", total_.hold.peak_bytes}}},
+          {"lateness",
+           {{"p50_ns", std::min(lateness_->percentile(0.50), counters.lateness_max_ns)},
+            {"p99_ns", std::min(lateness_->percentile(0.99), counters.lateness_max_ns)},
+            {"max_ns", counters.lateness_max_ns},
+            {"early", counters.early}}},
+          {"unparsed", counters.unparsed},
+          {"flushed", counters.flushed},
+          {"ledger", ledger_json()}};
+}
+
+}  // namespace faultline

@@ -1,0 +1,51 @@
+// The statistics object of `simulate --json`, `stats --json` and GET /v1/stats: workers' snapshots
+// summed up and named. Its keys are fixed; fields may be added.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/histogram.hpp"
+#include "dataplane/live_port.hpp"
+#include "dataplane/snapshot.hpp"
+#include "policy/policy.hpp"
+
+namespace faultline {
+
+using Json = nlohmann::ordered_json;
+
+/// Sums what several workers counted.
+class StatisticsSum {
+ public:
+  StatisticsSum(const Policy& policy, std::vector<std::string> port_names);
+
+  void add(const WorkerSnapshot& snapshot);
+  void add_lateness(const Histogram& lateness) { lateness_->add_all(lateness); }
+  /// `rule` is the index of the rule in the policy.
+  void add_delays(std::size_t rule, const Histogram& delays) { delays_[rule].add_all(delays); }
+  void set_device(std::size_t port, const DeviceCounters& counters) { devices_[port] = counters; }
+
+  const WorkerSnapshot& total() const { return total_; }
+  bool balanced() const { return total_.counters.ledger.balances(total_.hold.packets); }
+  /// What the tool itself lost: overflow, no_mbuf, tx_full, tx_error and what ports missed.
+  std::uint64_t own_drops() const;
+
+  Json to_json(std::uint64_t uptime_ns) const;
+
+ private:
+  Json ports_json() const;
+  Json rules_json() const;
+  Json ledger_json() const;
+
+  const Policy& policy_;
+  std::vector<std::string> port_names_;
+  WorkerSnapshot total_;
+  std::vector<DeviceCounters> devices_;
+  std::unique_ptr<Histogram> lateness_;
+  std::vector<Histogram> delays_;
+};
+
+}  // namespace faultline

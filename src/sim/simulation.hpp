@@ -1,0 +1,46 @@
+// One thread, one world, virtual time: captures go in, the same worker, act and hold as the daemon's
+// judge them at their own time-stamps, and a capture comes out. Nothing here waits.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/statistics.hpp"
+#include "policy/policy.hpp"
+#include "record/capture_reader.hpp"
+#include "record/capture_writer.hpp"
+
+namespace faultline {
+
+struct SimulationInput {
+  std::size_t port = 0;  ///< where its packets enter
+  std::string path;      ///< for messages
+  CaptureReader reader;
+};
+
+struct SimulationSettings {
+  std::uint32_t rx_burst = 32;  ///< 1 … kBurstMax
+  std::uint32_t workers = 1;    ///< 1 … 16
+  std::uint64_t flows_max = 65'536;
+  std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
+  std::uint64_t hold_bytes = std::uint64_t{1} << 30;
+};
+
+struct SimulationResult {
+  Json statistics;
+  bool balanced = false;
+  std::uint64_t own_drops = 0;
+  std::uint64_t backwards = 0;  ///< packets whose time-stamp ran backwards
+  std::uint64_t cut = 0;        ///< packets shorter in the capture than they were on the wire
+};
+
+/// Runs all inputs to their end and drains the hold. DPDK must have been started. The policy's times
+/// count from time zero, the first packet of all inputs. Errors: an input that cannot be read
+/// on, a packet longer than the hold takes, an output that cannot be written.
+Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>& port_names,
+                                  const SimulationSettings& settings,
+                                  std::vector<SimulationInput> inputs, CaptureWriter& output);
+
+}  // namespace faultline

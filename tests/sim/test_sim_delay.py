@@ -1,0 +1,40 @@
+"""A constant delay, on a million packets."""
+
+import numpy as np
+
+from program import scenario_of
+
+DELAY_NS = 40_000_000
+
+
+def test_delay_is_exact_and_loses_nothing(program, million):
+    """`delay: 40ms` releases every packet at its arrival + 40 ms to the nanosecond, with its bytes as
+    they were, none missing, in the order (release, arrival)."""
+    outcome = program.simulated(scenario_of(("wan", ["delay: 40ms"]), seed=1), [million.path])
+    output, given = outcome.output, million.capture
+    assert len(output) == len(given)
+    assert (output.serial() == given.serial()).all()
+    assert (output.time_ns == given.time_ns + np.uint64(DELAY_NS)).all()
+    assert (output.length == given.length).all()
+    assert (output.bytes_ == given.bytes_).all()
+    assert (np.diff(output.time_ns.astype(np.int64)) == 0).any(), "the input has no equal times"
+    assert [output.names[number] for number in np.unique(output.interface)] == ["right"]
+
+
+def test_each_delayed_packet_says_so(program, some):
+    """A packet that a rule touched carries rule, impairment and delay as a comment; with
+    `--annotate none` none does."""
+    scenario = scenario_of(("wan", ["delay: 40.123ms"]), seed=1)
+    output = program.simulated(scenario, [some.path]).output
+    assert output.comment(0) == ["rule=wan impairment=delay delay=40.123ms"]
+    options = output.option_words(slice(None))
+    assert (options == options[0]).all()
+    bare = program.simulated(scenario, [some.path], "--annotate", "none").output
+    assert len(bare) == len(some) and not bare.option_count.any()
+
+
+def test_delays_of_a_rule_and_of_rules_add_up(program, few):
+    """Impairments act in the order written, rules in file order: 1 ms + 2 us + 3 ns."""
+    scenario = scenario_of(("a", ["delay: 1ms", "delay: 2us"]), ("b", ["delay: 3ns"]), seed=1)
+    output = program.simulated(scenario, [few.path]).output
+    assert (output.time_ns == few.capture.time_ns + np.uint64(1_002_003)).all()
