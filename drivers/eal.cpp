@@ -4,6 +4,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -16,7 +17,8 @@ Result<void> start_eal(const EalSettings& settings) {
     cores += fmt::format(",{}@{}", worker + 1, settings.worker_cores[worker]);
   std::vector<std::string> words{"faultline", "--lcores", cores, "--main-lcore", "0",
                                  "-m", std::to_string(settings.memory_mb),
-                                 "--no-pci", "--no-telemetry", "--log-level", "4"};
+                                 "--no-pci", "--no-telemetry", "--log-level", "4",
+                                 "--file-prefix", fmt::format("faultline-{}", getpid())};
   // Without huge pages nothing is shared with other processes, so no files; with them, --in-memory
   // leaves none behind either.
   if (settings.huge_pages)
@@ -28,6 +30,11 @@ Result<void> start_eal(const EalSettings& settings) {
     arguments.push_back(word.data());
   if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0)
     return failure(fmt::format("DPDK did not start: {}", rte_strerror(rte_errno)));
+  // Nothing is shared with other processes, so the folder DPDK made for that is empty and goes now:
+  // a kill -9 then leaves nothing either. Another DPDK program's folders stay.
+  const std::string folder = rte_eal_get_runtime_dir();
+  if (rmdir(folder.c_str()) == 0)
+    rmdir(folder.substr(0, folder.rfind('/')).c_str());
   return {};
 }
 

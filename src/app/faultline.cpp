@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "app/commands.hpp"
+#include "base/units.hpp"
 #include "control/version.hpp"
 #include "impair/burst.hpp"
 
@@ -41,7 +42,16 @@ void add_offline_commands(CLI::App& app, Arguments& arguments) {
       ->take_all()
       ->allow_extra_args(false);
   simulate->add_option("--out", options.output, "pcapng to write; - for stdout")->required();
-  simulate->add_option("--seed", options.seed, "wins over the scenario's");
+  simulate
+      ->add_option_function<std::string>(
+          "--seed",
+          [&options](const std::string& word) {
+            options.seed = parse_count(word);
+            if (!options.seed)
+              throw CLI::ValidationError("--seed", word + " is no number from 0 to 2^64 - 1");
+          },
+          "wins over the scenario's")
+      ->type_name("UINT64");
   simulate->add_option("--burst", options.burst, "packets a worker takes at once")
       ->check(CLI::Range(1U, kBurstMax));
   simulate->add_option("--workers", options.workers, "workers to spread flows over")

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <set>
 
+#include "impair/impairment.hpp"
+#include "match/flow_match.hpp"
+
 namespace faultline {
 namespace {
 
@@ -266,8 +269,23 @@ class ScenarioReader {
     accept_only(reader.take("final"), "false", {"true"});
     reader.refuse_not_yet({"fragments", "optional", "lease", "tcp_acks"});
     reader.finish();
+    check_parts(rule);
     check_path(rule, node);
     scenario_.rules.push_back(std::move(rule));
+  }
+
+  /// Compiles match and impairments for what is wrong in them, so that one reading tells everything.
+  void check_parts(const RuleSpec& rule) {
+    if (rule.match != nullptr)
+      FlowMatch::compile(*rule.match, problems_);
+    if (rule.impair == nullptr)
+      return;
+    CompileContext context{0, rule.name, 0};
+    for (const ConfigNode& item : rule.impair->items) {
+      std::string_view kind;
+      compile_impairment(item, context, &kind, problems_);
+      ++context.index;
+    }
   }
 
   void read_ends(const ConfigNode* node, std::vector<std::size_t>& ends) {
@@ -334,9 +352,12 @@ Result<Scenario> read_scenario(ConfigNode tree, ScenarioUse use) {
   scenario.tree = std::move(tree);
   Problems problems;
   ScenarioReader(scenario, problems).read(use);
-  if (!problems.empty())
-    return tl::unexpected(std::move(problems));
-  return scenario;
+  if (problems.empty())
+    return scenario;
+  std::stable_sort(problems.begin(), problems.end(), [](const Problem& left, const Problem& right) {
+    return std::pair(left.line, left.column) < std::pair(right.line, right.column);
+  });
+  return tl::unexpected(std::move(problems));
 }
 
 }  // namespace faultline

@@ -42,7 +42,8 @@ def hypergeometric_tail(k, population, marked, drawn):
     mean = marked * drawn / population
     tail = 0.0
     for i in range(max(k, drawn + marked - population, 0), min(marked, drawn) + 1):
-        term = math.exp(_log_choose(marked, i) + _log_choose(population - marked, drawn - i) - total)
+        ways = _log_choose(marked, i) + _log_choose(population - marked, drawn - i)
+        term = math.exp(ways - total)
         tail += term
         if i > mean and term < tail * 1e-18:
             break

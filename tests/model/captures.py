@@ -69,7 +69,7 @@ def from_frames(frames, times_ns):
                    np.frombuffer(rows, dtype=np.uint8).reshape(len(frames), width))
 
 
-# -- writing ----------------------------------------------------------------------------------------
+# -- writing --------------------------------------------------------------------------------------
 
 def _selected(parts, lengths):
     """The rows of `parts` side by side as one stream of bytes, each part cut to its length."""
@@ -139,7 +139,7 @@ def _write_commented_packets(file, capture):
         file.write(_block(ENHANCED, body))
 
 
-# -- reading ----------------------------------------------------------------------------------------
+# -- reading --------------------------------------------------------------------------------------
 
 class PcapngError(ValueError):
     """The file is not the little-endian pcapng of one section with ns times that it must be."""
@@ -259,7 +259,7 @@ def _interface_name(block):
     return options.get(OPTION_NAME, b"").decode()
 
 
-# -- traffic ----------------------------------------------------------------------------------------
+# -- traffic --------------------------------------------------------------------------------------
 
 FIRST_NS = 1_700_000_000_123_456_789
 LENGTHS = np.array([60, 61, 66, 82])

@@ -1,5 +1,5 @@
-"""The directed flow of a frame, and the 64-bit identity its dice are thrown with. Reads one frame at
-a time, for correctness and not for speed."""
+"""The directed flow of a frame, and the 64-bit identity its dice are thrown with. Reads one frame
+at a time, for correctness and not for speed."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,8 @@ class FlowKey:
     destination_port: int = 0
 
     def packed(self):
-        """40 bytes, unused ones zero: addresses, ports, ethertype (little-endian), protocol, kind."""
+        """40 bytes, unused ones zero: addresses, ports, ethertype (little-endian), protocol,
+        kind."""
         return (self.source.ljust(16, b"\0") + self.destination.ljust(16, b"\0") +
                 self.source_port.to_bytes(2, "little") +
                 self.destination_port.to_bytes(2, "little") +

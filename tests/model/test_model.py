@@ -1,5 +1,5 @@
-"""The model against what is known from elsewhere: published vectors, hand-made frames, closed forms.
-Needs nothing of faultline."""
+"""The model against what is known from elsewhere: published vectors, hand-made frames, closed
+forms. Needs nothing of faultline."""
 
 import sys
 from fractions import Fraction
@@ -50,8 +50,8 @@ def test_thresholds_are_exact():
 
 
 def test_dice_follow_their_layout():
-    """Word by word: key from (seed; name, impairment, purpose), block from (index/4, word; identity),
-    lane index mod 4."""
+    """Word by word: key from (seed; name, impairment, purpose), block from (index/4, word;
+    identity), lane index mod 4."""
     seed, identity, index = 0x0123456789ABCDEF, 0xFEDCBA9876543210, 0x3FFFFFFFF7
     name = hash_name("wan")
     key = philox_block((0x89ABCDEF, 0x01234567), (name & 0xFFFFFFFF, name >> 32, 2, 1))[:2]
@@ -171,7 +171,8 @@ def test_hypergeometric_tail():
 
 
 def test_geometric_sums():
-    """8,000 runs of mean 5: the bound's ends are 4.89 standard errors out, within a tenth of one."""
+    """8,000 runs of mean 5: the bound's ends are 4.89 standard errors out, within a tenth of
+    one."""
     low, high = bounds.geometric_sum_interval(8000, 0.2, 1e-6)
     error = (0.8 * 8000) ** 0.5 / 0.2
     assert (high - 40000) / error == pytest.approx(4.8916, abs=0.1)

@@ -21,7 +21,8 @@ class Input:
         self.path, self.capture, self.flow = path, capture, flow
         self.number = numbers_in_flow(flow)
         first = {int(number): at for at, number in reversed(list(enumerate(flow[:100_000])))}
-        identity_of = {number: flow_of(capture.frame(at)).identity() for number, at in first.items()}
+        identity_of = {number: flow_of(capture.frame(at)).identity()
+                       for number, at in first.items()}
         table = np.zeros(max(identity_of) + 1, dtype=np.uint64)
         table[list(identity_of)] = list(identity_of.values())
         self.identity = table[flow]

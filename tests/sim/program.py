@@ -1,5 +1,5 @@
-"""`faultline simulate` as the tests use it: a scenario as text, captures in, and what came out. Starts
-the real program from $FAULTLINE_BUILD (default: build/ beside tests/); judges nothing."""
+"""`faultline simulate` as the tests use it: a scenario as text, captures in, and what came out.
+Starts the real program from $FAULTLINE_BUILD (default: build/ beside tests/); judges nothing."""
 
 import json
 import os

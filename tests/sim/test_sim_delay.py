@@ -1,6 +1,7 @@
 """A constant delay, on a million packets."""
 
 import numpy as np
+import pytest
 
 from program import scenario_of
 
@@ -8,8 +9,8 @@ DELAY_NS = 40_000_000
 
 
 def test_delay_is_exact_and_loses_nothing(program, million):
-    """`delay: 40ms` releases every packet at its arrival + 40 ms to the nanosecond, with its bytes as
-    they were, none missing, in the order (release, arrival)."""
+    """`delay: 40ms` releases every packet at its arrival + 40 ms to the nanosecond, with its bytes
+    as they were, none missing, in the order (release, arrival)."""
     outcome = program.simulated(scenario_of(("wan", ["delay: 40ms"]), seed=1), [million.path])
     output, given = outcome.output, million.capture
     assert len(output) == len(given)
@@ -19,18 +20,6 @@ def test_delay_is_exact_and_loses_nothing(program, million):
     assert (output.bytes_ == given.bytes_).all()
     assert (np.diff(output.time_ns.astype(np.int64)) == 0).any(), "the input has no equal times"
     assert [output.names[number] for number in np.unique(output.interface)] == ["right"]
-
-
-def test_each_delayed_packet_says_so(program, some):
-    """A packet that a rule touched carries rule, impairment and delay as a comment; with
-    `--annotate none` none does."""
-    scenario = scenario_of(("wan", ["delay: 40.123ms"]), seed=1)
-    output = program.simulated(scenario, [some.path]).output
-    assert output.comment(0) == ["rule=wan impairment=delay delay=40.123ms"]
-    options = output.option_words(slice(None))
-    assert (options == options[0]).all()
-    bare = program.simulated(scenario, [some.path], "--annotate", "none").output
-    assert len(bare) == len(some) and not bare.option_count.any()
 
 
 def test_delays_of_a_rule_and_of_rules_add_up(program, few):

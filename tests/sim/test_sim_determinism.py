@@ -50,8 +50,8 @@ def test_bursts_change_nothing(program, inputs, plain, name, burst):
 @pytest.mark.parametrize("workers", (1, 2, 4))
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_workers_change_nothing(program, inputs, plain, name, workers):
-    """`--workers N` changes no byte of the output, neither for models without memory nor for a chain
-    that one worker must own."""
+    """`--workers N` changes no byte of the output, neither for models without memory nor for a
+    chain that one worker must own."""
     assert digest(program, SCENARIOS[name], inputs, "--workers", workers) == plain[name]
 
 
@@ -62,7 +62,7 @@ def test_workers_and_bursts_together(program, inputs, plain, name):
     assert digest(program, SCENARIOS[name], inputs, *options) == plain[name]
 
 
-# -- other rules, other flows ------------------------------------------------------------------------
+# -- other rules, other flows ---------------------------------------------------------------------
 
 STRANGER_NETWORK = 9
 NOTHING = ("other", ["loss: 50%", CHAIN, "delay: 7ms"], "{proto: tcp, dst: 192.0.2.0/24}")
@@ -114,8 +114,8 @@ class TestOthersChangeNothing:
             assert (matched > 0) == (other is STRANGERS and given is mixed)
 
     def test_a_21st_flow(self, program, some, mixed, rule, alone):
-        """Another flow's packets between them change no packet's fate: a flow has its own numbers, a
-        chain counts the packets that its rule matches."""
+        """Another flow's packets between them change no packet's fate: a flow has its own numbers,
+        a chain counts the packets that its rule matches."""
         output = program.simulated(scenario_of(rule, seed=42), [mixed.path]).output
         assert np.flatnonzero(fates_of_the_twenty(output, some) != alone).tolist() == []
         assert (output.serial() >= 1 << 41).any(), "the 21st flow did not pass"

@@ -31,9 +31,10 @@ def chains(program, million):
 
 @pytest.mark.parametrize("pair", (BURSTY, FLIPPING))
 def test_transitions(chains, pair):
-    """With the default losses a packet is lost iff the state is Bad, so the states can be seen. Each
-    visit to Good ends in Bad with probability p, each to Bad in Good with r, independently: the first
-    m visits (m fixed, 95 % of the expected ones) are an exact binomial; interval at alpha = 1e-6."""
+    """With the default losses a packet is lost iff the state is Bad, so the states can be seen.
+    Each visit to Good ends in Bad with probability p, each to Bad in Good with r, independently:
+    the first m visits (m fixed, 95 % of the expected ones) are an exact binomial; interval at alpha
+    = 1e-6."""
     bad = chains[pair]
     p, r = (float(probability(text)) for text in pair)
     in_bad = p / (p + r)
@@ -57,8 +58,8 @@ def test_rate(chains, pair):
 
 @pytest.mark.parametrize("pair", (BURSTY, FLIPPING))
 def test_mean_run(chains, pair):
-    """Runs of losses are geometric with mean 1/r (5, or 1.43). The summed length of the first k runs
-    (k fixed: 90 % of those expected; about 8,571 and 290,769) is bounded by its exact negative
+    """Runs of losses are geometric with mean 1/r (5, or 1.43). The summed length of the first k
+    runs (k fixed: 90 % of those expected; about 8,571 and 290,769) is bounded by its exact negative
     binomial law at alpha = 1e-6: for p = 1 %, r = 20 % a mean run of 4.77 to 5.24."""
     p, r = (float(probability(text)) for text in pair)
     runs = laws.run_lengths(chains[pair])
@@ -72,8 +73,8 @@ def test_mean_run(chains, pair):
 
 @pytest.mark.parametrize("pair", (BURSTY, FLIPPING))
 def test_the_lost_are_the_models(chains, pair):
-    """Exactly the reference model's packets: one uniform a step, looking back over steps that decide
-    nothing; the state before step n judges packet n; for p + r > 1 the middle band flips."""
+    """Exactly the reference model's packets: one uniform a step, looking back over steps that
+    decide nothing; the state before step n judges packet n; for p + r > 1 the middle band flips."""
     expected = laws.gilbert_elliott(SEED, "wan", 0, LEFT_TO_RIGHT, len(chains[pair]), *pair).lost
     assert np.flatnonzero(chains[pair] != expected).tolist() == []
 

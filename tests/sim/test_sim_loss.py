@@ -27,8 +27,10 @@ def lost_of(output, given):
 @pytest.fixture(scope="module")
 def lost(program, million):
     """For each seed the mask of lost packets."""
-    return {seed: lost_of(program.simulated(SCENARIO, [million.path], "--seed", seed).output, million)
-            for seed in SEEDS}
+    def run(seed):
+        return program.simulated(SCENARIO, [million.path], "--seed", seed).output
+
+    return {seed: lost_of(run(seed), million) for seed in SEEDS}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -44,9 +46,9 @@ def test_seeds_are_independent(lost):
 
 
 def test_flows_are_independent(lost, million):
-    """The packet numbers lost in one flow say nothing about another's: for every pair of the 20 flows
-    and each of the 20 seeds, the overlap of the lost numbers up to the shorter flow's length has a
-    hypergeometric upper tail of at least 1e-6 / (190 pairs * 20 seeds)."""
+    """The packet numbers lost in one flow say nothing about another's: for every pair of the 20
+    flows and each of the 20 seeds, the overlap of the lost numbers up to the shorter flow's length
+    has a hypergeometric upper tail of at least 1e-6 / (190 pairs * 20 seeds)."""
     level = ALPHA / (FLOWS * (FLOWS - 1) / 2 * len(SEEDS))
     surprising = {}
     members = [million.flow == flow for flow in range(FLOWS)]
@@ -64,8 +66,8 @@ def test_flows_are_independent(lost, million):
 
 @pytest.mark.parametrize("seed", (1, 2, 7, 13, 20))
 def test_the_lost_are_the_models(lost, million, seed):
-    """Exactly the packets that the reference model loses: FAULTS section 0, the dice are (seed, rule,
-    impairment, flow identity, packet number)."""
+    """Exactly the packets that the reference model loses: FAULTS section 0, the dice are (seed,
+    rule, impairment, flow identity, packet number)."""
     expected = laws.bernoulli(seed, "wan", 0, "1%", million.identity, million.number)
     assert np.flatnonzero(lost[seed] != expected).tolist() == []
 
@@ -79,8 +81,8 @@ def test_every_bit_of_the_seed_counts(program, some, seed):
 
 
 def test_a_drop_does_not_shift_later_dice(program, some):
-    """Packet numbers are counted at arrival: the third impairment of a rule, and a second rule, lose
-    what they would lose alone; their dice are those of their place and name."""
+    """Packet numbers are counted at arrival: the third impairment of a rule, and a second rule,
+    lose what they would lose alone; their dice are those of their place and name."""
     scenario = scenario_of(("a", ["loss: 10%", "delay: 1ms", "loss: 5%"]), ("b", ["loss: 0.3"]),
                            seed=9)
     expected = np.zeros(len(some), dtype=bool)

@@ -32,9 +32,9 @@ def inputs(some, answer):
 
 
 def test_directions_have_independent_dice(program, inputs, some, answer):
-    """`loss: 10%` both ways: each direction loses exactly the model's packets, and flow for flow the
-    packet numbers lost in both directions overlap no more than chance (hypergeometric tail at least
-    1e-6 / 20 flows)."""
+    """`loss: 10%` both ways: each direction loses exactly the model's packets, and flow for flow
+    the packet numbers lost in both directions overlap no more than chance (hypergeometric tail at
+    least 1e-6 / 20 flows)."""
     outcome = program.simulated(scenario_of(("wan", ["loss: 10%"]), seed=SEED), inputs)
     lost = both_ways(outcome, some, answer)
     for mask, given in zip(lost, (some, answer)):
@@ -100,8 +100,8 @@ def test_ports_of_ones_own_names(program, few):
 
 
 def test_equal_times_leave_in_order_of_ports(program, few, tmp_path):
-    """Equal release times leave in the order (release, arrival, port, input), however the inputs are
-    listed: what came in at left first, then what came in at right."""
+    """Equal release times leave in the order (release, arrival, port, input), however the inputs
+    are listed: what came in at left first, then what came in at right."""
     later = captures.udp_traffic(20, 2, spacing_ns=1_000_000, salt=4, first_serial=ANSWERS_FROM,
                                  backwards=True).capture
     later.time_ns = few.capture.time_ns

@@ -1,5 +1,5 @@
-"""The statistics object of `simulate --json`: its shape as INTERFACES fixes it, its law, and that it
-tells what the output file shows. And the seed, when nobody gave one."""
+"""The statistics object of `simulate --json`: its shape as INTERFACES fixes it, its law, and that
+it tells what the output file shows. And the seed, when nobody gave one."""
 
 import re
 
@@ -80,7 +80,8 @@ def test_shape_check_can_fail(stats):
 
 
 def test_the_ledger_balances(stats, some, answer):
-    """received + copies + injected = sent + held + all that was dropped; nothing is held at the end."""
+    """received + copies + injected = sent + held + all that was dropped; nothing is held at the
+    end."""
     ledger = stats["ledger"]
     assert ledger["received"] == len(some) + len(answer)
     assert (ledger["copies"], ledger["injected"], ledger["held"]) == (0, 0, 0)
@@ -146,8 +147,8 @@ def test_mean_run_is_that_of_the_lost_packets(program, some):
 
 
 def test_delay_is_reported(stats):
-    """A constant delay's mean is exact; the histogram's quantiles lie within 2 %; nothing left early
-    or late."""
+    """A constant delay's mean is exact; the histogram's quantiles lie within 2 %; nothing left
+    early or late."""
     delay = stats["rules"]["late"]["delay"]
     assert delay["mean_ns"] == DELAY_NS
     for key in ("p50_ns", "p99_ns", "max_ns"):
@@ -168,7 +169,7 @@ def test_flows_and_hold_are_counted(stats, some):
     assert (stats["unparsed"], stats["flushed"]) == (0, 0)
 
 
-# -- the seed ----------------------------------------------------------------------------------------
+# -- the seed -------------------------------------------------------------------------------------
 
 SEEDLESS = scenario_of(("wan", ["loss: 50%"]))
 SEEDED = scenario_of(("wan", ["loss: 50%"]), seed=42)
