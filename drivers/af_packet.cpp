@@ -1,10 +1,10 @@
 // driver: af_packet. Any interface of the machine, veth first of all; needs no huge pages and no
 // driver of its own, only cap_net_raw and cap_net_admin.
+#include <arpa/inet.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <net/if.h>
-#include <arpa/inet.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -60,7 +60,8 @@ bool set_option(int socket, int option, int value) {
   return setsockopt(socket, SOL_PACKET, option, &value, sizeof value) == 0;
 }
 
-Result<void> open_receive(const PortSpec& spec, PacketSockets& sockets, const sockaddr_ll& address) {
+Result<void> open_receive(const PortSpec& spec, PacketSockets& sockets,
+                          const sockaddr_ll& address) {
   sockets.receive = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
   if (sockets.receive < 0)
     return refuse_errno(spec, "packet socket", errno);

@@ -27,9 +27,9 @@ Result<rte_mempool*> make_pool(const std::string& name, std::uint32_t count,
                                std::uint32_t frame_bytes_max) {
   constexpr std::uint32_t kCache = 256;
   const std::uint32_t room = (RTE_PKTMBUF_HEADROOM + frame_bytes_max + 63) & ~63U;
-  rte_mempool* pool = rte_pktmbuf_pool_create(name.c_str(), count, kCache, 0,
-                                              static_cast<std::uint16_t>(std::min(room, 65'535U)),
-                                              SOCKET_ID_ANY);
+  rte_mempool* pool =
+      rte_pktmbuf_pool_create(name.c_str(), count, kCache, 0,
+                              static_cast<std::uint16_t>(std::min(room, 65'535U)), SOCKET_ID_ANY);
   if (pool == nullptr)
     return failure(fmt::format("no memory for {} packets of {} bytes: {}", count, room,
                                rte_strerror(rte_errno)));

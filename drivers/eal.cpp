@@ -15,10 +15,19 @@ Result<void> start_eal(const EalSettings& settings) {
   std::string cores = fmt::format("0@{}", settings.main_core);
   for (std::size_t worker = 0; worker < settings.worker_cores.size(); ++worker)
     cores += fmt::format(",{}@{}", worker + 1, settings.worker_cores[worker]);
-  std::vector<std::string> words{"faultline", "--lcores", cores, "--main-lcore", "0",
-                                 "-m", std::to_string(settings.memory_mb),
-                                 "--no-pci", "--no-telemetry", "--log-level", "4",
-                                 "--file-prefix", fmt::format("faultline-{}", getpid())};
+  std::vector<std::string> words{"faultline",
+                                 "--lcores",
+                                 cores,
+                                 "--main-lcore",
+                                 "0",
+                                 "-m",
+                                 std::to_string(settings.memory_mb),
+                                 "--no-pci",
+                                 "--no-telemetry",
+                                 "--log-level",
+                                 "4",
+                                 "--file-prefix",
+                                 fmt::format("faultline-{}", getpid())};
   // Without huge pages nothing is shared with other processes, so no files; with them, --in-memory
   // leaves none behind either.
   if (settings.huge_pages)
@@ -26,8 +35,7 @@ Result<void> start_eal(const EalSettings& settings) {
   else
     words.insert(words.end(), {"--no-huge", "--no-shconf"});
   std::vector<char*> arguments;
-  for (std::string& word : words)
-    arguments.push_back(word.data());
+  for (std::string& word : words) arguments.push_back(word.data());
   if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0)
     return failure(fmt::format("DPDK did not start: {}", rte_strerror(rte_errno)));
   // Nothing is shared with other processes, so the folder DPDK made for that is empty and goes now:
@@ -38,7 +46,9 @@ Result<void> start_eal(const EalSettings& settings) {
   return {};
 }
 
-void stop_eal() { rte_eal_cleanup(); }
+void stop_eal() {
+  rte_eal_cleanup();
+}
 
 std::vector<unsigned> allowed_cores() {
   cpu_set_t set;

@@ -1,4 +1,5 @@
-// driver: null. DPDK's net_null: makes frames from nothing and swallows what is sent. For benchmarks.
+// driver: null. DPDK's net_null: makes frames from nothing and swallows what is sent. For
+// benchmarks.
 #include <rte_dev.h>
 #include <rte_errno.h>
 

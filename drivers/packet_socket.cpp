@@ -1,5 +1,5 @@
-// Receiving and sending on packet sockets (packet(7)). A frame that the kernel refuses is known when
-// the call returns, so `sent` counts what left and nothing else.
+// Receiving and sending on packet sockets (packet(7)). A frame that the kernel refuses is known
+// when the call returns, so `sent` counts what left and nothing else.
 #include "drivers/packet_socket.hpp"
 
 #include <linux/ethtool.h>
@@ -88,7 +88,8 @@ std::uint32_t PacketSocketPort::receive(rte_mbuf** mbufs, std::uint32_t count) n
   return received;
 }
 
-/// The frame with its VLAN tag back in place (the kernel takes it out). False: cut short, or too long.
+/// The frame with its VLAN tag back in place (the kernel takes it out). False: cut short, or too
+/// long.
 bool PacketSocketPort::copy_out(tpacket2_hdr& header, rte_mbuf* mbuf) noexcept {
   const auto* frame = reinterpret_cast<const char*>(&header) + header.tp_mac;
   const std::uint32_t length = header.tp_snaplen;
@@ -101,9 +102,8 @@ bool PacketSocketPort::copy_out(tpacket2_hdr& header, rte_mbuf* mbuf) noexcept {
     rte_memcpy(bytes, frame, length);
     return true;
   }
-  const std::uint16_t tag = (header.tp_status & TP_STATUS_VLAN_TPID_VALID) != 0
-                                ? header.tp_vlan_tpid
-                                : kTagDefault;
+  const std::uint16_t tag =
+      (header.tp_status & TP_STATUS_VLAN_TPID_VALID) != 0 ? header.tp_vlan_tpid : kTagDefault;
   std::memcpy(bytes, frame, kAddressesBytes);
   bytes[12] = static_cast<char>(tag >> 8);
   bytes[13] = static_cast<char>(tag & 0xFF);

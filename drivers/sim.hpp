@@ -39,14 +39,12 @@ class SimPort {
     std::copy_n(mbufs_.begin(), waiting_, mbufs);
     return std::exchange(waiting_, 0U);
   }
-  void stamp(rte_mbuf**, std::uint32_t count, std::uint64_t,
-             JudgedBurst& judged) const noexcept {
+  void stamp(rte_mbuf**, std::uint32_t count, std::uint64_t, JudgedBurst& judged) const noexcept {
     std::copy_n(arrival_ns_.begin(), count, judged.arrival_ns.begin());
     std::copy_n(sequence_.begin(), count, judged.sequence.begin());
   }
   Transmitted transmit(const OutBurst& burst, std::uint32_t first) noexcept {
-    for (std::uint32_t i = first; i < burst.count; ++i)
-      output_.sent(burst.keys[i], burst.mbufs[i]);
+    for (std::uint32_t i = first; i < burst.count; ++i) output_.sent(burst.keys[i], burst.mbufs[i]);
     rte_pktmbuf_free_bulk(const_cast<rte_mbuf**>(&burst.mbufs[first]), burst.count - first);
     return {burst.count - first, false};
   }

@@ -72,8 +72,7 @@ Exit run_check(const CheckOptions& options) {
   for (const Json& warning : warnings)
     fmt::print(stderr, "{}: warning: {}\n", options.file, warning["message"].get<std::string>());
   fmt::print(stderr, "{}: good: {} ports, {} rules; at 10 Gbit/s the hold needs {} bytes\n",
-             options.file, scenario.ports.size(), policy->rules.size(),
-             capacity.hold_bytes_needed);
+             options.file, scenario.ports.size(), policy->rules.size(), capacity.hold_bytes_needed);
   return Exit::kDone;
 }
 

@@ -46,8 +46,7 @@ std::uint64_t memory_bytes() {
 }
 
 bool huge_pages_free(std::uint64_t bytes_needed) {
-  const FileText file =
-      read_file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", 64);
+  const FileText file = read_file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", 64);
   return file.readable && std::strtoull(file.text.c_str(), nullptr, 10) * (2 << 20) >= bytes_needed;
 }
 
@@ -97,9 +96,9 @@ class Daemon {
     EalSettings eal;
     eal.main_core = cores.front();
     eal.worker_cores = {worker_core_};
-    eal.memory_mb = 96 + static_cast<std::uint32_t>(std::uint64_t{kMbufs} * (frame_bytes + 512) >> 20);
-    eal.huge_pages =
-        !settings_.no_huge && huge_pages_free(std::uint64_t{eal.memory_mb} << 20);
+    eal.memory_mb =
+        96 + static_cast<std::uint32_t>(std::uint64_t{kMbufs} * (frame_bytes + 512) >> 20);
+    eal.huge_pages = !settings_.no_huge && huge_pages_free(std::uint64_t{eal.memory_mb} << 20);
     if (const auto started = start_eal(eal); !started)
       return refused(started.error());
     Result<rte_mempool*> pool = make_pool("packets", kMbufs, frame_bytes);
@@ -123,14 +122,13 @@ class Daemon {
     WorkerSettings worker_settings;
     worker_settings.flows_max = scenario.flows_max;
     worker_settings.flow_idle_ns = scenario.flow_idle_ns;
-    worker_settings.hold_bytes = scenario.hold_bytes.value_or(
-        std::max(kHoldBytesMin, memory_bytes() / kHoldShareOfMemory));
+    worker_settings.hold_bytes =
+        scenario.hold_bytes.value_or(std::max(kHoldBytesMin, memory_bytes() / kHoldShareOfMemory));
     Result<std::unique_ptr<Engine>> engine = Engine::create(std::move(scenario), clock_);
     if (!engine)
       return refused(engine.error());
     std::vector<LivePort*> pointers;
-    for (const auto& port : ports)
-      pointers.push_back(port.get());
+    for (const auto& port : ports) pointers.push_back(port.get());
     TscTime time(clock_);
     std::vector<EngineWorker> workers;
     workers.push_back({std::make_unique<LiveWorker>(worker_settings, pointers, time, pool_,
@@ -209,6 +207,8 @@ class Daemon {
 
 }  // namespace
 
-Exit run_daemon(const DaemonSettings& settings) { return Daemon(settings).run(); }
+Exit run_daemon(const DaemonSettings& settings) {
+  return Daemon(settings).run();
+}
 
 }  // namespace faultline

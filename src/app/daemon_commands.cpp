@@ -52,8 +52,8 @@ Answer ask(const DaemonOptions& options, HttpCall call, const std::string& file 
   call.socket_path = options.socket;
   const HttpResult result = http_call(call);
   if (!result.connected) {
-    const char* what = result.permission_denied ? "the daemon's socket may not be used"
-                                                : "no daemon answers";
+    const char* what =
+        result.permission_denied ? "the daemon's socket may not be used" : "no daemon answers";
     tell(fmt::format("{} at {}: {}", what, options.socket, result.why_not), options.form);
     return {result.permission_denied ? Exit::kRefused : Exit::kNoDaemon, {}};
   }
@@ -67,7 +67,9 @@ Answer ask(const DaemonOptions& options, HttpCall call, const std::string& file 
   return {Exit::kDone, std::move(json)};
 }
 
-void print_json(const Json& json) { fmt::print("{}\n", json.dump()); }
+void print_json(const Json& json) {
+  fmt::print("{}\n", json.dump());
+}
 
 std::string duration_text(std::uint64_t duration_ns) {
   return fmt::format("{:.3f} ms", static_cast<double>(duration_ns) / 1e6);

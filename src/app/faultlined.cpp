@@ -35,4 +35,6 @@ int run(int count, char** words) {
 }  // namespace
 }  // namespace faultline
 
-int main(int count, char** words) { return faultline::run(count, words); }
+int main(int count, char** words) {
+  return faultline::run(count, words);
+}

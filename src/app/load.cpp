@@ -12,8 +12,7 @@
 namespace faultline {
 
 void tell(const Problems& problems, OutputForm form) {
-  for (const Problem& problem : problems)
-    fmt::print(stderr, "{}\n", to_line(problem));
+  for (const Problem& problem : problems) fmt::print(stderr, "{}\n", to_line(problem));
   if (form == OutputForm::kJson)
     fmt::print("{{\"ok\":false,\"errors\":{}}}\n", problems_to_json(problems));
 }
@@ -35,8 +34,8 @@ Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form) 
   }
   loaded.text = std::move(file.text);
   Result<ConfigNode> tree = parse_config(loaded.text, intern_file_name(path));
-  Result<Scenario> scenario = tree ? read_scenario(std::move(*tree), use)
-                                   : Result<Scenario>(tl::unexpected(tree.error()));
+  Result<Scenario> scenario =
+      tree ? read_scenario(std::move(*tree), use) : Result<Scenario>(tl::unexpected(tree.error()));
   if (!scenario) {
     tell(scenario.error(), form);
     loaded.exit = Exit::kWrong;

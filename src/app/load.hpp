@@ -11,13 +11,15 @@ namespace faultline {
 /// Exit statuses of both programs (fixed).
 enum class Exit : int {
   kDone = 0,
-  kWrong = 1,       ///< the scenario has errors, or the verdict is fail
+  kWrong = 1,  ///< the scenario has errors, or the verdict is fail
   kUsage = 2,
   kNoDaemon = 3,
-  kRefused = 4,     ///< conflict, capacity, permission
-  kUnusable = 5,    ///< an input or output file
+  kRefused = 4,   ///< conflict, capacity, permission
+  kUnusable = 5,  ///< an input or output file
 };
-constexpr int code(Exit exit) { return static_cast<int>(exit); }
+constexpr int code(Exit exit) {
+  return static_cast<int>(exit);
+}
 
 enum class OutputForm : std::uint8_t { kHuman, kJson };
 

@@ -26,8 +26,7 @@ std::optional<InputWord> split_input(const std::string& word, const Scenario& sc
     if (scenario.ports[port].name == name)
       return InputWord{port, word.substr(equals + 1)};
   std::string known;
-  for (const PortSpec& port : scenario.ports)
-    known += (known.empty() ? "" : ", ") + port.name;
+  for (const PortSpec& port : scenario.ports) known += (known.empty() ? "" : ", ") + port.name;
   tell(fmt::format("--in {}: unknown port '{}'; one of {}", word, name, known), OutputForm::kHuman);
   return std::nullopt;
 }
@@ -101,8 +100,7 @@ void tell_result(const SimulateOptions& options, const SimulationResult& result)
 Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
                        const Policy& policy, Prepared prepared) {
   std::vector<std::string> names;
-  for (const PortSpec& port : scenario.ports)
-    names.push_back(port.name);
+  for (const PortSpec& port : scenario.ports) names.push_back(port.name);
   Result<CaptureWriter> writer = CaptureWriter::create(options.output, names);
   if (!writer) {
     tell(writer.error(), options.form);

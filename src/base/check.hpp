@@ -1,5 +1,6 @@
 // Broken invariants end the process in every build: a fault injector that no longer knows what it
-// holds must not go on. Bad input and full buffers are never checked here; they are counted or told.
+// holds must not go on. Bad input and full buffers are never checked here; they are counted or
+// told.
 #pragma once
 
 #include <cstdio>
@@ -14,8 +15,8 @@ namespace faultline {
 
 }  // namespace faultline
 
-#define FAULTLINE_CHECK(condition)                                     \
-  do {                                                                 \
-    if (!(condition)) [[unlikely]]                                     \
-      ::faultline::check_failed(#condition, __FILE__, __LINE__);       \
+#define FAULTLINE_CHECK(condition)                               \
+  do {                                                           \
+    if (!(condition)) [[unlikely]]                               \
+      ::faultline::check_failed(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -42,8 +42,9 @@ struct ConfigEntry {
 };
 
 /// Reads one document. An empty text is a null node.
-/// Errors: not UTF-8 or not YAML, larger than kConfigBytesMax, deeper than kConfigDepthMax, anchors,
-/// aliases, tags, several documents, keys that are not scalars, duplicate keys (all of them).
+/// Errors: not UTF-8 or not YAML, larger than kConfigBytesMax, deeper than kConfigDepthMax,
+/// anchors, aliases, tags, several documents, keys that are not scalars, duplicate keys (all of
+/// them).
 Result<ConfigNode> parse_config(std::string_view text, std::string_view file_name);
 
 /// The tree as YAML text that parse_config reads back to an equal tree (marks apart).
@@ -63,7 +64,8 @@ class MappingReader {
   const ConfigNode* take(std::string_view key);
   /// As take; absence is reported at the mapping's own place.
   const ConfigNode* require(std::string_view key);
-  /// A key of the language that this version cannot honour: known, and refused by name as "not yet".
+  /// A key of the language that this version cannot honour: known, and refused by name as "not
+  /// yet".
   void refuse_not_yet(std::initializer_list<std::string_view> keys);
   /// Reports every key that was never named, with the nearest known one.
   void finish();

@@ -2,8 +2,8 @@
 // same seed hits the same packets on every machine and in every version), see
 // docs/decisions/0004-dice.md:
 //
-//   key     = Philox(seed, (name hash low, name hash high, impairment index, purpose)), words 0 and 1
-//   block   = Philox(key, (index / 4, bits 0…31; index / 4, bits 32…61 | word << 30;
+//   key     = Philox(seed, (name hash low, name hash high, impairment index, purpose)), words 0 and
+//   1 block   = Philox(key, (index / 4, bits 0…31; index / 4, bits 32…61 | word << 30;
 //                          identity low; identity high))
 //   u       = block(word 0)[index mod 4] · 2^32 + block(word 1)[index mod 4]
 //
@@ -19,8 +19,8 @@
 
 namespace faultline {
 
-/// What an impairment draws for. Each purpose has dice of its own, so that adding a second draw to a
-/// model never moves its first.
+/// What an impairment draws for. Each purpose has dice of its own, so that adding a second draw to
+/// a model never moves its first.
 enum class DicePurpose : std::uint32_t {
   kFate = 0,        ///< is this packet hit
   kTransition = 1,  ///< does the state of a chain change
@@ -54,10 +54,9 @@ class Dice {
   constexpr PhiloxBlock block(std::uint64_t identity, std::uint64_t index,
                               std::uint32_t word) const noexcept {
     const std::uint64_t position = (index >> 2) | (std::uint64_t{word} << 62);
-    return philox(key_, {static_cast<std::uint32_t>(position),
-                         static_cast<std::uint32_t>(position >> 32),
-                         static_cast<std::uint32_t>(identity),
-                         static_cast<std::uint32_t>(identity >> 32)});
+    return philox(
+        key_, {static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32),
+               static_cast<std::uint32_t>(identity), static_cast<std::uint32_t>(identity >> 32)});
   }
 
   /// The whole number u in [0, 2^64) of packet `index` of `identity`.

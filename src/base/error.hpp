@@ -1,5 +1,5 @@
-// What went wrong, where, what is allowed there, and what was probably meant. Every check of a user's
-// input collects Problems so that all of them are told at once; nothing here prints.
+// What went wrong, where, what is allowed there, and what was probably meant. Every check of a
+// user's input collects Problems so that all of them are told at once; nothing here prints.
 #pragma once
 
 #include <cstdint>

@@ -44,8 +44,8 @@ TscScale steer(const TscScale& current, const ClockPair& first, const ClockPair&
                std::uint64_t horizon_ns) noexcept {
   const double rate = ns_per_tick(first, now);
   const std::uint64_t here_ns = current.to_ns(now.tsc);
-  const double behind_ns =
-      now.ns >= here_ns ? static_cast<double>(now.ns - here_ns) : -static_cast<double>(here_ns - now.ns);
+  const double behind_ns = now.ns >= here_ns ? static_cast<double>(now.ns - here_ns)
+                                             : -static_cast<double>(here_ns - now.ns);
   double correction = behind_ns / static_cast<double>(horizon_ns);
   const double bound = kSteerMaxPpm * 1e-6;
   if (correction > bound)

@@ -24,8 +24,7 @@ struct TscScale {
   std::uint64_t to_ns(std::uint64_t tsc) const noexcept {
     // A tick before the base (another core read earlier) is the base: time never runs backwards.
     const std::uint64_t ticks = tsc > base_tsc ? tsc - base_tsc : 0;
-    return base_ns +
-           static_cast<std::uint64_t>((static_cast<Uint128>(ticks) * scale) >> 32);
+    return base_ns + static_cast<std::uint64_t>((static_cast<Uint128>(ticks) * scale) >> 32);
   }
   double ticks_per_second() const noexcept {
     return scale == 0 ? 0.0 : 4294967296.0 * 1e9 / static_cast<double>(scale);

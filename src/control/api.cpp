@@ -117,11 +117,10 @@ HttpResponse Api::change(const HttpRequest& request) {
   else if (request.path == "/v1/heal")
     response = heal(request);
   else
-    response = answer(
-        engine_.patch_rule(request.path.substr(kRulePrefix.size()), request.body, expected));
+    response =
+        answer(engine_.patch_rule(request.path.substr(kRulePrefix.size()), request.body, expected));
   audit_(fmt::format("{} {} by uid {} gid {} pid {}: {}", request.method, request.path,
-                     request.peer.user, request.peer.group, request.peer.process,
-                     response.status));
+                     request.peer.user, request.peer.group, request.peer.process, response.status));
   return response;
 }
 

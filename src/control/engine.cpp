@@ -90,14 +90,12 @@ Json to_json(const ConfigNode& node) {
       return scalar_to_json(node);
     case ConfigNode::Kind::kSequence: {
       Json list = Json::array();
-      for (const ConfigNode& item : node.items)
-        list.push_back(to_json(item));
+      for (const ConfigNode& item : node.items) list.push_back(to_json(item));
       return list;
     }
     case ConfigNode::Kind::kMapping: {
       Json object = Json::object();
-      for (const ConfigEntry& entry : node.entries)
-        object[entry.key] = to_json(entry.value);
+      for (const ConfigEntry& entry : node.entries) object[entry.key] = to_json(entry.value);
       return object;
     }
   }
@@ -159,8 +157,7 @@ void Engine::attach(std::vector<EngineWorker> workers,
 }
 
 void Engine::housekeeping(std::uint64_t now_ns) {
-  for (const auto& port : live_ports_)
-    port->watch_link();
+  for (const auto& port : live_ports_) port->watch_link();
   if (now_ns >= next_refine_ns_) {
     clock_.refine();
     next_refine_ns_ = now_ns + kRefineEveryNs;
@@ -174,8 +171,7 @@ void Engine::housekeeping(std::uint64_t now_ns) {
 
 std::vector<LiveWorker*> Engine::worker_pointers() const {
   std::vector<LiveWorker*> pointers;
-  for (const EngineWorker& worker : workers_)
-    pointers.push_back(worker.worker.get());
+  for (const EngineWorker& worker : workers_) pointers.push_back(worker.worker.get());
   return pointers;
 }
 
@@ -270,8 +266,8 @@ ChangeResult Engine::change(Request request) {
 
 ChangeResult Engine::wait_for_adoption() {
   const std::vector<LiveWorker*> workers = worker_pointers();
-  const bool adopted = wait_until(kAdoptionTimeoutNs,
-                                  [&] { return publisher_->adopted_by_all(workers); });
+  const bool adopted =
+      wait_until(kAdoptionTimeoutNs, [&] { return publisher_->adopted_by_all(workers); });
   const Policy& current = publisher_->current();
   if (!adopted)
     return refuse(Refusal::kNotAdopted,
@@ -285,8 +281,8 @@ std::optional<ChangeFailure> Engine::check_generation(std::optional<std::uint64_
   const std::uint64_t current = publisher_->current().generation;
   if (!expected || *expected == current)
     return std::nullopt;
-  return ChangeFailure{Refusal::kPrecondition,
-                       fmt::format("the generation is {}, not {}", current, *expected), {}};
+  return ChangeFailure{
+      Refusal::kPrecondition, fmt::format("the generation is {}, not {}", current, *expected), {}};
 }
 
 /// Ports, wires and what was allocated for them are settled when the daemon starts.
@@ -298,9 +294,9 @@ std::optional<ChangeFailure> Engine::check_same_machine(const Scenario& scenario
                          {}};
   if (!std::ranges::equal(scenario.wires, base_.wires, same_wire))
     return ChangeFailure{Refusal::kConflict, "the scenario joins the ports by other wires", {}};
-  const bool same_flows = scenario.tree.find("flows") == nullptr ||
-                          (scenario.flows_max == base_.flows_max &&
-                           scenario.flow_idle_ns == base_.flow_idle_ns);
+  const bool same_flows =
+      scenario.tree.find("flows") == nullptr ||
+      (scenario.flows_max == base_.flows_max && scenario.flow_idle_ns == base_.flow_idle_ns);
   const bool same_hold = !scenario.hold_bytes || scenario.hold_bytes == base_.hold_bytes;
   if (!same_flows || !same_hold)
     return ChangeFailure{Refusal::kConflict,
@@ -312,19 +308,18 @@ std::optional<ChangeFailure> Engine::check_same_machine(const Scenario& scenario
 
 // --- answers -------------------------------------------------------------------------------------
 
-std::uint64_t Engine::uptime_ns() const { return clock_.now_ns() - start_ns_; }
+std::uint64_t Engine::uptime_ns() const {
+  return clock_.now_ns() - start_ns_;
+}
 
 Engine::Gathered Engine::gather() {
   std::vector<std::string> names;
-  for (const PortSpec& port : base_.ports)
-    names.push_back(port.name);
+  for (const PortSpec& port : base_.ports) names.push_back(port.name);
   Gathered gathered{StatisticsSum(publisher_->current(), names), {}, {}};
-  for (EngineWorker& each : workers_)
-    each.worker->snapshots().request();
+  for (EngineWorker& each : workers_) each.worker->snapshots().request();
   for (std::size_t index = 0; index < workers_.size(); ++index) {
     LiveWorker& worker = *workers_[index].worker;
-    const bool answered =
-        wait_until(kSnapshotTimeoutNs, [&] { return worker.snapshots().done(); });
+    const bool answered = wait_until(kSnapshotTimeoutNs, [&] { return worker.snapshots().done(); });
     gathered.stalled.push_back(!answered);
     gathered.busy.push_back(0.0);
     if (!answered)
@@ -359,7 +354,9 @@ Json Engine::status() {
                        {"stalled", static_cast<bool>(gathered.stalled[index])}});
   }
   const bool injecting = policy.any_active_at(clock_.now_ns());
-  return {{"state", stalled ? "degraded" : injecting ? "injecting" : "pass-through"},
+  return {{"state", stalled     ? "degraded"
+                    : injecting ? "injecting"
+                                : "pass-through"},
           {"ready", !workers_.empty() && !stalled},
           {"version", kVersion},
           {"name", policy.name},
@@ -367,8 +364,7 @@ Json Engine::status() {
           {"generation", policy.generation},
           {"uptime_ns", uptime_ns()},
           {"workers", workers},
-          {"clock",
-           {{"tsc_hz", clock_.ticks_per_second()}, {"error_ppm", clock_.error_ppm()}}},
+          {"clock", {{"tsc_hz", clock_.ticks_per_second()}, {"error_ppm", clock_.error_ppm()}}},
           {"pid", getpid()},
           {"own_drops", gathered.sum.own_drops()}};
 }
@@ -384,7 +380,8 @@ Json Engine::rule_json(const RuleProgram& rule, const ConfigNode& written, std::
   json["name"] = rule.name;
   json["enabled"] = rule.enabled;
   json["active"] = rule.active_at(now_ns);
-  json["expires_ns"] = rule.expires_ns == kNever ? Json(nullptr) : Json(rule.expires_ns - start_ns_);
+  json["expires_ns"] =
+      rule.expires_ns == kNever ? Json(nullptr) : Json(rule.expires_ns - start_ns_);
   json["matched"] = counters.matched;
   json["dropped"] = counters.dropped;
   json["delayed"] = counters.delayed;
@@ -399,8 +396,7 @@ Json Engine::rules() {
   Json rules = Json::array();
   for (const RuleProgram& rule : policy.rules)
     if (const ConfigNode* written = find_rule(tree_, rule.name))
-      rules.push_back(
-          rule_json(rule, *written, now_ns, gathered.sum.total().rules[rule.slot]));
+      rules.push_back(rule_json(rule, *written, now_ns, gathered.sum.total().rules[rule.slot]));
   return {{"generation", policy.generation}, {"rules", rules}};
 }
 

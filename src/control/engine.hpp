@@ -30,7 +30,7 @@ enum class Refusal : std::uint8_t {
   kInvalid,       ///< read, but not valid
   kNotFound,      ///< no such rule
   kConflict,      ///< other ports or wires than the daemon's
-  kPrecondition,   ///< the generation is not the one that was expected
+  kPrecondition,  ///< the generation is not the one that was expected
   kNotAdopted,    ///< published, but a worker did not take it up in time
 };
 
@@ -114,8 +114,8 @@ class Engine {
   };
 
   std::mutex mutex_;
-  Scenario base_;          ///< as given at the start; owns what the daemon's ports are
-  ConfigNode tree_;        ///< the scenario as it stands
+  Scenario base_;    ///< as given at the start; owns what the daemon's ports are
+  ConfigNode tree_;  ///< the scenario as it stands
   PolicySlots slots_;
   TscClock& clock_;
   std::unique_ptr<Publisher> publisher_;

@@ -20,7 +20,9 @@ Publisher::Publisher(std::uint32_t workers_max)
   FAULTLINE_CHECK(readers_ != nullptr && rte_rcu_qsbr_init(readers_, workers_max) == 0);
 }
 
-Publisher::~Publisher() { rte_free(readers_); }
+Publisher::~Publisher() {
+  rte_free(readers_);
+}
 
 void Publisher::publish(std::unique_ptr<const Policy> policy) {
   published_.store(policy.get(), std::memory_order_release);
@@ -37,8 +39,9 @@ bool Publisher::adopted_by_all(const std::vector<LiveWorker*>& workers) const no
 }
 
 void Publisher::reclaim(const std::vector<LiveWorker*>& workers) {
-  // A worker keeps pointers across its quiescent states (the policy it judges by, and the next one),
-  // so a policy may go only after a newer one was adopted, and then a grace period has passed.
+  // A worker keeps pointers across its quiescent states (the policy it judges by, and the next
+  // one), so a policy may go only after a newer one was adopted, and then a grace period has
+  // passed.
   for (Retired& retired : retired_) {
     if (retired.has_token)
       continue;

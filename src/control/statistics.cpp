@@ -88,15 +88,12 @@ Json StatisticsSum::ports_json() const {
   Json ports = Json::object();
   for (std::size_t port = 0; port < port_names_.size(); ++port) {
     const PortCounters& counters = total_.ports[port];
-    ports[port_names_[port]] = {{"rx_packets", counters.rx_packets},
-                                {"rx_bytes", counters.rx_bytes},
-                                {"tx_packets", counters.tx_packets},
-                                {"tx_bytes", counters.tx_bytes},
-                                {"rx_missed", devices_[port].rx_missed},
-                                {"rx_errors", devices_[port].rx_errors},
-                                {"rx_no_mbuf", devices_[port].rx_no_mbuf},
-                                {"tx_full", counters.tx_full},
-                                {"tx_errors", counters.tx_errors}};
+    ports[port_names_[port]] = {
+        {"rx_packets", counters.rx_packets},       {"rx_bytes", counters.rx_bytes},
+        {"tx_packets", counters.tx_packets},       {"tx_bytes", counters.tx_bytes},
+        {"rx_missed", devices_[port].rx_missed},   {"rx_errors", devices_[port].rx_errors},
+        {"rx_no_mbuf", devices_[port].rx_no_mbuf}, {"tx_full", counters.tx_full},
+        {"tx_errors", counters.tx_errors}};
   }
   return ports;
 }
@@ -114,25 +111,24 @@ Json StatisticsSum::rules_json() const {
         counters.delayed == 0 ? 0 : counters.delay_sum_ns / counters.delayed;
     // A constant delay is known exactly; a percentile is within its histogram's 3 %.
     const bool constant = mean_ns == counters.delay_max_ns;
-    rules[policy_.rules[index].name] = {
-        {"matched", judged},
-        {"dropped", counters.dropped},
-        {"delayed", counters.delayed},
-        {"duplicated", 0},
-        {"corrupted", 0},
-        {"reordered", 0},
-        {"edited", 0},
-        {"injected", 0},
-        {"clamped", counters.clamped},
-        {"undecided", counters.undecided},
-        {"loss",
-         {{"rate", ratio(counters.lost, judged)},
-          {"mean_run", ratio(counters.lost, counters.loss_runs)}}},
-        {"delay",
-         {{"mean_ns", mean_ns},
-          {"p50_ns", constant ? mean_ns : bounded(0.50)},
-          {"p99_ns", constant ? mean_ns : bounded(0.99)},
-          {"max_ns", counters.delay_max_ns}}}};
+    rules[policy_.rules[index].name] = {{"matched", judged},
+                                        {"dropped", counters.dropped},
+                                        {"delayed", counters.delayed},
+                                        {"duplicated", 0},
+                                        {"corrupted", 0},
+                                        {"reordered", 0},
+                                        {"edited", 0},
+                                        {"injected", 0},
+                                        {"clamped", counters.clamped},
+                                        {"undecided", counters.undecided},
+                                        {"loss",
+                                         {{"rate", ratio(counters.lost, judged)},
+                                          {"mean_run", ratio(counters.lost, counters.loss_runs)}}},
+                                        {"delay",
+                                         {{"mean_ns", mean_ns},
+                                          {"p50_ns", constant ? mean_ns : bounded(0.50)},
+                                          {"p99_ns", constant ? mean_ns : bounded(0.99)},
+                                          {"max_ns", counters.delay_max_ns}}}};
   }
   return rules;
 }

@@ -1,5 +1,6 @@
 // Act: the only place that frees, clones, edits or sends mbufs. What happens to a packet's memory
-// after its fate is decided is all here: dropped, copied into the hold, made again at release, sent.
+// after its fate is decided is all here: dropped, copied into the hold, made again at release,
+// sent.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -46,8 +47,8 @@ class Act {
 
   /// Copies the packet into the hold. A full hold is a counted drop.
   void hold(rte_mbuf* mbuf, const HoldKey& key) noexcept {
-    std::byte* place = mbuf->pkt_len <= Hold::kFrameBytesMax ? hold_.push(key, mbuf->pkt_len)
-                                                             : nullptr;
+    std::byte* place =
+        mbuf->pkt_len <= Hold::kFrameBytesMax ? hold_.push(key, mbuf->pkt_len) : nullptr;
     if (place == nullptr) {
       drop(mbuf, DropReason::kOverflow);
       return;
@@ -109,8 +110,7 @@ class Act {
   /// Ends the wait of every held packet at once, without sending it.
   void discard_held(DropReason reason) noexcept {
     counters_.ledger.dropped[static_cast<std::size_t>(reason)] += hold_.packets();
-    while (!hold_.empty())
-      hold_.pop();
+    while (!hold_.empty()) hold_.pop();
   }
 
   Hold& held() noexcept { return hold_; }
@@ -147,13 +147,11 @@ class Act {
     PortCounters& counters = port_counters_[egress];
     // The port takes ownership of what it accepts, so lengths are read before.
     std::array<std::uint32_t, kBurstMax> lengths;
-    for (std::uint32_t i = 0; i < out.count; ++i)
-      lengths[i] = out.mbufs[i]->pkt_len;
+    for (std::uint32_t i = 0; i < out.count; ++i) lengths[i] = out.mbufs[i]->pkt_len;
     std::uint32_t next = 0;
     for (std::uint32_t tries = 0; next < out.count && tries < kTransmitTries; ++tries) {
       const Transmitted done = ports_[egress]->transmit(out, next);
-      for (std::uint32_t i = next; i < next + done.sent; ++i)
-        counters.tx_bytes += lengths[i];
+      for (std::uint32_t i = next; i < next + done.sent; ++i) counters.tx_bytes += lengths[i];
       counters.tx_packets += done.sent;
       counters_.ledger.sent += done.sent;
       next += done.sent;
@@ -164,8 +162,7 @@ class Act {
       }
     }
     counters.tx_full += out.count - next;
-    for (; next < out.count; ++next)
-      drop(out.mbufs[next], DropReason::kTxFull);
+    for (; next < out.count; ++next) drop(out.mbufs[next], DropReason::kTxFull);
     out.count = 0;
   }
 

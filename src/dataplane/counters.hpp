@@ -20,8 +20,7 @@ struct Ledger {
 
   std::uint64_t dropped_total() const noexcept {
     std::uint64_t total = 0;
-    for (const std::uint64_t count : dropped)
-      total += count;
+    for (const std::uint64_t count : dropped) total += count;
     return total;
   }
   bool balances(std::uint64_t held) const noexcept {
@@ -54,10 +53,10 @@ struct WorkerCounters {
   Ledger ledger;
   std::uint64_t unparsed = 0;
   std::uint64_t flushed = 0;
-  std::uint64_t early = 0;           ///< released before their time without being flushed: never
+  std::uint64_t early = 0;  ///< released before their time without being flushed: never
   std::uint64_t lateness_max_ns = 0;
   std::uint64_t polls = 0;
-  std::uint64_t busy_polls = 0;      ///< polls that received or released something
+  std::uint64_t busy_polls = 0;  ///< polls that received or released something
   std::uint64_t plans_overflowed = 0;
 };
 

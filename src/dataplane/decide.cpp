@@ -21,11 +21,9 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
   for (const std::uint16_t slot : policy.fresh_rules) {
     rule_counters_[slot] = {};
     delays_[slot].clear();
-    for (std::size_t port = 0; port < ports_; ++port)
-      rule_paths_[slot * ports_ + port] = {};
+    for (std::size_t port = 0; port < ports_; ++port) rule_paths_[slot * ports_ + port] = {};
   }
-  for (const std::uint32_t state : policy.fresh_states)
-    states_[state] = {};
+  for (const std::uint32_t state : policy.fresh_states) states_[state] = {};
   plans_.restart();
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {
     std::size_t count = 0;

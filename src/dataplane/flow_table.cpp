@@ -1,4 +1,5 @@
-// A set-associative table: two candidate buckets of eight flows each, chosen by the flow's identity.
+// A set-associative table: two candidate buckets of eight flows each, chosen by the flow's
+// identity.
 #include "dataplane/flow_table.hpp"
 
 #include <bit>

@@ -1,6 +1,6 @@
 // The worker's directed flows: how many packets each has had and which plan applies to it. Bounded;
-// a flow that must make room leaves its count in an array of ghosts and takes it up again, so that a
-// flow evicted between two packets does not become packet number 1 for ever.
+// a flow that must make room leaves its count in an array of ghosts and takes it up again, so that
+// a flow evicted between two packets does not become packet number 1 for ever.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace faultline {
 struct Flow {
   FlowKey key;
   std::uint64_t identity = 0;
-  std::uint64_t packets = 0;       ///< seen so far; the next one's number is one more
+  std::uint64_t packets = 0;  ///< seen so far; the next one's number is one more
   std::uint64_t last_seen_ns = 0;
   std::uint64_t plan_generation = 0;  ///< of the policy that `plan` belongs to
   std::uint32_t plan = 0;
@@ -24,8 +24,8 @@ static_assert(sizeof(Flow) <= 96);
 struct FlowCounters {
   std::uint64_t active = 0;
   std::uint64_t created = 0;
-  std::uint64_t expired = 0;  ///< made room after having been idle
-  std::uint64_t evicted = 0;  ///< made room while still in use
+  std::uint64_t expired = 0;           ///< made room after having been idle
+  std::uint64_t evicted = 0;           ///< made room while still in use
   std::uint64_t ghost_collisions = 0;  ///< counts lost: two flows wanted one ghost
 };
 

@@ -36,8 +36,7 @@ class Histogram {
   /// The middle of the bucket in which the `share` of all values (0 … 1) lies; 0 when empty.
   std::uint64_t percentile(double share) const noexcept {
     std::uint64_t total = 0;
-    for (const std::uint64_t count : buckets_)
-      total += count;
+    for (const std::uint64_t count : buckets_) total += count;
     if (total == 0)
       return 0;
     auto rank = static_cast<std::uint64_t>(share * static_cast<double>(total));
@@ -57,7 +56,8 @@ class Histogram {
     if (value < (1U << kSubBits))
       return static_cast<std::uint32_t>(value);
     const auto top = static_cast<std::uint32_t>(63 - std::countl_zero(value));
-    const auto sub = static_cast<std::uint32_t>((value >> (top - kSubBits)) & ((1U << kSubBits) - 1));
+    const auto sub =
+        static_cast<std::uint32_t>((value >> (top - kSubBits)) & ((1U << kSubBits) - 1));
     return ((top - kSubBits + 1) << kSubBits) + sub;
   }
 

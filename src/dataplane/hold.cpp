@@ -30,7 +30,9 @@ Hold::Hold(std::uint64_t bytes) {
     free_lines_[index] = kLinesMax - 1 - index;
 }
 
-Hold::~Hold() { munmap(memory_, capacity_bytes()); }
+Hold::~Hold() {
+  munmap(memory_, capacity_bytes());
+}
 
 std::byte* Hold::push(const HoldKey& key, std::uint32_t length) noexcept {
   FAULTLINE_CHECK(key.release_ns >= key.arrival_ns && length <= kFrameBytesMax);
@@ -45,7 +47,8 @@ std::byte* Hold::push(const HoldKey& key, std::uint32_t length) noexcept {
     return nullptr;
   auto* place_of_record = chunk(line.tail_chunk) + line.tail_offset;
   const Record record{key.release_ns, ((key.release_ns - key.arrival_ns) << 16) | length,
-                      key.sequence, key.ingress, key.egress, 0};
+                      key.sequence,   key.ingress,
+                      key.egress,     0};
   std::memcpy(place_of_record, &record, sizeof record);
   line.tail_offset += needed;
   line.tail_release_ns = key.release_ns;
@@ -102,8 +105,7 @@ void Hold::advance_line(Line& line) noexcept {
 void Hold::begin_flush(std::uint32_t end) noexcept {
   flushing_ = !empty();
   flush_end_ = end;
-  for (std::uint32_t place = lines_in_use_ / 2; place-- > 0;)
-    sift_down(place);
+  for (std::uint32_t place = lines_in_use_ / 2; place-- > 0;) sift_down(place);
 }
 
 HoldKey Hold::key_of(const Record& record) noexcept {
@@ -169,8 +171,7 @@ void Hold::close_line(std::uint32_t index) noexcept {
   FAULTLINE_CHECK(line.head_chunk == line.tail_chunk);
   free_chunks_[free_chunk_count_++] = line.tail_chunk;
   std::uint32_t place = line_for(line.tail_release_ns);
-  while (by_tail_[place] != index)
-    ++place;
+  while (by_tail_[place] != index) ++place;
   std::copy(by_tail_.begin() + place + 1, by_tail_.begin() + lines_in_use_,
             by_tail_.begin() + place);
   --lines_in_use_;

@@ -3,10 +3,11 @@
 //
 // The log is a set of lines, each a FIFO whose release times never fall. A packet joins the line
 // with the latest end that is not later than its own release (binary search); if none fits, a line
-// is opened. This greedy choice opens as few lines as any could (patience sorting; Aldous & Diaconis,
-// 1999): one for a constant delay, k for k constant delays mixed, however they interleave. A heap
-// over the lines' heads gives the next release. A chunk belongs to one line and is freed when its
-// last record has left, so one packet held for a minute pins one chunk and not a minute of traffic.
+// is opened. This greedy choice opens as few lines as any could (patience sorting; Aldous &
+// Diaconis, 1999): one for a constant delay, k for k constant delays mixed, however they
+// interleave. A heap over the lines' heads gives the next release. A chunk belongs to one line and
+// is freed when its last record has left, so one packet held for a minute pins one chunk and not a
+// minute of traffic.
 #pragma once
 
 #include <array>
@@ -22,8 +23,9 @@ namespace faultline {
 /// Packets leave in the order (release, arrival, ingress, sequence).
 struct HoldKey {
   std::uint64_t release_ns = 0;
-  std::uint64_t arrival_ns = 0;  ///< not after release_ns, and less than 2^48 ns (78 hours) before it
-  std::uint32_t sequence = 0;    ///< of the packet at its worker; wraps
+  std::uint64_t arrival_ns =
+      0;                       ///< not after release_ns, and less than 2^48 ns (78 hours) before it
+  std::uint32_t sequence = 0;  ///< of the packet at its worker; wraps
   std::uint8_t ingress = 0;
   std::uint8_t egress = 0;
 };
@@ -41,7 +43,8 @@ class Hold {
   static constexpr std::uint32_t kLinesMax = 8'192;
   static constexpr std::uint32_t kFrameBytesMax = 65'000;
 
-  /// Reserves `bytes` of memory, at least one chunk. Pages are taken when first used and then reused.
+  /// Reserves `bytes` of memory, at least one chunk. Pages are taken when first used and then
+  /// reused.
   explicit Hold(std::uint64_t bytes);
   ~Hold();
   Hold(const Hold&) = delete;

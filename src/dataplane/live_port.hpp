@@ -32,8 +32,7 @@ class LivePort {
 
   void stamp(rte_mbuf**, std::uint32_t count, std::uint64_t now_ns,
              JudgedBurst& judged) const noexcept {
-    for (std::uint32_t i = 0; i < count; ++i)
-      judged.arrival_ns[i] = now_ns;
+    for (std::uint32_t i = 0; i < count; ++i) judged.arrival_ns[i] = now_ns;
   }
 
   /// One 802.1Q tag does not count towards the MTU.

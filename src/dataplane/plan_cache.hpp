@@ -1,6 +1,6 @@
-// Plans: the ordered lists of rules that apply to flows. Few different ones exist however many flows
-// there are, so each is stored once and a flow remembers its number. When the store is full it is
-// started afresh under a new epoch, and flows are planned again as they come by.
+// Plans: the ordered lists of rules that apply to flows. Few different ones exist however many
+// flows there are, so each is stored once and a flow remembers its number. When the store is full
+// it is started afresh under a new epoch, and flows are planned again as they come by.
 #pragma once
 
 #include <algorithm>
@@ -46,8 +46,7 @@ class PlanCache {
       restart();
     Store& store = current();
     std::uint64_t hash = 0xCBF29CE484222325;
-    for (const std::uint16_t rule : rules)
-      hash = (hash ^ rule) * 0x100000001B3;
+    for (const std::uint16_t rule : rules) hash = (hash ^ rule) * 0x100000001B3;
     for (std::uint64_t probe = hash ^ (hash >> 32);; ++probe) {
       std::uint32_t& cell = store.table[probe & (kTable - 1)];
       if (cell == 0) {

@@ -1,7 +1,8 @@
 // The worker: receive → parse → match → decide → act → hold/release → send → account.
 // Read this file from top to bottom; what each step does is in burst order decide.hpp, act.hpp and
 // hold.hpp. Time enters once a poll, read after the packets were received, and is passed down. The
-// same worker runs on ethdev ports with the time-stamp counter and on simulated ones in virtual time.
+// same worker runs on ethdev ports with the time-stamp counter and on simulated ones in virtual
+// time.
 #pragma once
 
 #include <atomic>
@@ -44,8 +45,7 @@ class Worker {
     const Policy* published = published_.load(std::memory_order_acquire);
     if (published != newest_) [[unlikely]]
       expect(*published);
-    for (std::uint8_t ingress = 0; ingress < ports_.size(); ++ingress)
-      poll_port(ingress);
+    for (std::uint8_t ingress = 0; ingress < ports_.size(); ++ingress) poll_port(ingress);
     box_.serve([this](WorkerSnapshot& snapshot) { fill(snapshot); });
   }
 
@@ -79,8 +79,7 @@ class Worker {
     const std::uint64_t now_ns = time_.now_ns();
     account_time(now_ns);
     if (count > 0) {
-      for (std::uint32_t i = 0; i < count; ++i)
-        burst_.sequence[i] = sequence_ + i;
+      for (std::uint32_t i = 0; i < count; ++i) burst_.sequence[i] = sequence_ + i;
       ports_[ingress]->stamp(mbufs.data(), count, now_ns, burst_);
       account_received(ingress, mbufs, count);
       handle(ingress, mbufs, count);
@@ -105,8 +104,7 @@ class Worker {
       if (burst_.arrival_ns[first] >= next_instant_ns_)
         advance(burst_.arrival_ns[first]);
       std::uint32_t end = first + 1;
-      while (end < count && burst_.arrival_ns[end] < next_instant_ns_)
-        ++end;
+      while (end < count && burst_.arrival_ns[end] < next_instant_ns_) ++end;
       const BurstPart part{first, end - first, ingress};
       decide_.judge(frames, part, burst_, counters_);
       act_on(part, mbufs);
@@ -117,8 +115,8 @@ class Worker {
   void act_on(BurstPart part, const PerPacket<rte_mbuf*>& mbufs) noexcept {
     const auto egress = decide_.policy()->paths[part.ingress].egress;
     for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
-      const HoldKey key{burst_.time_ns[i], burst_.arrival_ns[i], burst_.sequence[i],
-                        part.ingress, egress};
+      const HoldKey key{burst_.time_ns[i], burst_.arrival_ns[i], burst_.sequence[i], part.ingress,
+                        egress};
       sequence_ = burst_.sequence[i] + 1;
       if (burst_.reason[i] != DropReason::kNone) {
         act_.drop(mbufs[i], burst_.reason[i]);
@@ -205,8 +203,7 @@ class Worker {
   void account_received(std::uint8_t ingress, const PerPacket<rte_mbuf*>& mbufs,
                         std::uint32_t count) noexcept {
     std::uint64_t bytes = 0;
-    for (std::uint32_t i = 0; i < count; ++i)
-      bytes += mbufs[i]->pkt_len;
+    for (std::uint32_t i = 0; i < count; ++i) bytes += mbufs[i]->pkt_len;
     port_counters_[ingress].rx_packets += count;
     port_counters_[ingress].rx_bytes += bytes;
     counters_.ledger.received += count;

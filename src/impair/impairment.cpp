@@ -11,10 +11,10 @@ namespace {
 /// Kinds and models of scenario version 1 that this version cannot honour yet. They are refused by
 /// name, so that nothing a scenario asks for is silently ignored.
 constexpr std::string_view kKindsNotYet[] = {
-    "reorder",   "duplicate", "replay",     "corrupt", "truncate", "mtu",  "set",
-    "tcp",       "reject",    "mark_ce",    "rate",    "queue",    "police", "slot",
-    "link_trace", "stop_after", "inject",   "icmp_unreachable", "partition", "pause", "crash",
-    "flap",      "clock"};
+    "reorder",   "duplicate", "replay",     "corrupt",    "truncate", "mtu",
+    "set",       "tcp",       "reject",     "mark_ce",    "rate",     "queue",
+    "police",    "slot",      "link_trace", "stop_after", "inject",   "icmp_unreachable",
+    "partition", "pause",     "crash",      "flap",       "clock"};
 constexpr std::string_view kLossModelsNotYet[] = {"correlated", "markov4", "every",     "list",
                                                   "burst",      "outage",  "bit-error", "all"};
 
@@ -56,8 +56,8 @@ const ImpairmentModel* find_model(std::string_view kind, const ConfigNode& value
     known.push_back(model->model);
   }
   if (kind == "loss" && contains(kLossModelsNotYet, named->text)) {
-    problems.push_back(problem_at(named->mark, "loss model '" + named->text +
-                                                   "' is not yet supported", join(known)));
+    problems.push_back(problem_at(
+        named->mark, "loss model '" + named->text + "' is not yet supported", join(known)));
     return nullptr;
   }
   problems.push_back(problem_at(named->mark, "unknown model " + describe(*named), join(known),
@@ -81,16 +81,17 @@ std::optional<CompiledImpairment> compile_impairment(const ConfigNode& item,
                                                      const CompileContext& context,
                                                      std::string_view* kind, Problems& problems) {
   if (!item.is_mapping() || item.entries.size() != 1) {
-    problems.push_back(problem_at(item.mark, "an impairment is one key with its value, found " +
-                                                 describe(item), "for example {delay: 40ms}"));
+    problems.push_back(
+        problem_at(item.mark, "an impairment is one key with its value, found " + describe(item),
+                   "for example {delay: 40ms}"));
     return std::nullopt;
   }
   const ConfigEntry& entry = item.entries.front();
   std::vector<std::string_view> known;
   if (!kind_exists(entry.key, known)) {
     if (contains(kKindsNotYet, entry.key))
-      problems.push_back(problem_at(entry.key_mark, "impairment '" + entry.key +
-                                                        "' is not yet supported", join(known)));
+      problems.push_back(problem_at(
+          entry.key_mark, "impairment '" + entry.key + "' is not yet supported", join(known)));
     else
       problems.push_back(problem_at(entry.key_mark, "unknown impairment '" + entry.key + "'",
                                     join(known), nearest_word(entry.key, known)));

@@ -62,8 +62,9 @@ struct Scope {
 
 /// What an impairment counts beside the fates it gives.
 struct ImpairmentTally {
-  std::uint64_t clamped = 0;    ///< packets whose time the order of their scope pushed back
-  std::uint64_t undecided = 0;  ///< chain states drawn from the stationary law for want of an outcome
+  std::uint64_t clamped = 0;  ///< packets whose time the order of their scope pushed back
+  std::uint64_t undecided =
+      0;  ///< chain states drawn from the stationary law for want of an outcome
 };
 
 using DecideFunction = void (*)(const Parameters& parameters, Scope scope, JudgedBurst& burst,
@@ -87,14 +88,14 @@ struct CompiledImpairment {
 };
 
 struct ImpairmentModel {
-  std::string_view kind;   ///< the key in a scenario: "loss"
-  std::string_view model;  ///< the value of `model:`; empty where the kind has just one
-  std::string_view alias;  ///< another word for `model:`; may be empty
-  bool is_default = false; ///< taken when `model:` is left out
+  std::string_view kind;    ///< the key in a scenario: "loss"
+  std::string_view model;   ///< the value of `model:`; empty where the kind has just one
+  std::string_view alias;   ///< another word for `model:`; may be empty
+  bool is_default = false;  ///< taken when `model:` is left out
   /// Reads the value of the key (a scalar or a mapping). Reports every problem and then returns
   /// nothing.
-  std::optional<CompiledImpairment> (*compile)(const ConfigNode& node, const CompileContext& context,
-                                               Problems& problems);
+  std::optional<CompiledImpairment> (*compile)(const ConfigNode& node,
+                                               const CompileContext& context, Problems& problems);
 };
 
 /// All models, in the order of the list in meson.build.

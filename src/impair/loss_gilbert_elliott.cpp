@@ -1,6 +1,7 @@
-// loss, model gilbert-elliott (and gilbert, its case with the defaults): a two-state chain, Good and
-// Bad, with a loss probability in each. E. N. Gilbert, "Capacity of a burst-noise channel", BSTJ 39
-// (1960); E. O. Elliott, "Estimates of error rates for codes on burst-noise channels", BSTJ 42 (1963).
+// loss, model gilbert-elliott (and gilbert, its case with the defaults): a two-state chain, Good
+// and Bad, with a loss probability in each. E. N. Gilbert, "Capacity of a burst-noise channel",
+// BSTJ 39 (1960); E. O. Elliott, "Estimates of error rates for codes on burst-noise channels", BSTJ
+// 42 (1963).
 //
 // The chain stores nothing that it could not compute again. Step n draws one uniform u(n): below
 // min(p, 1−r) the next state is Bad, from max(p, 1−r) on it is Good, whatever the state was; in the
@@ -130,8 +131,7 @@ std::uint32_t fingerprint_of(const GilbertElliott& model) {
   const std::uint64_t words[] = {model.transition.uniform(0, 0), model.bad_below.high,
                                  model.bad_below.low, model.good_from.high, model.good_from.low};
   std::uint64_t hash = hash_name("gilbert-elliott");
-  for (const std::uint64_t word : words)
-    hash = (hash ^ word) * 0x100000001B3;
+  for (const std::uint64_t word : words) hash = (hash ^ word) * 0x100000001B3;
   return static_cast<std::uint32_t>(hash ^ (hash >> 32));
 }
 
@@ -159,8 +159,8 @@ std::optional<Spelling> read_spelling(const ConfigNode& node, Problems& problems
   reader.finish();
   if (spelling.p && spelling.r && *spelling.p == Threshold::never() &&
       *spelling.r == Threshold::never())
-    problems.push_back(problem_at(node.mark, "p and r are both 0, so the chain never moves",
-                                  "p + r above 0"));
+    problems.push_back(
+        problem_at(node.mark, "p and r are both 0, so the chain never moves", "p + r above 0"));
   if (problems.size() != problems_before)
     return std::nullopt;
   return spelling;
@@ -174,8 +174,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   const Threshold p = *spelling->p;
   const Threshold stays_bad = spelling->r->complement();
   GilbertElliott model{};
-  model.transition =
-      Dice(context.seed, context.rule_name, context.index, DicePurpose::kTransition);
+  model.transition = Dice(context.seed, context.rule_name, context.index, DicePurpose::kTransition);
   model.fate = Dice(context.seed, context.rule_name, context.index, DicePurpose::kFate);
   model.bad_below = std::min(p, stays_bad);
   model.good_from = std::max(p, stays_bad);
@@ -184,15 +183,14 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   model.loss_good = spelling->loss_good;
   model.loss_bad = spelling->loss_bad;
   model.fingerprint = fingerprint_of(model);
-  return CompiledImpairment{.parameters = Parameters::from(model),
-                            .decide = decide,
-                            .drops = true,
-                            .owns_scope = true};
+  return CompiledImpairment{
+      .parameters = Parameters::from(model), .decide = decide, .drops = true, .owns_scope = true};
 }
 
 }  // namespace
 
 extern const ImpairmentModel kModel_loss_gilbert_elliott;
-const ImpairmentModel kModel_loss_gilbert_elliott{"loss", "gilbert-elliott", "gilbert", false, compile};
+const ImpairmentModel kModel_loss_gilbert_elliott{"loss", "gilbert-elliott", "gilbert", false,
+                                                  compile};
 
 }  // namespace faultline

@@ -36,9 +36,9 @@ void for_each_value(const ConfigNode& node, Problems& problems, const Read& read
     return;
   }
   if (node.items.empty())
-    problems.push_back(problem_at(node.mark, "an empty list matches nothing", "at least one value"));
-  for (const ConfigNode& item : node.items)
-    read(item);
+    problems.push_back(
+        problem_at(node.mark, "an empty list matches nothing", "at least one value"));
+  for (const ConfigNode& item : node.items) read(item);
 }
 
 void read_protocol(const ConfigNode& node, std::bitset<256>& protocols, Problems& problems) {
@@ -107,9 +107,8 @@ void read_ports(const ConfigNode& node, std::vector<PortRange>& ranges, Problems
   const std::string_view text = node.is_scalar() ? std::string_view(node.text) : "";
   const std::size_t dash = text.find('-');
   const auto first = parse_number<std::uint16_t>(text.substr(0, dash));
-  const auto last = dash == std::string_view::npos
-                        ? first
-                        : parse_number<std::uint16_t>(text.substr(dash + 1));
+  const auto last =
+      dash == std::string_view::npos ? first : parse_number<std::uint16_t>(text.substr(dash + 1));
   if (!first || !last || *first == 0 || *last < *first) {
     problems.push_back(problem_at(node.mark, "no port: " + describe(node),
                                   "a port from 1 to 65535 or a range such as 5000-5010"));

@@ -17,7 +17,8 @@ struct AddressPrefix {
   std::uint8_t bits = 0;
   FlowKind kind = FlowKind::kIpv4;
 
-  bool contains(FlowKind kind_of_flow, const std::array<std::uint8_t, 16>& candidate) const noexcept;
+  bool contains(FlowKind kind_of_flow,
+                const std::array<std::uint8_t, 16>& candidate) const noexcept;
 };
 
 struct PortRange {

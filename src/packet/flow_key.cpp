@@ -123,8 +123,8 @@ ParseOutcome parse_flow_key(std::span<const std::uint8_t> bytes, std::size_t fra
 std::uint64_t flow_identity(const FlowKey& key) noexcept {
   std::array<std::uint64_t, 5> words;
   std::memcpy(words.data(), &key, sizeof key);
-  const std::uint64_t addresses = fold(words[0] ^ kMix0, words[1] ^ kMix1) ^
-                                  fold(words[2] ^ kMix1, words[3] ^ kMix2);
+  const std::uint64_t addresses =
+      fold(words[0] ^ kMix0, words[1] ^ kMix1) ^ fold(words[2] ^ kMix1, words[3] ^ kMix2);
   return fold(addresses ^ kMix3, words[4] ^ kMix0) ^ fold(addresses ^ kMix2, kMix1);
 }
 
@@ -151,8 +151,7 @@ std::string ipv6_text(const std::uint8_t* bytes) {
   int best_length = 1;
   for (int start = 0; start < 8; ++start) {
     int length = 0;
-    while (start + length < 8 && load_be16(bytes + 2 * (start + length)) == 0)
-      ++length;
+    while (start + length < 8 && load_be16(bytes + 2 * (start + length)) == 0) ++length;
     if (length > best_length) {
       best_start = start;
       best_length = length;

@@ -25,9 +25,9 @@ enum class FlowKind : std::uint8_t {
   kIpv6,
 };
 
-/// A directed flow. IPv4 and IPv6: addresses and protocol, for TCP and UDP also the ports; a fragment
-/// (the first included) has ports 0. Everything else: MAC addresses and ethertype. Unused bytes are
-/// zero, so that keys compare and hash as plain bytes.
+/// A directed flow. IPv4 and IPv6: addresses and protocol, for TCP and UDP also the ports; a
+/// fragment (the first included) has ports 0. Everything else: MAC addresses and ethertype. Unused
+/// bytes are zero, so that keys compare and hash as plain bytes.
 struct FlowKey {
   std::array<std::uint8_t, 16> source{};       ///< IPv4: first 4 bytes; kLink: first 6
   std::array<std::uint8_t, 16> destination{};  ///< likewise
@@ -48,8 +48,8 @@ inline constexpr std::size_t kParseBytesMax = 128;
 
 /// Reads the flow of a frame. `bytes` are the frame's first bytes (all of it, or at least
 /// kParseBytesMax); `frame_length` its whole length. Never reads beyond `bytes`.
-/// kUnparsed: the frame is cut short or contradicts itself (lengths, versions); the key then is that
-/// of a link-level flow as far as the bytes go.
+/// kUnparsed: the frame is cut short or contradicts itself (lengths, versions); the key then is
+/// that of a link-level flow as far as the bytes go.
 ParseOutcome parse_flow_key(std::span<const std::uint8_t> bytes, std::size_t frame_length,
                             FlowKey& key) noexcept;
 

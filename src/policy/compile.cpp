@@ -18,8 +18,8 @@ bool holds(const std::vector<std::size_t>& ends, std::size_t port) {
 void lay_paths(const Scenario& scenario, Policy& policy) {
   policy.paths.resize(scenario.ports.size());
   for (const WireSpec& wire : scenario.wires) {
-    for (const auto& [from, to] : {std::pair{wire.first, wire.second},
-                                   std::pair{wire.second, wire.first}}) {
+    for (const auto& [from, to] :
+         {std::pair{wire.first, wire.second}, std::pair{wire.second, wire.first}}) {
       PathProgram& path = policy.paths[from];
       path.exists = true;
       path.egress = static_cast<std::uint8_t>(to);
@@ -41,9 +41,9 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
     RuleStep step;
     const std::string key = spec.name + "/" + std::to_string(index) + "/" + std::string(kind);
     if (compiled && !slots.states.take(key, step.first_state))
-      problems.push_back(problem_at(item.mark, "too many impairments for the workers' state",
-                                    "at most " + std::to_string(kScopeStatesMax) +
-                                        " states, one an impairment and port"));
+      problems.push_back(problem_at(
+          item.mark, "too many impairments for the workers' state",
+          "at most " + std::to_string(kScopeStatesMax) + " states, one an impairment and port"));
     if (compiled) {
       step.impairment = *compiled;
       step.kind = kind;
@@ -58,18 +58,18 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
 std::uint64_t delay_of(const PathProgram& path, const Policy& policy) {
   std::uint64_t delay_ns = 0;
   for (const std::uint16_t index : path.rules)
-    for (const RuleStep& step : policy.rules[index].steps)
-      delay_ns += step.impairment.adds_ns;
+    for (const RuleStep& step : policy.rules[index].steps) delay_ns += step.impairment.adds_ns;
   return delay_ns;
 }
 
 void check_delays(const Scenario& scenario, const Policy& policy, Problems& problems) {
   for (const PathProgram& path : policy.paths)
     if (path.exists && delay_of(path, policy) > kPathDelayMaxNs)
-      problems.push_back(problem_at(
-          scenario.tree.mark, "the delays on the way to port '" + scenario.ports[path.egress].name +
-                                  "' add up to " + format_duration(delay_of(path, policy)),
-          "at most " + format_duration(kPathDelayMaxNs)));
+      problems.push_back(problem_at(scenario.tree.mark,
+                                    "the delays on the way to port '" +
+                                        scenario.ports[path.egress].name + "' add up to " +
+                                        format_duration(delay_of(path, policy)),
+                                    "at most " + format_duration(kPathDelayMaxNs)));
 }
 
 std::uint64_t expiry_of(const RuleSpec& spec, const CompileRequest& request, bool enabled) {
@@ -91,8 +91,8 @@ std::uint64_t expiry_of(const RuleSpec& spec, const CompileRequest& request, boo
                                           : request.active_from_ns + request.ttl_default_ns;
 }
 
-void compile_rule(const RuleSpec& spec, const CompileRequest& request,
-                  PolicySlots& slots, Policy& policy, Problems& problems) {
+void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlots& slots,
+                  Policy& policy, Problems& problems) {
   RuleProgram rule;
   rule.name = spec.name;
   rule.enabled = request.start == RulesStart::kAsWritten && spec.enabled;
@@ -105,8 +105,7 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request,
     rule.match = FlowMatch::compile(*spec.match, problems);
   compile_steps(spec, request, slots, rule, problems);
   bool needs_flow = spec.match != nullptr;
-  for (const RuleStep& step : rule.steps)
-    needs_flow |= step.impairment.needs_flow;
+  for (const RuleStep& step : rule.steps) needs_flow |= step.impairment.needs_flow;
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {
     PathProgram& path = policy.paths[port];
     if (!path.exists || !holds(spec.from, port) || !holds(spec.to, path.egress))
@@ -130,8 +129,7 @@ Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& re
   lay_paths(scenario, policy);
   PolicySlots next = slots;
   Problems problems;
-  for (const RuleSpec& spec : scenario.rules)
-    compile_rule(spec, request, next, policy, problems);
+  for (const RuleSpec& spec : scenario.rules) compile_rule(spec, request, next, policy, problems);
   check_delays(scenario, policy, problems);
   if (!problems.empty())
     return tl::unexpected(std::move(problems));
@@ -152,7 +150,8 @@ Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64
   std::uint64_t needed = 0;
   for (const PathProgram& path : policy.paths) {
     const double frames = static_cast<double>(rate_bps) / 8.0 / static_cast<double>(kWireBytes) *
-                          static_cast<double>(delay_of(path, policy)) / static_cast<double>(kNsPerSecond);
+                          static_cast<double>(delay_of(path, policy)) /
+                          static_cast<double>(kNsPerSecond);
     needed += static_cast<std::uint64_t>(frames) * kRecordBytes;
   }
   Capacity capacity;

@@ -9,7 +9,8 @@
 
 namespace faultline {
 
-/// What outlives a policy. A value: compile with a copy, keep the copy when the policy is published.
+/// What outlives a policy. A value: compile with a copy, keep the copy when the policy is
+/// published.
 struct PolicySlots {
   explicit PolicySlots(std::size_t ports)
       : rules(kRulesMax, 1), states(kScopeStatesMax, static_cast<std::uint32_t>(ports)) {}

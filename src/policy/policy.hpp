@@ -40,10 +40,10 @@ struct RuleProgram {
 /// A path of a wire, known by its ingress port.
 struct PathProgram {
   bool exists = false;
-  std::uint8_t egress = 0;            ///< port index
-  std::uint64_t identity = 0;         ///< from the ports' names
-  std::vector<std::uint16_t> rules;   ///< indices into rules, in file order
-  bool needs_flow = false;            ///< a rule matches on, or draws by, the flow
+  std::uint8_t egress = 0;           ///< port index
+  std::uint64_t identity = 0;        ///< from the ports' names
+  std::vector<std::uint16_t> rules;  ///< indices into rules, in file order
+  bool needs_flow = false;           ///< a rule matches on, or draws by, the flow
 };
 
 /// What a worker does with held packets at the moment it adopts a policy.
@@ -57,9 +57,9 @@ struct Policy {
   HeldAction held = HeldAction::kKeep;
   DropReason held_drop_reason = DropReason::kHeal;  ///< with HeldAction::kDrop
   std::vector<RuleProgram> rules;
-  std::vector<PathProgram> paths;  ///< by ingress port
-  std::vector<std::uint16_t> fresh_rules;    ///< counters to clear on adoption
-  std::vector<std::uint32_t> fresh_states;   ///< scope states to clear on adoption
+  std::vector<PathProgram> paths;           ///< by ingress port
+  std::vector<std::uint16_t> fresh_rules;   ///< counters to clear on adoption
+  std::vector<std::uint32_t> fresh_states;  ///< scope states to clear on adoption
 
   /// A rule whose state several workers could not share; empty when there is none.
   std::string_view rule_for_one_worker() const noexcept {

@@ -85,8 +85,7 @@ class ScenarioReader {
       complain(node->mark, "ports is " + describe(*node), "a mapping of names to ports");
       return;
     }
-    for (const ConfigEntry& entry : node->entries)
-      read_port(entry);
+    for (const ConfigEntry& entry : node->entries) read_port(entry);
     if (scenario_.ports.size() > kPortsMax)
       complain(node->mark, "more than 64 ports", "at most 64");
   }
@@ -104,21 +103,20 @@ class ScenarioReader {
                            "path", "client", "rx", "tx"});
     port.driver = read_driver(reader.require("driver"));
     if (const ConfigNode* value = reader.take("mtu"))
-      port.mtu_bytes = static_cast<std::uint32_t>(
-          read_size_or_count(*value, {68, 9600}).value_or(kMtuDefault));
+      port.mtu_bytes =
+          static_cast<std::uint32_t>(read_size_or_count(*value, {68, 9600}).value_or(kMtuDefault));
     if (port.driver == "af_packet") {
       if (const ConfigNode* value = reader.require("interface"))
         port.interface = read_interface(*value);
     } else if (port.driver == "null") {
       if (const ConfigNode* value = reader.take("size"))
-        port.null_frame_bytes = static_cast<std::uint32_t>(
-            read_size_bytes(*value, {60, 9600}, problems_).value_or(64));
+        port.null_frame_bytes =
+            static_cast<std::uint32_t>(read_size_bytes(*value, {60, 9600}, problems_).value_or(64));
       if (const ConfigNode* value = reader.take("no_rx"))
         port.null_receives = !read_bool(*value, problems_).value_or(false);
     } else {
       // A driver nobody knows yet, or a simulated port: its keys are not judged further.
-      for (const std::string_view key : {"interface", "size", "no_rx", "name"})
-        reader.take(key);
+      for (const std::string_view key : {"interface", "size", "no_rx", "name"}) reader.take(key);
     }
     reader.finish();
     scenario_.ports.push_back(std::move(port));
@@ -136,7 +134,8 @@ class ScenarioReader {
                                                        "vhost", "pcap",   "ring"};
     if (node == nullptr)
       return {};
-    if (node->is_scalar() && std::find(kNotYet.begin(), kNotYet.end(), node->text) != kNotYet.end()) {
+    if (node->is_scalar() &&
+        std::find(kNotYet.begin(), kNotYet.end(), node->text) != kNotYet.end()) {
       complain(node->mark, "driver '" + node->text + "' is not yet supported",
                "af_packet, null, sim");
       return {};
@@ -191,8 +190,7 @@ class ScenarioReader {
       return;
     }
     std::set<std::size_t> taken;
-    for (const ConfigEntry& entry : node->entries)
-      read_wire(entry, taken);
+    for (const ConfigEntry& entry : node->entries) read_wire(entry, taken);
     for (std::size_t index = 0; index < scenario_.ports.size(); ++index)
       if (!taken.contains(index) && problems_.empty())
         complain(scenario_.ports[index].mark,
@@ -236,8 +234,7 @@ class ScenarioReader {
     }
     if (node->items.size() > kRulesMax)
       complain(node->mark, "more than 1024 rules", "at most 1024");
-    for (const ConfigNode& item : node->items)
-      read_rule(item);
+    for (const ConfigNode& item : node->items) read_rule(item);
   }
 
   void read_rule(const ConfigNode& node) {
@@ -274,7 +271,8 @@ class ScenarioReader {
     scenario_.rules.push_back(std::move(rule));
   }
 
-  /// Compiles match and impairments for what is wrong in them, so that one reading tells everything.
+  /// Compiles match and impairments for what is wrong in them, so that one reading tells
+  /// everything.
   void check_parts(const RuleSpec& rule) {
     if (rule.match != nullptr)
       FlowMatch::compile(*rule.match, problems_);
@@ -319,7 +317,8 @@ class ScenarioReader {
                    std::vector<std::string_view> not_yet) {
     if (node == nullptr || (node->is_scalar() && node->text == supported))
       return;
-    if (node->is_scalar() && std::find(not_yet.begin(), not_yet.end(), node->text) != not_yet.end()) {
+    if (node->is_scalar() &&
+        std::find(not_yet.begin(), not_yet.end(), node->text) != not_yet.end()) {
       complain(node->mark, describe(*node) + " is not yet supported", std::string(supported));
       return;
     }

@@ -1,5 +1,6 @@
-// A scenario as written: the keys of version 1, checked one by one, with defaults filled in. What it
-// means for packets is compiled elsewhere (policy/compile.hpp); what a driver needs, in drivers/.
+// A scenario as written: the keys of version 1, checked one by one, with defaults filled in. What
+// it means for packets is compiled elsewhere (policy/compile.hpp); what a driver needs, in
+// drivers/.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +18,11 @@ inline constexpr std::size_t kRulesMax = 1024;
 
 struct PortSpec {
   std::string name;
-  std::string driver;                     ///< af_packet, null or sim
-  std::string interface;                  ///< af_packet
-  std::uint32_t mtu_bytes = 1500;         ///< L3 bytes, 68 … 9600
-  std::uint32_t null_frame_bytes = 64;    ///< null: size of the frames it makes
-  bool null_receives = true;              ///< null: false with no_rx
+  std::string driver;                   ///< af_packet, null or sim
+  std::string interface;                ///< af_packet
+  std::uint32_t mtu_bytes = 1500;       ///< L3 bytes, 68 … 9600
+  std::uint32_t null_frame_bytes = 64;  ///< null: size of the frames it makes
+  bool null_receives = true;            ///< null: false with no_rx
   Mark mark;
 };
 
@@ -35,8 +36,8 @@ enum class TtlKind : std::uint8_t { kDefault, kNone, kTime };
 
 struct RuleSpec {
   std::string name;
-  std::vector<std::size_t> from;  ///< port indices; empty: any
-  std::vector<std::size_t> to;    ///< port indices; empty: any
+  std::vector<std::size_t> from;       ///< port indices; empty: any
+  std::vector<std::size_t> to;         ///< port indices; empty: any
   const ConfigNode* match = nullptr;   ///< into the scenario's tree; null: everything
   const ConfigNode* impair = nullptr;  ///< into the scenario's tree; a list
   bool enabled = true;

@@ -80,8 +80,8 @@ class Simulation {
       std::vector<SimPort*> pointers;
       for (std::size_t port = 0; port < ports; ++port)
         pointers.push_back(ports_.emplace_back(std::make_unique<SimPort>(output_)).get());
-      workers_.push_back(std::make_unique<VirtualWorker>(worker_settings, pointers, time_, pool,
-                                                         published_));
+      workers_.push_back(
+          std::make_unique<VirtualWorker>(worker_settings, pointers, time_, pool, published_));
     }
     ports_a_worker_ = ports;
   }
@@ -129,8 +129,7 @@ class Simulation {
       FAULTLINE_CHECK(place != nullptr);
       std::copy_n(reinterpret_cast<const char*>(bytes.data()), bytes.size(), place);
       const std::size_t worker = worker_for(bytes);
-      ports_[worker * ports_a_worker_ + source.port()]->put(mbuf, source.arrival_ns(),
-                                                            sequence_++);
+      ports_[worker * ports_a_worker_ + source.port()]->put(mbuf, source.arrival_ns(), sequence_++);
       time_.set(source.arrival_ns());
       if (auto read = source.advance(); !read)
         return read;
@@ -149,16 +148,14 @@ class Simulation {
 
   void poll_all() {
     for (const auto& worker : workers_) {
-      do
-        worker->poll();
+      do worker->poll();
       while (worker->next_release_ns() <= time_.now_ns());
     }
   }
 
   std::uint64_t next_release_ns() const {
     std::uint64_t next_ns = kNever;
-    for (const auto& worker : workers_)
-      next_ns = std::min(next_ns, worker->next_release_ns());
+    for (const auto& worker : workers_) next_ns = std::min(next_ns, worker->next_release_ns());
     return next_ns;
   }
 
@@ -212,8 +209,7 @@ Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>&
   if (pool == nullptr)
     return failure("no memory for the simulated packets");
   std::vector<Source> sources;
-  for (SimulationInput& input : inputs)
-    sources.emplace_back(std::move(input));
+  for (SimulationInput& input : inputs) sources.emplace_back(std::move(input));
   if (auto zero = set_time_zero(sources, policy); !zero)
     return tl::unexpected(zero.error());
   SimulationResult result;

@@ -1,5 +1,5 @@
-// One thread, one world, virtual time: captures go in, the same worker, act and hold as the daemon's
-// judge them at their own time-stamps, and a capture comes out. Nothing here waits.
+// One thread, one world, virtual time: captures go in, the same worker, act and hold as the
+// daemon's judge them at their own time-stamps, and a capture comes out. Nothing here waits.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ struct SimulationResult {
   std::uint64_t cut = 0;        ///< packets shorter in the capture than they were on the wire
 };
 
-/// Runs all inputs to their end and drains the hold. DPDK must have been started. The policy's times
-/// count from time zero, the first packet of all inputs. Errors: an input that cannot be read
+/// Runs all inputs to their end and drains the hold. DPDK must have been started. The policy's
+/// times count from time zero, the first packet of all inputs. Errors: an input that cannot be read
 /// on, a packet longer than the hold takes, an output that cannot be written.
 Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>& port_names,
                                   const SimulationSettings& settings,
