@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "drivers/driver.hpp"
 #include "sim/ordered_output.hpp"
 #include "sim/virtual_worker.hpp"
 
@@ -204,10 +205,10 @@ Result<void> set_time_zero(std::vector<Source>& sources, Policy& policy) {
 Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>& port_names,
                                   const SimulationSettings& settings,
                                   std::vector<SimulationInput> inputs, CaptureWriter& output) {
-  rte_mempool* pool = rte_pktmbuf_pool_create("simulation", kMbufs, 256, 0,
-                                              RTE_PKTMBUF_HEADROOM + kFrameBytesMax, SOCKET_ID_ANY);
-  if (pool == nullptr)
-    return failure("no memory for the simulated packets");
+  const Result<rte_mempool*> made = make_pool("simulation", kMbufs, kFrameBytesMax);
+  if (!made)
+    return tl::unexpected(made.error());
+  rte_mempool* pool = *made;
   std::vector<Source> sources;
   for (SimulationInput& input : inputs) sources.emplace_back(std::move(input));
   if (auto zero = set_time_zero(sources, policy); !zero)

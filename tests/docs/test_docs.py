@@ -1,0 +1,75 @@
+"""Pages are true: their scenarios pass `faultline check`, their links and names exist."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("FAULTLINE_BUILD", REPOSITORY / "build"))
+PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
+EXAMPLES = [(page, block) for page in PAGES
+            for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"),
+                                    re.DOTALL | re.MULTILINE)]
+CONFIGS = sorted(REPOSITORY.glob("configs/*.yaml"))
+COUNTERS = {"matched", "dropped", "delayed", "clamped", "undecided", "unparsed", "flushed",
+            "lateness", "overflow", "tx_error"}
+
+
+def check(path):
+    """`faultline check`, its exit status and messages."""
+    ended = subprocess.run([BUILD / "faultline", "check", path], capture_output=True, text=True,
+                           check=False)
+    return ended.returncode, ended.stderr
+
+
+@pytest.mark.parametrize("page,block", EXAMPLES,
+                         ids=[f"{page.name}-{index}" for index, (page, _) in enumerate(EXAMPLES)])
+def test_examples_are_accepted(page, block, tmp_path):
+    """Each scenario of a page is one that check accepts."""
+    path = tmp_path / f"{page.stem}.yaml"
+    path.write_text(block, encoding="utf-8")
+    assert check(path)[0] == 0, check(path)[1]
+
+
+def test_every_impairment_has_an_example():
+    """docs/faults has a page with a scenario for each word of the build's list."""
+    words = re.search(r"^impairments = \[(.*?)\]", (REPOSITORY / "src/impair/meson.build").read_text(),
+                      re.MULTILINE | re.DOTALL).group(1)
+    with_example = {page.stem for page, _ in EXAMPLES}
+    listed = set(re.findall(r"'(\w+)'", words))
+    assert listed and listed <= with_example
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_configs_are_accepted(path):
+    """Scenarios people start from compile."""
+    assert check(path)[0] == 0, check(path)[1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_files_exist(page):
+    """Relative links and the paths named in backticks lead somewhere."""
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (page.parent / target).exists(), target
+    for target in re.findall(r"`((?:src|tests|docs|scripts|drivers|configs)/[\w./-]+)`", text):
+        if "WORD" not in target:
+            assert (REPOSITORY / target).exists(), target
+
+
+def test_counters_that_pages_name_exist():
+    """A counter named in docs/faults is one the statistics have."""
+    source = (REPOSITORY / "src/control/statistics.cpp").read_text() + \
+        (REPOSITORY / "src/impair/burst.hpp").read_text()
+    for counter in COUNTERS:
+        assert f'"{counter}"' in source, counter
+
+
+def test_the_readme_begins_with_the_two_commands():
+    """A newcomer sees how to start first."""
+    lines = [line.strip() for line in (REPOSITORY / "README.md").read_text().splitlines()
+             if line.strip()]
+    assert lines[1].startswith("./scripts/demo") and lines[2].startswith("./scripts/test")
