@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "base/check.hpp"
 #include "base/file.hpp"
 #include "control/api.hpp"
 #include "control/engine.hpp"
@@ -81,6 +82,8 @@ class Daemon {
     if (const Exit exit = start_machine(*loaded.scenario); exit != Exit::kDone)
       return exit;
     const Exit exit = serve(std::move(*loaded.scenario), signals);
+    // Every packet's memory must have come back: a leak would end a long soak.
+    FAULTLINE_CHECK(rte_mempool_avail_count(pool_) == kMbufs);
     rte_mempool_free(pool_);
     stop_eal();
     return exit;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.hpp"
+#include "base/file.hpp"
 #include "control/http_client.hpp"
 #include "policy/compile.hpp"
 
@@ -102,22 +103,43 @@ void print_stats(const Json& stats) {
   fmt::print("   ({})\n", ledger["balanced"].get<bool>() ? "balanced" : "NOT BALANCED");
 }
 
+/// Mistakes are told here first, with the file's own lines and without a daemon. A file that names
+/// no ports takes the daemon's, so only the daemon can judge it.
+Exit check_here(const std::string& file, const std::string& text, OutputForm form) {
+  Result<ConfigNode> tree = parse_config(text, intern_file_name(file));
+  if (!tree) {
+    tell(tree.error(), form);
+    return Exit::kWrong;
+  }
+  if (tree->is_mapping() && tree->find("ports") == nullptr)
+    return Exit::kDone;
+  const Result<Scenario> scenario = read_scenario(std::move(*tree), ScenarioUse::kLive);
+  if (!scenario) {
+    tell(scenario.error(), form);
+    return Exit::kWrong;
+  }
+  PolicySlots slots(scenario->ports.size());
+  if (const auto policy = compile_policy(*scenario, {}, slots); !policy) {
+    tell(policy.error(), form);
+    return Exit::kWrong;
+  }
+  return Exit::kDone;
+}
+
 }  // namespace
 
 Exit run_apply(const DaemonOptions& options, const std::string& file) {
-  // Checked here first, so that mistakes are told with the file's own lines, and without a daemon.
-  const Loaded loaded = load_scenario(file, ScenarioUse::kSimulate, options.form);
-  if (!loaded.scenario)
-    return loaded.exit;
-  PolicySlots slots(loaded.scenario->ports.size());
-  if (const auto policy = compile_policy(*loaded.scenario, {}, slots); !policy) {
-    tell(policy.error(), options.form);
-    return Exit::kWrong;
+  const FileText text = read_file(file, kConfigBytesMax);
+  if (!text.readable) {
+    tell(Problems{problem_at({file, 0, 0}, "cannot be read: " + text.why)}, options.form);
+    return Exit::kUnusable;
   }
+  if (const Exit exit = check_here(file, text.text, options.form); exit != Exit::kDone)
+    return exit;
   HttpCall call;
   call.method = "PUT";
   call.path = "/v1/policy";
-  call.body = loaded.text;
+  call.body = text.text;
   call.content_type = "application/yaml";
   const Answer answer = ask(options, std::move(call), file);
   if (answer.exit != Exit::kDone)

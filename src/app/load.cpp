@@ -26,14 +26,13 @@ void tell(const std::string& message, OutputForm form) {
 
 Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form) {
   Loaded loaded;
-  FileText file = read_file(path, kConfigBytesMax);
+  const FileText file = read_file(path, kConfigBytesMax);
   if (!file.readable) {
     tell(Problems{problem_at({path, 0, 0}, "cannot be read: " + file.why)}, form);
     loaded.exit = Exit::kUnusable;
     return loaded;
   }
-  loaded.text = std::move(file.text);
-  Result<ConfigNode> tree = parse_config(loaded.text, intern_file_name(path));
+  Result<ConfigNode> tree = parse_config(file.text, intern_file_name(path));
   Result<Scenario> scenario =
       tree ? read_scenario(std::move(*tree), use) : Result<Scenario>(tl::unexpected(tree.error()));
   if (!scenario) {

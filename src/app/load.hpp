@@ -30,7 +30,6 @@ void tell(const std::string& message, OutputForm form);
 
 struct Loaded {
   std::optional<Scenario> scenario;
-  std::string text;         ///< the file's own text
   Exit exit = Exit::kDone;  ///< why there is none: kWrong or kUnusable
 };
 

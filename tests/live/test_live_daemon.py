@@ -47,6 +47,14 @@ def test_apply_is_atomic_and_generations_count(wire):
     assert [rule["name"] for rule in rules["rules"]] == ["cut"]
     assert rules["generation"] == first + 1
     assert rules["rules"][0]["expires_ns"] is not None
+    scenario.write_text("version: 1\nrules: [{name: cut, from: left, impair: [{loss: 50%}]}]\n")
+    assert wire.cli("apply", scenario).returncode == 0
+    scenario.write_text("version: 1\nrules: [{name: cut, from: lefd, impair: [{loss: 50%}]}]\n")
+    wrong = wire.cli("apply", scenario, check=False)
+    assert wrong.returncode == 1
+    assert f"{scenario}:2:27: error: unknown port 'lefd'" in wrong.stderr
+    assert "did you mean 'left'" in wrong.stderr
+    first += 1
     status, body = wire.http("PUT", "/v1/policy", "rules: [{name: x, impair: [{loss: 2}]}]\nversion: 1",
                              "application/yaml")
     assert status == 422 and body["errors"][0]["line"] == 1

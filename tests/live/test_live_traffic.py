@@ -35,17 +35,18 @@ def test_delay_is_never_early_and_ends_with_heal(wire):
     assert stats["rules"]["slow"]["delay"]["mean_ns"] == 20_000_000
 
 
-def test_tcp_and_ipv6_pass(wire):
+def test_tcp_and_ipv6_pass():
     """TCP over IPv4 and IPv6 connects and moves data; IPv6 answers pings."""
-    wire.start()
-    assert len(ping_times_ms(wire, 10, destination="fd77::2")) == 10
-    for destination in ("10.77.0.2", "fd77::2"):
-        server = wire.spawn("b", "iperf3", "-s", "-1", "--forceflush")
-        assert "listening" in iter_until(server, "listening")
-        client = wire.inside("a", "iperf3", "-c", destination, "-t", "1", timeout=30)
-        assert re.search(r"[1-9][\d.]* [KMG]bits/sec +receiver", client.stdout)
-        server.wait(timeout=10)
-    assert law_holds(wire.settle())
+    with Wire(ipv6=True) as wire:
+        wire.start()
+        assert len(ping_times_ms(wire, 10, destination="fd77::2")) == 10
+        for destination in ("10.77.0.2", "fd77::2"):
+            server = wire.spawn("b", "iperf3", "-s", "-1", "--forceflush")
+            assert "listening" in iter_until(server, "listening")
+            client = wire.inside("a", "iperf3", "-c", destination, "-t", "1", timeout=30)
+            assert re.search(r"[1-9][\d.]* [KMG]bits/sec +receiver", client.stdout)
+            server.wait(timeout=10)
+        assert law_holds(wire.settle())
 
 
 def iter_until(process, word):

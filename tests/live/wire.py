@@ -49,10 +49,11 @@ def run(*words, check=True, timeout=60, **options):
 class Wire:
     """Namespaces a and b, joined through m, where the daemon runs."""
 
-    def __init__(self, mtu=1500, right_mtu=None):
+    def __init__(self, mtu=1500, right_mtu=None, ipv6=False):
         self.prefix = f"flt{os.getpid()}x{next(_numbers)}"
         self.mtu = mtu
         self.right_mtu = right_mtu or mtu
+        self.ipv6 = ipv6  # off, the peers send nothing of their own accord
         self.folder = Path(tempfile.mkdtemp(prefix="faultline-test-"))
         self.socket = self.folder / "s.sock"
         self.daemon = None
@@ -73,7 +74,8 @@ class Wire:
             run("ip", "-n", self.namespace("m"), "link", "add", f"fl-{side}", "type", "veth",
                 "peer", "name", "eth0", "netns", self.namespace(which))
             self.inside("m", "sysctl", "-qw", f"net.ipv6.conf.fl-{side}.disable_ipv6=1")
-            self.inside(which, "sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0")
+            off = 0 if self.ipv6 else 1
+            self.inside(which, "sysctl", "-qw", f"net.ipv6.conf.eth0.disable_ipv6={off}")
             run("ip", "-n", self.namespace("m"), "link", "set", f"fl-{side}", "mtu", mtu, "up")
             self.inside(which, "ethtool", "-K", "eth0", "tx", "off")
             run("ip", "-n", self.namespace(which), "link", "set", "eth0", "mtu", mtu, "up")
@@ -81,8 +83,9 @@ class Wire:
         for which, number in (("a", 1), ("b", 2)):
             run("ip", "-n", self.namespace(which), "addr", "add", f"10.77.0.{number}/24", "dev",
                 "eth0")
-            run("ip", "-n", self.namespace(which), "addr", "add", f"fd77::{number}/64", "dev",
-                "eth0", "nodad")
+            if self.ipv6:
+                run("ip", "-n", self.namespace(which), "addr", "add", f"fd77::{number}/64", "dev",
+                    "eth0", "nodad")
         # Neighbours are known, so that the first packet of a test is the test's own.
         for which, other, number in (("a", "b", 2), ("b", "a", 1)):
             address = self.inside(other, "cat", "/sys/class/net/eth0/address").stdout.strip()

@@ -1,0 +1,253 @@
+// Constant delay: what it adds, the floor that a change of `time` leaves behind, and what it refuses.
+#include <gtest/gtest.h>
+
+#include "base/units.hpp"
+#include "tests/unit/support.hpp"
+
+namespace faultline {
+namespace {
+
+const CompileContext kContext{42, "uplink", 0};
+
+/// One scope that is asked packet by packet or in bursts; its rule may change in between.
+class DelayBench {
+ public:
+  explicit DelayBench(std::string_view yaml) { change(yaml); }
+
+  void change(std::string_view yaml) { compiled_ = test::compile_item(yaml, kContext); }
+
+  /// The times given to packets with these times of their own, asked as one burst.
+  std::vector<std::uint64_t> give(const std::vector<std::uint64_t>& times_ns) {
+    JudgedBurst burst{};
+    Selection selection;
+    for (const std::uint64_t time_ns : times_ns) {
+      const auto i = static_cast<std::uint8_t>(kBurstMax - 1 - selection.count);
+      burst.time_ns[i] = time_ns;
+      selection.position[selection.count++] = i;
+    }
+    burst.time_ns[0] = 7;  // not selected, so not touched
+    compiled_.decide(compiled_.parameters, {state, 1}, burst, selection, tally);
+    EXPECT_EQ(burst.time_ns[0], 7U);
+    std::vector<std::uint64_t> given_ns;
+    for (std::uint32_t turn = 0; turn < selection.count; ++turn)
+      given_ns.push_back(burst.time_ns[selection.position[turn]]);
+    for (const DropReason reason : burst.reason)
+      EXPECT_EQ(reason, DropReason::kNone);
+    return given_ns;
+  }
+
+  ScopeState state;
+  ImpairmentTally tally;
+
+ private:
+  CompiledImpairment compiled_;
+};
+
+struct DelayCase {
+  std::string_view yaml;
+  std::uint64_t delay_ns;
+};
+
+TEST(ImpairDelay, AddsItsTime) {
+  const DelayCase cases[] = {
+      {"delay: 0", 0},
+      {"delay: 1ns", 1},
+      {"delay: 40ms", 40'000'000},
+      {"delay: '40ms'", 40'000'000},
+      {"delay: 24h", 24 * 3'600 * kNsPerSecond},
+      {"delay: {time: 1.5us}", 1'500},
+      {"delay: {time: 2s, order: keep, distribution: constant}", 2 * kNsPerSecond},
+  };
+  for (const DelayCase& one : cases) {
+    DelayBench bench(one.yaml);
+    EXPECT_EQ(bench.give({1'000, 1'000, 1'001, 9'000}),
+              (std::vector<std::uint64_t>{1'000 + one.delay_ns, 1'000 + one.delay_ns,
+                                          1'001 + one.delay_ns, 9'000 + one.delay_ns}))
+        << one.yaml;
+    EXPECT_EQ(bench.tally.clamped, 0U) << one.yaml;
+    const CompiledImpairment compiled = test::compile_item(one.yaml, kContext);
+    EXPECT_EQ(compiled.adds_ns, one.delay_ns);
+    EXPECT_TRUE(compiled.delays);
+    EXPECT_FALSE(compiled.drops);
+    EXPECT_FALSE(compiled.needs_flow);
+  }
+}
+
+TEST(ImpairDelay, ShorterDelayDoesNotReorder) {
+  DelayBench bench("delay: 20ms");
+  EXPECT_EQ(bench.give({0, 1'000'000, 2'000'000}),
+            (std::vector<std::uint64_t>{20'000'000, 21'000'000, 22'000'000}));
+  bench.change("delay: 10ms");
+  // Until 12 ms the new delay would overtake the last packet of the old one.
+  EXPECT_EQ(bench.give({3'000'000, 11'999'999, 12'000'000, 12'000'001, 13'000'000}),
+            (std::vector<std::uint64_t>{22'000'000, 22'000'000, 22'000'000, 22'000'001,
+                                        23'000'000}));
+  EXPECT_EQ(bench.tally.clamped, 2U) << "a packet that is exactly in time is not pushed back";
+}
+
+TEST(ImpairDelay, LongerDelayNeverClamps) {
+  DelayBench bench("delay: 10ms");
+  bench.give({0, 5});
+  bench.change("delay: 20ms");
+  EXPECT_EQ(bench.give({5, 6}), (std::vector<std::uint64_t>{20'000'005, 20'000'006}));
+  EXPECT_EQ(bench.tally.clamped, 0U);
+}
+
+TEST(ImpairDelay, FloorsOfSeveralChangesAddUp) {
+  DelayBench bench("delay: 30ms");
+  EXPECT_EQ(bench.give({0}), (std::vector<std::uint64_t>{30'000'000}));
+  bench.change("delay: 20ms");
+  EXPECT_EQ(bench.give({1}), (std::vector<std::uint64_t>{30'000'000}));
+  bench.change("delay: 0");
+  EXPECT_EQ(bench.give({2, 29'999'999, 30'000'000, 30'000'001}),
+            (std::vector<std::uint64_t>{30'000'000, 30'000'000, 30'000'000, 30'000'001}));
+  EXPECT_EQ(bench.tally.clamped, 3U);
+  // Back and forth without a packet between: the floor stays.
+  bench.change("delay: 1s");
+  bench.change("delay: 0");
+  EXPECT_EQ(bench.give({30'000'002}), (std::vector<std::uint64_t>{30'000'002}));
+  EXPECT_EQ(bench.tally.clamped, 3U);
+}
+
+TEST(ImpairDelay, ZeroIsADelayLikeAnother) {
+  DelayBench bench("delay: 0");
+  bench.give({100});
+  bench.change("delay: 50ns");
+  EXPECT_EQ(bench.give({100}), (std::vector<std::uint64_t>{150}));
+  bench.change("delay: 0");
+  EXPECT_EQ(bench.give({120, 160}), (std::vector<std::uint64_t>{150, 160}));
+  EXPECT_EQ(bench.tally.clamped, 1U);
+}
+
+TEST(ImpairDelay, WithoutAChangeOwnTimesMayMixFreely) {
+  // An earlier rule delayed some of the packets: their own times go up and down, and this delay
+  // keeps exactly that.
+  DelayBench bench("delay: 3us");
+  test::Random random(3);
+  for (int burst = 0; burst < 1'000; ++burst) {
+    std::vector<std::uint64_t> times_ns;
+    std::vector<std::uint64_t> expected_ns;
+    const std::uint64_t count = random.below(kBurstMax - 1);
+    for (std::uint64_t turn = 0; turn < count; ++turn) {
+      times_ns.push_back(random.below(1'000'000));
+      expected_ns.push_back(times_ns.back() + 3'000);
+    }
+    ASSERT_EQ(bench.give(times_ns), expected_ns);
+  }
+  EXPECT_EQ(bench.tally.clamped, 0U);
+}
+
+TEST(ImpairDelay, BurstSizeDoesNotMatter) {
+  std::vector<std::uint64_t> times_ns;
+  for (std::uint64_t packet = 0; packet < 600; ++packet)
+    times_ns.push_back(packet * 97'000 + (packet % 3) * 40'000);
+  std::vector<std::vector<std::uint64_t>> results;
+  std::vector<std::uint64_t> clamped;
+  for (const std::size_t burst_size : {1U, 2U, 7U, 25U, 60U}) {
+    DelayBench bench("delay: 20ms");
+    std::vector<std::uint64_t> given_ns;
+    for (std::size_t first = 0; first < times_ns.size(); first += burst_size) {
+      if (first == 300)  // a multiple of every burst size here but 7
+        bench.change("delay: 5ms");
+      if (burst_size == 7 && first == 294) {
+        for (const std::uint64_t time_ns :
+             bench.give({times_ns.begin() + 294, times_ns.begin() + 300}))
+          given_ns.push_back(time_ns);
+        bench.change("delay: 5ms");
+        for (const std::uint64_t time_ns : bench.give({times_ns[300]}))
+          given_ns.push_back(time_ns);
+        continue;
+      }
+      const auto begin = times_ns.begin() + static_cast<std::ptrdiff_t>(first);
+      const auto end = times_ns.begin() +
+                       static_cast<std::ptrdiff_t>(std::min(first + burst_size, times_ns.size()));
+      for (const std::uint64_t time_ns : bench.give({begin, end}))
+        given_ns.push_back(time_ns);
+    }
+    results.push_back(given_ns);
+    clamped.push_back(bench.tally.clamped);
+  }
+  for (std::size_t index = 1; index < results.size(); ++index) {
+    EXPECT_EQ(results[index], results[0]) << index;
+    EXPECT_EQ(clamped[index], clamped[0]) << index;
+  }
+  EXPECT_GT(clamped[0], 100U) << "15 ms at 97 us a packet";
+}
+
+TEST(ImpairDelay, Errors) {
+  const auto range = [](std::string place, std::string found) {
+    return "f:" + place + ": error: " + found + " is out of range; a duration of at most 1d";
+  };
+  const std::string example = "a duration such as 40ms (ns us ms s m h d)";
+  const test::ErrorCase cases[] = {
+      {"delay: 40", {"f:1:8: error: '40' has no unit; " + example}},
+      {"delay: 40mS", {"f:1:8: error: '40mS' has an unknown unit; " + example +
+                       "; did you mean '40ms'?"}},
+      {"delay: -1ms", {"f:1:8: error: '-1ms' is negative; " + example}},
+      {"delay: fast", {"f:1:8: error: found 'fast'; " + example}},
+      {"delay: 0.5ns", {"f:1:8: error: '0.5ns' is not a whole number of nanoseconds; " + example}},
+      {"delay: 25h", {range("1:8", "'25h'")}},
+      {"delay:", {"f:1:7: error: found nothing; " + example}},
+      {"delay: [1ms]", {"f:1:8: error: found a list; " + example}},
+      {"delay: {}", {"f:1:8: error: delay: 'time' is missing"}},
+      {"delay: {time: 86400001ms}", {range("1:15", "'86400001ms'")}},
+      {"delay: {time: 1ms, order: free}",
+       {"f:1:27: error: order: free is not yet supported; keep"}},
+      {"delay: {time: 1ms, order: kepe}",
+       {"f:1:27: error: unknown word 'kepe'; one of keep, free; did you mean 'keep'?"}},
+      {"delay: {time: 1ms, distribution: normal}",
+       {"f:1:34: error: distribution 'normal' is not yet supported; constant"}},
+      {"delay: {time: {draw: 'uniform(1ms, 2ms)', per: flow}}",
+       {"f:1:15: error: a drawn time is not yet supported; a duration such as 40ms"}},
+      {"delay: {time: 1ms, jitter: 1ms}",
+       {"f:1:20: error: delay: 'jitter' is not yet supported"}},
+      {"delay: {distance: 5000km}",
+       {"f:1:9: error: delay: 'distance' is not yet supported",
+        "f:1:8: error: delay: 'time' is missing"}},
+  };
+  for (const test::ErrorCase& one : cases)
+    EXPECT_EQ(test::item_errors(one.yaml), one.lines) << one.yaml;
+}
+
+TEST(ImpairDelay, UnknownKeysAreToldWithTheNearest) {
+  const std::vector<std::string> lines = test::item_errors("delay: {time: 1ms, jiter: 1ms}");
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_EQ(lines[0].find("f:1:20: error: delay: unknown key 'jiter'; known keys are "), 0U)
+      << lines[0];
+  EXPECT_NE(lines[0].find("; did you mean 'jitter'?"), std::string::npos) << lines[0];
+}
+
+TEST(ImpairDelay, KeysThatAreNotYet) {
+  for (const std::string key : {"jitter", "shape", "max", "correlation", "correlation_time",
+                                "trace", "interpolate", "loop", "distance", "file", "compensate"}) {
+    EXPECT_EQ(test::item_errors("delay: {time: 1ms, " + key + ": 1}"),
+              std::vector<std::string>{"f:1:20: error: delay: '" + key + "' is not yet supported"});
+  }
+}
+
+TEST(ImpairDelay, KindsThatAreNotYetOrUnknown) {
+  for (const std::string kind :
+       {"reorder", "duplicate", "replay", "corrupt", "truncate", "mtu", "set", "tcp", "reject",
+        "mark_ce", "rate", "queue", "police", "slot", "link_trace", "stop_after", "inject",
+        "icmp_unreachable"}) {
+    EXPECT_EQ(test::item_errors(kind + ": {}"),
+              std::vector<std::string>{"f:1:1: error: impairment '" + kind +
+                                       "' is not yet supported; delay, loss"});
+  }
+  const test::ErrorCase cases[] = {
+      {"dealy: 1ms",
+       {"f:1:1: error: unknown impairment 'dealy'; delay, loss; did you mean 'delay'?"}},
+      {"drop: 1%", {"f:1:1: error: unknown impairment 'drop'; delay, loss"}},
+      {"delay: 1ms\nloss: 1%",
+       {"f:1:1: error: an impairment is one key with its value, found a mapping; for example "
+        "{delay: 40ms}"}},
+      {"delay",
+       {"f:1:1: error: an impairment is one key with its value, found 'delay'; for example "
+        "{delay: 40ms}"}},
+  };
+  for (const test::ErrorCase& one : cases)
+    EXPECT_EQ(test::item_errors(one.yaml), one.lines) << one.yaml;
+}
+
+}  // namespace
+}  // namespace faultline
