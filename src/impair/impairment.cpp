@@ -51,7 +51,8 @@ const ImpairmentModel* find_model(std::string_view kind, const ConfigNode& value
       continue;
     if (model->model.empty() || (named == nullptr && model->is_default))
       return model;
-    if (named != nullptr && (named->text == model->model || named->text == model->alias))
+    if (named != nullptr && named->is_scalar() && !named->text.empty() &&
+        (named->text == model->model || named->text == model->alias))
       return model;
     known.push_back(model->model);
   }

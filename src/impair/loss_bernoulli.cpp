@@ -26,6 +26,7 @@ void decide(const Parameters& parameters, Scope, JudgedBurst& burst, const Selec
 
 std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileContext& context,
                                           Problems& problems) {
+  const std::size_t problems_before = problems.size();
   std::optional<Threshold> rate;
   if (node.is_mapping()) {
     MappingReader reader(node, "loss", problems);
@@ -37,7 +38,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   } else {
     rate = read_probability(node, problems);
   }
-  if (!rate)
+  if (!rate || problems.size() != problems_before)
     return std::nullopt;
   const Bernoulli bernoulli{
       Dice(context.seed, context.rule_name, context.index, DicePurpose::kFate), *rate};

@@ -87,8 +87,10 @@ class ChainWalk {
         return chain_.bad != flipped;
     }
     ++tally_.undecided;
-    const std::uint64_t anchor = index - kLookBackMax;
-    return model_.fate.hits(identity_, ~anchor, model_.stationary) != flipped;
+    // One draw for the whole scope (0 is no packet's number), carried through the flips: whoever
+    // asks for a state finds the same chain.
+    const bool parity = model_.band_flips && (index & 1) != 0;
+    return model_.fate.hits(identity_, 0, model_.stationary) != parity;
   }
 
   const GilbertElliott& model_;
@@ -120,7 +122,7 @@ void decide(const Parameters& parameters, Scope scope, JudgedBurst& burst,
   scope.state.as<Chain>() = walk.chain();
 }
 
-/// p / (p + r) with 64 fractional bits, by integer division of the upper halves.
+/// p / (p + r) in 32 bits: drawn only where no outcome was found.
 Threshold stationary_share(Threshold p, Threshold r) {
   const double share = p.approximate() / (p.approximate() + r.approximate());
   const double scaled = share * 4294967296.0;

@@ -29,8 +29,10 @@ ParseOutcome parse_ports(std::span<const std::uint8_t> bytes, std::size_t offset
     const std::size_t header = static_cast<std::size_t>(bytes[offset + 12] >> 4) * 4;
     if (header < kTcpHeaderBytes || header > available)
       return ParseOutcome::kUnparsed;
-  } else if (load_be16(&bytes[offset + 4]) < kUdpHeaderBytes) {
-    return ParseOutcome::kUnparsed;
+  } else {
+    const std::size_t length = load_be16(&bytes[offset + 4]);
+    if (length < kUdpHeaderBytes || length > available)
+      return ParseOutcome::kUnparsed;
   }
   key.source_port = load_be16(&bytes[offset]);
   key.destination_port = load_be16(&bytes[offset + 2]);
@@ -112,6 +114,8 @@ ParseOutcome parse_flow_key(std::span<const std::uint8_t> bytes, std::size_t fra
     outcome = parse_ipv4(bytes, frame_length, key);
   else if (ethertype == kEthertypeIpv6)
     outcome = parse_ipv6(bytes, frame_length, key);
+  if (outcome == ParseOutcome::kUnparsed)
+    key = FlowKey{};
   if (key.kind == FlowKind::kLink) {
     std::memcpy(key.destination.data(), bytes.data(), 6);
     std::memcpy(key.source.data(), bytes.data() + 6, 6);

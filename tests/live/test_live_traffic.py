@@ -85,7 +85,9 @@ def test_tagged_frames_keep_their_bytes(wire):
                          "-U", "inbound")
     iter_until(tcpdump, "listening")
     time.sleep(0.3)
-    wire.inside("a", sys.executable, "-c", RAW_SENDER, *frames)
+    # libpcap may swallow the first packet after it has set its filter: one goes ahead.
+    ahead = addresses + "88b5" + "00" * 60
+    wire.inside("a", sys.executable, "-c", RAW_SENDER, ahead, *frames)
     stats = wire.settle()
     time.sleep(0.5)
     tcpdump.terminate()

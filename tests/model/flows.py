@@ -85,7 +85,8 @@ def _ports(protocol, segment):
     if protocol == TCP:
         whole = len(segment) >= 20 and 20 <= (segment[12] >> 4) * 4 <= len(segment)
     else:
-        whole = protocol == UDP and len(segment) >= 8 and int.from_bytes(segment[4:6], "big") >= 8
+        whole = (protocol == UDP and len(segment) >= 8
+                 and 8 <= int.from_bytes(segment[4:6], "big") <= len(segment))
     if not whole:
         return None
     return int.from_bytes(segment[0:2], "big"), int.from_bytes(segment[2:4], "big")

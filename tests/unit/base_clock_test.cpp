@@ -1,9 +1,12 @@
-// The data path's clock: steering in numbers that need no clock, and one short look at the real one.
+// The data path's clock: steering in numbers that need no clock, and one short look at the real
+// one.
 #include "base/tsc_clock.hpp"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <ctime>
 
 namespace faultline {
 namespace {
@@ -32,9 +35,9 @@ TEST(BaseClock, ScaleIsExactAndNeverRunsBackwards) {
 }
 
 struct SteerCase {
-  double used_ppm;          ///< how wrong the scale in use is
-  std::int64_t behind_ns;   ///< how far the clock is behind CLOCK_MONOTONIC now
-  double correction_ppm;    ///< expected on top of the measured rate
+  double used_ppm;         ///< how wrong the scale in use is
+  std::int64_t behind_ns;  ///< how far the clock is behind CLOCK_MONOTONIC now
+  double correction_ppm;   ///< expected on top of the measured rate
 };
 
 const SteerCase kSteerCases[] = {
@@ -43,9 +46,9 @@ const SteerCase kSteerCases[] = {
     {0, -1'000, -0.25},
     {40, 400'000, 100},
     {-40, -400'000, -100},
-    {0, 2'000'000, 500},       // exactly at the bound
+    {0, 2'000'000, 500},  // exactly at the bound
     {0, -2'000'000, -500},
-    {0, 50'000'000, 500},      // beyond it
+    {0, 50'000'000, 500},  // beyond it
     {0, -50'000'000, -500},
     {1'500, 3'600'000'000'000, 500},
 };
@@ -72,8 +75,7 @@ TEST(BaseClock, SteeringIsContinuousAndMonotonic) {
   for (const SteerCase& one : kSteerCases) {
     const Steered clock(one);
     EXPECT_EQ(clock.after.to_ns(clock.now.tsc), clock.before.to_ns(clock.now.tsc)) << one.behind_ns;
-    EXPECT_GE(clock.after.to_ns(clock.now.tsc - 1'000),
-              clock.before.to_ns(clock.now.tsc - 1'000));
+    EXPECT_GE(clock.after.to_ns(clock.now.tsc - 1'000), clock.before.to_ns(clock.now.tsc - 1'000));
     std::uint64_t last_ns = clock.before.to_ns(clock.now.tsc - 1);
     for (std::uint64_t tick = 0; tick < 1'000; ++tick) {
       const std::uint64_t ns = clock.after.to_ns(clock.now.tsc + tick * 3);
@@ -112,8 +114,7 @@ TEST(BaseClock, RepeatedSteeringConverges) {
   double worst_ns = 0;
   for (std::uint64_t second = 1; second <= 150; ++second) {
     const ClockPair now{second * kTicksPerSecond, 50'000'000 + second * kSecondNs, 0};
-    const double error_ns =
-        static_cast<double>(now.ns) - static_cast<double>(scale.to_ns(now.tsc));
+    const double error_ns = static_cast<double>(now.ns) - static_cast<double>(scale.to_ns(now.tsc));
     if (second > 130)
       worst_ns = std::max(worst_ns, std::abs(error_ns));
     scale = steer(scale, first, now, kHorizonNs);
@@ -131,6 +132,14 @@ TEST(BaseClock, LiveCalibration) {
   // 50 ppm of the 200 ms measured, plus the two readings.
   EXPECT_GE(shown_ns + 10'000, before_ns);
   EXPECT_LE(shown_ns, after_ns + 10'000);
+  // The rate against one measured apart, after calibration: within 100 ppm.
+  const ClockPair begin = read_clock_pair();
+  const timespec pause{0, 100'000'000};
+  nanosleep(&pause, nullptr);
+  const ClockPair end = read_clock_pair();
+  const double ticks_per_second =
+      static_cast<double>(end.tsc - begin.tsc) * 1e9 / static_cast<double>(end.ns - begin.ns);
+  EXPECT_NEAR(clock.ticks_per_second() / ticks_per_second, 1.0, 100e-6);
   clock.refine();
   EXPECT_LT(std::abs(clock.error_ppm()), 50.0);
   std::uint64_t last_ns = clock.now_ns();

@@ -1,5 +1,5 @@
-// The dice are part of the product: known answers of Philox, the layout recomputed from its comment,
-// and decisions at every edge of a 64-bit threshold.
+// The dice are part of the product: known answers of Philox, the layout recomputed from its
+// comment, and decisions at every edge of a 64-bit threshold.
 #include "base/dice.hpp"
 
 #include <gtest/gtest.h>
@@ -124,7 +124,7 @@ TEST(BaseDice, HitsIsUniformBelowThreshold) {
     for (const std::uint64_t index : kIndices) {
       const Uint128 drawn = dice.uniform(identity, index);
       const Uint128 half = drawn >> 32 << 32;  // the upper halves tie, the lower ones decide
-      const Uint128 shares[] = {0,     1,        one / 2, one - 1,          one,
+      const Uint128 shares[] = {0,     1,         one / 2, one - 1,          one,
                                 drawn, drawn + 1, half,    half | 0xFFFFFFFF};
       for (const Uint128 share : shares) {
         EXPECT_EQ(dice.hits(identity, index, threshold_of(share)), drawn < share)
@@ -155,9 +155,9 @@ TEST(BaseDice, CacheIsNeverSeen) {
 
 TEST(BaseDice, ThresholdComplement) {
   const Uint128 one = Uint128{1} << 64;
-  const Uint128 shares[] = {0,           1,       0xFFFFFFFF,  Uint128{1} << 32,
-                            one / 3,     one / 2, one - 1,     one,
-                            one - (Uint128{1} << 32), (Uint128{1} << 32) + 1};
+  const Uint128 shares[] = {
+      0,       1,       0xFFFFFFFF, Uint128{1} << 32,         one / 3,
+      one / 2, one - 1, one,        one - (Uint128{1} << 32), (Uint128{1} << 32) + 1};
   for (const Uint128 share : shares) {
     const Threshold threshold = threshold_of(share);
     EXPECT_TRUE(share_of(threshold.complement()) == one - share) << threshold.high;

@@ -1,4 +1,5 @@
-// Constant delay: what it adds, the floor that a change of `time` leaves behind, and what it refuses.
+// Constant delay: what it adds, the floor that a change of `time` leaves behind, and what it
+// refuses.
 #include <gtest/gtest.h>
 
 #include "base/units.hpp"
@@ -31,8 +32,7 @@ class DelayBench {
     std::vector<std::uint64_t> given_ns;
     for (std::uint32_t turn = 0; turn < selection.count; ++turn)
       given_ns.push_back(burst.time_ns[selection.position[turn]]);
-    for (const DropReason reason : burst.reason)
-      EXPECT_EQ(reason, DropReason::kNone);
+    for (const DropReason reason : burst.reason) EXPECT_EQ(reason, DropReason::kNone);
     return given_ns;
   }
 
@@ -79,10 +79,18 @@ TEST(ImpairDelay, ShorterDelayDoesNotReorder) {
             (std::vector<std::uint64_t>{20'000'000, 21'000'000, 22'000'000}));
   bench.change("delay: 10ms");
   // Until 12 ms the new delay would overtake the last packet of the old one.
-  EXPECT_EQ(bench.give({3'000'000, 11'999'999, 12'000'000, 12'000'001, 13'000'000}),
-            (std::vector<std::uint64_t>{22'000'000, 22'000'000, 22'000'000, 22'000'001,
-                                        23'000'000}));
+  EXPECT_EQ(
+      bench.give({3'000'000, 11'999'999, 12'000'000, 12'000'001, 13'000'000}),
+      (std::vector<std::uint64_t>{22'000'000, 22'000'000, 22'000'000, 22'000'001, 23'000'000}));
   EXPECT_EQ(bench.tally.clamped, 2U) << "a packet that is exactly in time is not pushed back";
+}
+
+TEST(ImpairDelay, FloorIsTheLatestTimeGivenOutNotTheLast) {
+  DelayBench bench("delay: 1us");
+  EXPECT_EQ(bench.give({9'000, 4'000}), (std::vector<std::uint64_t>{10'000, 5'000}));
+  bench.change("delay: 0");
+  EXPECT_EQ(bench.give({6'000, 10'001}), (std::vector<std::uint64_t>{10'000, 10'001}));
+  EXPECT_EQ(bench.tally.clamped, 1U);
 }
 
 TEST(ImpairDelay, LongerDelayNeverClamps) {
@@ -154,15 +162,13 @@ TEST(ImpairDelay, BurstSizeDoesNotMatter) {
              bench.give({times_ns.begin() + 294, times_ns.begin() + 300}))
           given_ns.push_back(time_ns);
         bench.change("delay: 5ms");
-        for (const std::uint64_t time_ns : bench.give({times_ns[300]}))
-          given_ns.push_back(time_ns);
+        for (const std::uint64_t time_ns : bench.give({times_ns[300]})) given_ns.push_back(time_ns);
         continue;
       }
       const auto begin = times_ns.begin() + static_cast<std::ptrdiff_t>(first);
       const auto end = times_ns.begin() +
                        static_cast<std::ptrdiff_t>(std::min(first + burst_size, times_ns.size()));
-      for (const std::uint64_t time_ns : bench.give({begin, end}))
-        given_ns.push_back(time_ns);
+      for (const std::uint64_t time_ns : bench.give({begin, end})) given_ns.push_back(time_ns);
     }
     results.push_back(given_ns);
     clamped.push_back(bench.tally.clamped);
@@ -181,8 +187,8 @@ TEST(ImpairDelay, Errors) {
   const std::string example = "a duration such as 40ms (ns us ms s m h d)";
   const test::ErrorCase cases[] = {
       {"delay: 40", {"f:1:8: error: '40' has no unit; " + example}},
-      {"delay: 40mS", {"f:1:8: error: '40mS' has an unknown unit; " + example +
-                       "; did you mean '40ms'?"}},
+      {"delay: 40mS",
+       {"f:1:8: error: '40mS' has an unknown unit; " + example + "; did you mean '40ms'?"}},
       {"delay: -1ms", {"f:1:8: error: '-1ms' is negative; " + example}},
       {"delay: fast", {"f:1:8: error: found 'fast'; " + example}},
       {"delay: 0.5ns", {"f:1:8: error: '0.5ns' is not a whole number of nanoseconds; " + example}},
@@ -194,13 +200,12 @@ TEST(ImpairDelay, Errors) {
       {"delay: {time: 1ms, order: free}",
        {"f:1:27: error: order: free is not yet supported; keep"}},
       {"delay: {time: 1ms, order: kepe}",
-       {"f:1:27: error: unknown word 'kepe'; one of keep, free; did you mean 'keep'?"}},
+       {"f:1:27: error: found 'kepe'; one of keep, free; did you mean 'keep'?"}},
       {"delay: {time: 1ms, distribution: normal}",
        {"f:1:34: error: distribution 'normal' is not yet supported; constant"}},
       {"delay: {time: {draw: 'uniform(1ms, 2ms)', per: flow}}",
        {"f:1:15: error: a drawn time is not yet supported; a duration such as 40ms"}},
-      {"delay: {time: 1ms, jitter: 1ms}",
-       {"f:1:20: error: delay: 'jitter' is not yet supported"}},
+      {"delay: {time: 1ms, jitter: 1ms}", {"f:1:20: error: delay: 'jitter' is not yet supported"}},
       {"delay: {distance: 5000km}",
        {"f:1:9: error: delay: 'distance' is not yet supported",
         "f:1:8: error: delay: 'time' is missing"}},

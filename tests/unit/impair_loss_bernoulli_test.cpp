@@ -1,7 +1,7 @@
 // Independent losses: exactly those that the dice's layout says, however the packets are asked for.
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <algorithm>
 
 #include "tests/unit/support.hpp"
 
@@ -51,12 +51,33 @@ TEST(ImpairLossBernoulli, TablesForASeed) {
   }
 }
 
+struct PinnedCase {
+  std::string_view yaml;
+  CompileContext context;
+  std::uint64_t identity;
+  std::vector<std::uint64_t> first;
+};
+
 TEST(ImpairLossBernoulli, PinnedDrops) {
   // Computed by a separate program: the promise that a seed hits the same packets in every version.
-  ImpairmentBench bench("loss: 10%", kContext, kIdentity);
-  EXPECT_EQ(first_20(bench.lost(numbers_to(400), 32)),
-            (std::vector<std::uint64_t>{2,  7,  9,  10, 14,  44,  50,  58,  66,  67,
-                                        71, 76, 92, 94, 144, 163, 179, 186, 187, 191}));
+  const PinnedCase cases[] = {
+      {"loss: 10%", kContext, kIdentity, {2,  7,  9,  10, 14,  44,  50,  58,  66,  67,
+                                          71, 76, 92, 94, 144, 163, 179, 186, 187, 191}},
+      {"loss: 1%", {1, "wan", 0}, 0x1122334455667788, {88, 100, 108, 126, 189, 313, 393, 485}},
+      {"loss: 1%", {1, "wan", 1}, 0x1122334455667788, {126, 139, 162, 276, 277, 413, 430, 632}},
+      {"loss: 25%", {0, "", 0}, 0, {16, 17, 22, 23, 27, 29, 39, 47, 50, 51, 56, 57}},
+      {"loss: 50%",
+       {UINT64_MAX, "a.b-c_d", 7},
+       UINT64_MAX,
+       {3, 4, 7, 8, 13, 17, 19, 22, 24, 25, 28, 29}},
+      {"loss: 1e-3", {42, "rule-1", 0}, 99, {7, 137, 179, 249, 778, 782, 2'021, 3'240}},
+  };
+  for (const PinnedCase& one : cases) {
+    ImpairmentBench bench(one.yaml, one.context, one.identity);
+    std::vector<std::uint64_t> hits = bench.lost(numbers_to(20'000), 32);
+    hits.resize(one.first.size());
+    EXPECT_EQ(hits, one.first) << one.yaml << " " << one.context.rule_name;
+  }
 }
 
 TEST(ImpairLossBernoulli, BurstsOrderAndGapsDoNotMatter) {
@@ -111,28 +132,50 @@ TEST(ImpairLossBernoulli, FlowsMixedInABurstKeepTheirOwnDice) {
       const std::uint64_t drawn =
           reference_uniform({42, "uplink", 0, 0}, burst.identity[i], burst.number[i]);
       EXPECT_EQ(burst.reason[i] == DropReason::kLoss, drawn < share_of_fraction(3, 10));
-      hits += burst.reason[i] == DropReason::kLoss ? 1 : 0;
+      hits += burst.reason[i] == DropReason::kLoss ? 1U : 0U;
     }
     number += 22;
   }
-  EXPECT_GT(hits, 800U);
+  EXPECT_EQ(hits, 1'009U);
 }
 
 struct RateCase {
   std::string_view yaml;
-  double rate;
+  std::uint64_t least;
+  std::uint64_t most;
 };
 
 TEST(ImpairLossBernoulli, RateOverAMillion) {
-  for (const RateCase& one :
-       {RateCase{"loss: 1%", 0.01}, RateCase{"loss: 10%", 0.1}, RateCase{"loss: 0.01%", 1e-4}}) {
-    constexpr double kPackets = 1e6;
+  // Exact: the least and the most hits h with P(X <= h) > 5e-7 and P(X >= h) > 5e-7,
+  // X ~ Binomial(10^6, rate). A fixed seed, so this passes always or never.
+  const RateCase cases[] = {
+      {"loss: 1%", 9'517, 10'490}, {"loss: 10%", 98'536, 101'471}, {"loss: 0.01%", 55, 153}};
+  for (const RateCase& one : cases) {
     ImpairmentBench bench(one.yaml, {2'024, "statistics", 0}, 5);
-    const auto hits = static_cast<double>(bench.lost(numbers_to(1'000'000), 64).size());
-    // 4.9 standard deviations: 1e-6 on both sides together.
-    EXPECT_NEAR(hits, kPackets * one.rate, 4.9 * std::sqrt(kPackets * one.rate * (1 - one.rate)))
-        << one.yaml;
+    const std::size_t hits = bench.lost(numbers_to(1'000'000), 64).size();
+    EXPECT_GE(hits, one.least) << one.yaml;
+    EXPECT_LE(hits, one.most) << one.yaml;
   }
+}
+
+TEST(ImpairLossBernoulli, RatesAreDecidedWith64Bits) {
+  // Packet 1's own u is known: a rate just above u drops the packet, one just below does not. The
+  // two have the same upper 32 bits.
+  const std::uint64_t drawn = reference_uniform({42, "uplink", 0, 0}, kIdentity, 1);
+  const auto exact = [](Uint128 share) {  // share / 2^64, cut at 25 decimal places
+    std::string digits = "0.";
+    for (int place = 0; place < 25; ++place) {
+      share *= 10;
+      digits += static_cast<char>('0' + static_cast<int>(share >> 64));
+      share &= UINT64_MAX;
+    }
+    return digits;
+  };
+  // Cut at 25 places, a share falls below its whole number: + 2 leaves it at drawn + 1.
+  ImpairmentBench above("loss: " + exact(Uint128{drawn} + 2), kContext, kIdentity);
+  EXPECT_EQ(above.lost({1}, 1), std::vector<std::uint64_t>{1});
+  ImpairmentBench below("loss: " + exact(drawn), kContext, kIdentity);
+  EXPECT_EQ(below.lost({1}, 1), std::vector<std::uint64_t>{});
 }
 
 TEST(ImpairLossBernoulli, Errors) {
@@ -156,8 +199,10 @@ TEST(ImpairLossBernoulli, Errors) {
         "'bernoulli'?"}},
       {"loss: {model: [bernoulli], rate: 1%}",
        {"f:1:15: error: unknown model a list; bernoulli, gilbert-elliott"}},
-      {"loss: {model:, rate: 1%}",
-       {"f:1:14: error: unknown model nothing; bernoulli, gilbert-elliott"}},
+      {"loss: {model: '', rate: 1%}",
+       {"f:1:15: error: unknown model ''; bernoulli, gilbert-elliott"}},
+      {"loss: {model: , rate: 1%}",
+       {"f:1:15: error: unknown model nothing; bernoulli, gilbert-elliott"}},
       {"loss: all",
        {"f:1:7: error: loss model 'all' is not yet supported; bernoulli, gilbert-elliott"}},
   };

@@ -1,8 +1,8 @@
-// The two-state chain: exact tables from a chain that is simply walked, the same states in any order
-// of access, and its law over a million packets.
+// The two-state chain: exact tables from a chain that is simply walked, the same states in any
+// order of access, and its law over a million packets.
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <algorithm>
 
 #include "tests/unit/support.hpp"
 
@@ -29,8 +29,8 @@ struct ChainLaw {
   std::uint64_t loss_bad = 100;
 };
 
-/// The chain as FAULTS section 1 defines it, walked forwards from far before packet 1, with a number
-/// of percent for each probability.
+/// The chain as FAULTS section 1 defines it, walked forwards from far before packet 1, with a
+/// number of percent for each probability.
 class ChainReference {
  public:
   ChainReference(const ChainLaw& law, const CompileContext& context, std::uint64_t identity)
@@ -113,7 +113,8 @@ TEST(ImpairLossGilbertElliott, EachPartOfTheNameMakesAnotherChain) {
   const std::vector<std::uint64_t> usual =
       ImpairmentBench(kLaws[4].yaml, kContext, kIdentity).lost(numbers_to(1'000), 64);
   for (const CompileContext& context : contexts) {
-    const auto lost = ImpairmentBench(kLaws[4].yaml, context, kIdentity).lost(numbers_to(1'000), 64);
+    const auto lost =
+        ImpairmentBench(kLaws[4].yaml, context, kIdentity).lost(numbers_to(1'000), 64);
     EXPECT_EQ(lost, ChainReference(kLaws[4], context, kIdentity).lost_to(1'000));
     EXPECT_NE(lost, usual);
   }
@@ -226,19 +227,29 @@ TEST(ImpairLossGilbertElliott, OnlyTheScopesNumbersCount) {
               std::binary_search(expected.begin(), expected.end(), i + 1U));
 }
 
+struct FrozenCase {
+  std::string_view yaml;
+  std::uint64_t least_bad;
+  std::uint64_t most_bad;
+};
+
 TEST(ImpairLossGilbertElliott, AChainThatHardlyMovesIsDrawnAndCounted) {
-  // p + r = 4e-12: no step decides within 2^20, so the state comes from the stationary law.
-  std::uint64_t bad = 0;
-  for (std::uint64_t identity = 0; identity < 12; ++identity) {
-    ImpairmentBench bench("loss: {model: gilbert, p: 3e-12, r: 1e-12}", kContext, identity);
-    const std::vector<std::uint64_t> lost = bench.lost(numbers_to(300), 64);
-    EXPECT_EQ(bench.tally.undecided, 1U) << "once; from then on the state is known";
-    EXPECT_TRUE(lost.empty() || lost.size() == 300) << lost.size();
-    bad += lost.empty() ? 0 : 1;
+  // p + r = 1e-11: no step decides within 2^20, so the state comes from the stationary law.
+  // Binomial(16, 0.9) is 8 or more, and Binomial(16, 0.1) 8 or less, but for 6e-6.
+  const FrozenCase cases[] = {{"loss: {model: gilbert, p: 9e-12, r: 1e-12}", 8, 16},
+                              {"loss: {model: gilbert, p: 1e-12, r: 9e-12}", 0, 8}};
+  for (const FrozenCase& one : cases) {
+    std::uint64_t bad = 0;
+    for (std::uint64_t identity = 0; identity < 16; ++identity) {
+      ImpairmentBench bench(one.yaml, kContext, identity);
+      const std::vector<std::uint64_t> lost = bench.lost(numbers_to(300), 64);
+      EXPECT_EQ(bench.tally.undecided, 1U) << "once; from then on the state is known";
+      EXPECT_TRUE(lost.empty() || lost.size() == 300) << lost.size();
+      bad += lost.empty() ? 0U : 1U;
+    }
+    EXPECT_GE(bad, one.least_bad) << one.yaml;
+    EXPECT_LE(bad, one.most_bad) << one.yaml;
   }
-  // Binomial(12, 3/4): 2 to 12 but for 2e-6.
-  EXPECT_GE(bad, 2U);
-  EXPECT_LT(bad, 12U) << "a fixed seed: this one has both";
 }
 
 TEST(ImpairLossGilbertElliott, AChainThatAlwaysFlipsAlternates) {
@@ -250,78 +261,115 @@ TEST(ImpairLossGilbertElliott, AChainThatAlwaysFlipsAlternates) {
   EXPECT_EQ(bench.tally.undecided, 1U);
 }
 
+struct Interval {
+  std::uint64_t least;
+  std::uint64_t most;
+};
+
+void expect_within(std::uint64_t seen, Interval interval, std::string_view yaml,
+                   std::string_view what) {
+  EXPECT_GE(seen, interval.least) << yaml << " " << what;
+  EXPECT_LE(seen, interval.most) << yaml << " " << what;
+}
+
 struct LawCase {
   std::string_view yaml;
-  double p;
-  double r;
+  Interval lost;         ///< of 10^6
+  std::uint64_t goods;   ///< the first so many steps out of Good
+  Interval good_to_bad;  ///< of those
+  std::uint64_t bads;    ///< the first so many steps out of Bad
+  Interval bad_to_good;
+  std::uint64_t runs;  ///< the first so many whole runs of losses
+  Interval run_packets;
 };
 
-/// How often a chain went where, and how often it was bad.
-struct Transitions {
-  double good = 0;
-  double good_to_bad = 0;
-  double bad = 0;
-  double bad_to_good = 0;
-  double runs = 0;
+/// What a chain did, where every Bad packet was lost. Counting stops at a number of trials fixed in
+/// advance, so that the counts are binomial exactly.
+struct Walk {
+  std::uint64_t goods = 0;
+  std::uint64_t good_to_bad = 0;
+  std::uint64_t bads = 0;
+  std::uint64_t bad_to_good = 0;
+  std::uint64_t runs = 0;
+  std::uint64_t run_packets = 0;
 };
 
-Transitions count(const std::vector<std::uint64_t>& lost, std::uint64_t packets) {
-  Transitions seen;
-  std::size_t next = 0;
-  bool before = false;
-  for (std::uint64_t number = 1; number <= packets; ++number) {
-    const bool bad = next < lost.size() && lost[next] == number;
-    next += bad ? 1 : 0;
-    seen.runs += bad && (!before || number == 1) ? 1 : 0;
-    if (number > 1) {
-      (before ? seen.bad : seen.good) += 1;
-      if (before != bad)
-        (before ? seen.bad_to_good : seen.good_to_bad) += 1;
+Walk walk(const std::vector<std::uint64_t>& lost, std::uint64_t packets, const LawCase& law) {
+  std::vector<bool> bad(packets + 1, false);
+  for (const std::uint64_t number : lost) bad[number] = true;
+  Walk seen;
+  for (std::uint64_t number = 1; number < packets; ++number) {
+    if (!bad[number] && seen.goods < law.goods) {
+      ++seen.goods;
+      seen.good_to_bad += bad[number + 1] ? 1U : 0U;
     }
-    before = bad;
+    if (bad[number] && seen.bads < law.bads) {
+      ++seen.bads;
+      seen.bad_to_good += bad[number + 1] ? 0U : 1U;
+    }
+    if (bad[number] && seen.runs < law.runs) {
+      ++seen.run_packets;
+      seen.runs += bad[number + 1] ? 0U : 1U;
+    }
   }
   return seen;
 }
 
-/// 4.9 standard deviations of a binomial: 1e-6 on both sides together, where n·p is large.
-double binomial_bound(double trials, double probability) {
-  return 4.9 * std::sqrt(trials * probability * (1 - probability)) + 1;
-}
-
 TEST(ImpairLossGilbertElliott, LawOverAMillion) {
+  // Two-sided at 1e-6 each. Losses: n·π ± 4.8916·sqrt(n·π·(1 − π)·(1 + ρ)/(1 − ρ)), π = p/(p + r),
+  // ρ = 1 − p − r (correlated trials). Transitions: Binomial(goods, p) and Binomial(bads, r), their
+  // exact quantiles at 5e-7 and 1 − 5e-7. Runs: the sum of `runs` geometric lengths of mean 1/r
+  // exceeds s iff fewer than `runs` of s steps end one, a binomial tail again.
   const LawCase cases[] = {
-      {"loss: {model: gilbert, p: 1%, r: 20%}", 0.01, 0.2},
-      {"loss: {model: gilbert, p: 0.1%, r: 2%}", 0.001, 0.02},
-      {"loss: {model: gilbert, p: 60%, r: 70%}", 0.6, 0.7},
+      {"loss: {model: gilbert, p: 1%, r: 20%}",
+       {44'578, 50'660},
+       948'000,
+       {9'010, 9'958},
+       43'000,
+       {8'197, 9'008},
+       8'100,
+       {38'565, 42'503}},
+      {"loss: {model: gilbert, p: 0.1%, r: 2%}",
+       {37'507, 57'731},
+       938'000,
+       {792, 1'091},
+       34'000,
+       {557, 810},
+       600,
+       {24'443, 36'314}},
+      {"loss: {model: gilbert, p: 60%, r: 70%}",
+       {459'750, 463'327},
+       536'000,
+       {319'845, 323'354},
+       459'000,
+       {319'780, 322'817},
+       305'200,
+       {433'893, 438'122}},
   };
-  constexpr double kPackets = 1e6;
   for (const LawCase& one : cases) {
     ImpairmentBench bench(one.yaml, {2'024, "statistics", 0}, 5);
     const std::vector<std::uint64_t> lost = bench.lost(numbers_to(1'000'000), 64);
-    const double rate = one.p / (one.p + one.r);
-    const double rho = 1 - one.p - one.r;
-    // Correlated trials: the variance of their sum grows by (1 + ρ)/(1 − ρ).
-    const double deviation =
-        std::sqrt(kPackets * rate * (1 - rate) * (1 + rho) / (1 - rho));
-    EXPECT_NEAR(static_cast<double>(lost.size()), kPackets * rate, 4.9 * deviation) << one.yaml;
-    const Transitions seen = count(lost, 1'000'000);
-    EXPECT_NEAR(seen.good_to_bad, seen.good * one.p, binomial_bound(seen.good, one.p)) << one.yaml;
-    EXPECT_NEAR(seen.bad_to_good, seen.bad * one.r, binomial_bound(seen.bad, one.r)) << one.yaml;
-    // Runs are geometric with mean 1/r and variance (1 − r)/r².
-    EXPECT_NEAR(static_cast<double>(lost.size()) / seen.runs, 1 / one.r,
-                4.9 * std::sqrt((1 - one.r) / (one.r * one.r) / seen.runs))
-        << one.yaml;
+    expect_within(lost.size(), one.lost, one.yaml, "lost");
+    const Walk seen = walk(lost, 1'000'000, one);
+    EXPECT_EQ(seen.goods, one.goods) << one.yaml;
+    EXPECT_EQ(seen.bads, one.bads) << one.yaml;
+    EXPECT_EQ(seen.runs, one.runs) << one.yaml;
+    expect_within(seen.good_to_bad, one.good_to_bad, one.yaml, "Good to Bad");
+    expect_within(seen.bad_to_good, one.bad_to_good, one.yaml, "Bad to Good");
+    expect_within(seen.run_packets, one.run_packets, one.yaml, "packets in runs");
   }
 }
 
 TEST(ImpairLossGilbertElliott, StartsFromTheStationaryLaw) {
   // Packet 1 of 4000 scopes: Bad with p/(p + r) = 1/4, not always Good.
-  double bad = 0;
+  std::uint64_t bad = 0;
   for (std::uint64_t identity = 1; identity <= 4'000; ++identity) {
     ImpairmentBench bench("loss: {model: gilbert, p: 10%, r: 30%}", kContext, identity);
-    bad += bench.lost({1}, 1).empty() ? 0 : 1;
+    bad += bench.lost({1}, 1).empty() ? 0U : 1U;
   }
-  EXPECT_NEAR(bad, 1'000, binomial_bound(4'000, 0.25));
+  // Binomial(4000, 1/4), quantiles at 5e-7 and 1 - 5e-7.
+  EXPECT_GE(bad, 868U);
+  EXPECT_LE(bad, 1'136U);
 }
 
 TEST(ImpairLossGilbertElliott, Errors) {

@@ -15,7 +15,8 @@ FlowMatch compile(std::string_view yaml) {
   Problems problems;
   const auto match = FlowMatch::compile(tree_of(yaml), problems);
   EXPECT_TRUE(match.has_value() && problems.empty())
-      << yaml << "\n" << (problems.empty() ? "" : to_line(problems.front()));
+      << yaml << "\n"
+      << (problems.empty() ? "" : to_line(problems.front()));
   return match.value_or(FlowMatch{});
 }
 
@@ -61,15 +62,15 @@ std::vector<FlowKey> flows() {
   const std::array<std::uint8_t, 4> left{10, 0, 0, 1};
   const std::array<std::uint8_t, 4> right{10, 0, 0, 2};
   return {
-      with_ports(ipv4(left, right), 4242, 53),           // u: DNS query
-      with_ports(ipv4(right, left), 53, 4242),           // d: DNS reply
-      with_ports(ipv6(17), 4242, 53),                    // U: DNS query over IPv6
-      ipv4(left, right),                                 // f: a UDP fragment
-      with_ports(ipv4(left, right, 6), 50'000, 5'005),   // c: TCP
-      ipv4(left, right, 1),                              // i: ICMP
-      with_ports(ipv6(6), 50'000, 443),                  // t: TCP over IPv6
-      ipv6(44),                                          // x: an IPv6 extension header
-      arp(),                                             // a: ARP with bytes like addresses
+      with_ports(ipv4(left, right), 4242, 53),          // u: DNS query
+      with_ports(ipv4(right, left), 53, 4242),          // d: DNS reply
+      with_ports(ipv6(17), 4242, 53),                   // U: DNS query over IPv6
+      ipv4(left, right),                                // f: a UDP fragment
+      with_ports(ipv4(left, right, 6), 50'000, 5'005),  // c: TCP
+      ipv4(left, right, 1),                             // i: ICMP
+      with_ports(ipv6(6), 50'000, 443),                 // t: TCP over IPv6
+      ipv6(44),                                         // x: an IPv6 extension header
+      arp(),                                            // a: ARP with bytes like addresses
   };
 }
 
@@ -139,11 +140,13 @@ TEST(MatchFlowMatch, Table) {
 
 TEST(MatchFlowMatch, FragmentsAndOthersNeverMatchPorts) {
   const FlowMatch any_port = compile("{sport: 1-65535, dport: 1-65535}");
-  for (const std::uint16_t port : {0, 53, 65'535}) {
-    for (const std::uint8_t protocol : {0, 1, 6, 17, 44, 58, 132, 255}) {
+  for (const std::uint16_t port : std::to_array<std::uint16_t>({0, 53, 65'535})) {
+    for (const std::uint8_t protocol :
+         std::to_array<std::uint8_t>({0, 1, 6, 17, 44, 58, 132, 255})) {
       const bool wanted = port != 0 && (protocol == 6 || protocol == 17);
-      EXPECT_EQ(any_port.matches(with_ports(ipv4({1, 2, 3, 4}, {5, 6, 7, 8}, protocol), port, port)),
-                wanted)
+      EXPECT_EQ(
+          any_port.matches(with_ports(ipv4({1, 2, 3, 4}, {5, 6, 7, 8}, protocol), port, port)),
+          wanted)
           << int{protocol} << " " << port;
     }
   }
@@ -251,8 +254,10 @@ TEST(MatchFlowMatch, Errors) {
       {"dport: -10", {port("1:8", "'-10'")}},
       {"dport: 1-2-3", {port("1:8", "'1-2-3'")}},
       {"dport: http", {port("1:8", "'http'")}},
-      {"sport: [1, 0x10]", {port("1:11", "'0x10'")}},
+      {"sport: [1, 0x10]", {port("1:12", "'0x10'")}},
       {"sport:", {port("1:7", "nothing")}},
+      {"dport: []", {"f:1:8: error: an empty list matches nothing; at least one value"}},
+      {"src: []", {"f:1:6: error: an empty list matches nothing; at least one value"}},
       {"[udp]", {"f:1:1: error: match: found a list; a mapping of keys to values"}},
   };
   for (const test::ErrorCase& one : cases) {
@@ -264,9 +269,9 @@ TEST(MatchFlowMatch, Errors) {
 
 TEST(MatchFlowMatch, AllProblemsAtOnceInOrderOfReading) {
   Problems problems;
-  EXPECT_FALSE(FlowMatch::compile(tree_of("dport: 0\nproto: [tpc, 300]\nsrc: x\nprto: tcp\n"),
-                                  problems)
-                   .has_value());
+  EXPECT_FALSE(
+      FlowMatch::compile(tree_of("dport: 0\nproto: [tpc, 300]\nsrc: x\nprto: tcp\n"), problems)
+          .has_value());
   std::vector<std::string> places;
   for (const Problem& problem : problems)
     places.push_back(std::to_string(problem.line) + ":" + std::to_string(problem.column));

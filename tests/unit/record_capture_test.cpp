@@ -449,11 +449,13 @@ TEST_F(RecordCapture, UnreadableFile) {
   ::chmod(where.c_str(), 0);
   // Root reads everything, so root is somebody else for a moment.
   const bool root = ::geteuid() == 0;
-  if (root)
+  if (root) {
     ASSERT_EQ(::seteuid(65534), 0);
+  }
   const std::string error = read_path(where).error;
-  if (root)
+  if (root) {
     ASSERT_EQ(::seteuid(0), 0);
+  }
   EXPECT_EQ(error, "cannot be opened: Permission denied");
 }
 

@@ -24,8 +24,7 @@ namespace faultline::test {
 
 inline std::vector<std::string> lines_of(const Problems& problems) {
   std::vector<std::string> lines;
-  for (const Problem& problem : problems)
-    lines.push_back(to_line(problem));
+  for (const Problem& problem : problems) lines.push_back(to_line(problem));
   return lines;
 }
 
@@ -74,10 +73,9 @@ inline std::uint64_t reference_uniform(const DiceName& name, std::uint64_t ident
   std::uint64_t uniform = 0;
   for (const std::uint64_t word : {0U, 1U}) {
     const std::uint64_t quarter = index / 4;
-    const Words4 block =
-        reference_philox(key[0], key[1],
-                         {quarter & 0xFFFFFFFFU, (quarter >> 32) | (word << 30),
-                          identity & 0xFFFFFFFFU, identity >> 32});
+    const Words4 block = reference_philox(key[0], key[1],
+                                          {quarter & 0xFFFFFFFFU, (quarter >> 32) | (word << 30),
+                                           identity & 0xFFFFFFFFU, identity >> 32});
     uniform = (uniform << 32) | block[index % 4];
   }
   return uniform;
@@ -100,7 +98,8 @@ inline CompiledImpairment compile_item(std::string_view yaml, const CompileConte
   std::string_view kind;
   const auto compiled = compile_impairment(tree_of(yaml), context, &kind, problems);
   EXPECT_TRUE(compiled.has_value() && problems.empty())
-      << yaml << "\n" << (problems.empty() ? "" : to_line(problems.front()));
+      << yaml << "\n"
+      << (problems.empty() ? "" : to_line(problems.front()));
   return compiled.value_or(CompiledImpairment{});
 }
 
@@ -160,8 +159,7 @@ class ImpairmentBench {
 
 inline std::vector<std::uint64_t> numbers_to(std::uint64_t last) {
   std::vector<std::uint64_t> numbers;
-  for (std::uint64_t number = 1; number <= last; ++number)
-    numbers.push_back(number);
+  for (std::uint64_t number = 1; number <= last; ++number) numbers.push_back(number);
   return numbers;
 }
 
