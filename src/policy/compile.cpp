@@ -117,6 +117,18 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
   policy.rules.push_back(std::move(rule));
 }
 
+/// Rules that are gone give their places back first: a full table may give way to another full one.
+void release_old_names(const Scenario& scenario, PolicySlots& slots) {
+  std::set<std::string_view> names;
+  for (const RuleSpec& spec : scenario.rules)
+    names.insert(spec.name);
+  const auto still_there = [&](const std::string& key) {
+    return names.contains(std::string_view(key).substr(0, key.find('/')));
+  };
+  slots.rules.release_unless(still_there);
+  slots.states.release_unless(still_there);
+}
+
 }  // namespace
 
 Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& request,
@@ -128,6 +140,7 @@ Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& re
   policy.active_from_ns = request.active_from_ns;
   lay_paths(scenario, policy);
   PolicySlots next = slots;
+  release_old_names(scenario, next);
   Problems problems;
   for (const RuleSpec& spec : scenario.rules) compile_rule(spec, request, next, policy, problems);
   check_delays(scenario, policy, problems);

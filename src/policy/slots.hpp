@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <string>
 #include <utility>
@@ -38,6 +39,13 @@ class SlotTable {
     return true;
   }
 
+  /// Gives back every name that `keep` refuses, so that new names find room.
+  template <typename Keep>
+  void release_unless(const Keep& keep) {
+    for (auto entry = taken_.begin(); entry != taken_.end();)
+      entry = keep(entry->first) ? std::next(entry) : give_back(entry);
+  }
+
   /// Gives back every name that was not taken since the last call. The slot given back first is
   /// handed out again first, so that a slot rests as long as possible.
   void release_unused() {
@@ -46,8 +54,7 @@ class SlotTable {
         entry->second.used = false;
         ++entry;
       } else {
-        free_.push_back(entry->second.first);
-        entry = taken_.erase(entry);
+        entry = give_back(entry);
       }
     }
   }
@@ -59,8 +66,15 @@ class SlotTable {
     std::uint32_t first = 0;
     bool used = false;
   };
+  using Names = std::map<std::string, Taken>;
+
+  Names::iterator give_back(Names::iterator entry) {
+    free_.push_back(entry->second.first);
+    return taken_.erase(entry);
+  }
+
   std::uint32_t slots_a_name_;
-  std::map<std::string, Taken> taken_;
+  Names taken_;
   std::deque<std::uint32_t> free_;
   std::vector<std::uint32_t> fresh_;
 };

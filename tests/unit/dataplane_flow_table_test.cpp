@@ -152,7 +152,7 @@ TEST(DataplaneFlowTable, EveryLostCountIsACountedCollision) {
 TEST(DataplaneFlowTable, TheOneSeenLongestAgoMakesRoom) {
   Bench bench(1, kIdleNs);
   for (std::uint64_t flow = 0; flow < 8; ++flow) bench.packet(flow, 0, 100 + flow);
-  bench.packet(0, 0, 200);   // now flow 1 is the oldest
+  bench.packet(0, 0, 200);  // now flow 1 is the oldest
   bench.packet(99, 0, 201);
   const std::uint64_t created = bench.table.counters().created;
   EXPECT_EQ(created, 9U);
@@ -200,8 +200,10 @@ TEST(DataplaneFlowTable, NeverFails) {
 }
 
 TEST(DataplaneFlowTable, TurnsNobodyAwayUpToItsSize) {
-  // Sizes around the powers of two, where the table is fullest and emptiest.
-  for (const std::uint64_t flows_max : {1'000U, 1'632U, 6'547U, 26'208U, 52'422U, 65'536U}) {
+  // Sizes for which the table is as full as it can get: with a quarter, or a half, more room than
+  // flows, just before the next power of two.
+  for (const std::uint64_t flows_max : {1'000U, 1'360U, 1'632U, 5'456U, 6'547U, 21'840U, 26'208U,
+                                        43'685U, 52'422U, 65'536U, 87'376U, 104'851U}) {
     Bench bench(flows_max, kIdleNs * 1'000'000);
     for (std::uint64_t flow = 0; flow < flows_max; ++flow) bench.packet(flow, 0, flow);
     EXPECT_EQ(bench.table.counters().evicted, 0U) << flows_max;

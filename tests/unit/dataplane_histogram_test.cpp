@@ -13,8 +13,7 @@ namespace {
 
 TEST(DataplaneHistogram, EveryMagnitudeIsWithinThreePercent) {
   std::vector<std::uint64_t> values;
-  for (std::uint64_t value = 0; value < 5'000; ++value)
-    values.push_back(value);
+  for (std::uint64_t value = 0; value < 5'000; ++value) values.push_back(value);
   for (int bit = 12; bit < 64; ++bit)
     for (std::uint64_t step = 0; step < 256; ++step)
       for (const std::uint64_t nudge : {std::uint64_t{0}, std::uint64_t{1}, UINT64_MAX})
@@ -50,9 +49,8 @@ struct RankCase {
 TEST(DataplaneHistogram, Percentiles) {
   Histogram histogram;
   EXPECT_EQ(histogram.percentile(0.5), 0U) << "empty";
-  for (std::uint64_t value = 1; value <= 10; ++value)
-    histogram.add(value);
-  const RankCase cases[] = {{0.0, 1},  {0.05, 1}, {0.1, 2},   {0.5, 6},
+  for (std::uint64_t value = 1; value <= 10; ++value) histogram.add(value);
+  const RankCase cases[] = {{0.0, 1},  {0.05, 1}, {0.1, 2},    {0.5, 6},
                             {0.89, 9}, {0.9, 10}, {0.999, 10}, {1.0, 10}};
   for (const RankCase& one : cases)
     EXPECT_EQ(histogram.percentile(one.share), one.value) << one.share;

@@ -195,18 +195,16 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
   for (const NotYetCase& one : cases) {
     for (const std::string& key : one.keys) {
       const std::string yaml = put_in(one.yaml, key);
-      const std::size_t line = 1 + static_cast<std::size_t>(std::count(
-                                       one.yaml.begin(),
-                                       one.yaml.begin() +
-                                           static_cast<std::ptrdiff_t>(one.yaml.find("PUT")),
-                                       '\n'));
+      const std::size_t line =
+          1 + static_cast<std::size_t>(std::count(
+                  one.yaml.begin(),
+                  one.yaml.begin() + static_cast<std::ptrdiff_t>(one.yaml.find("PUT")), '\n'));
       const std::size_t place = one.yaml.find("PUT");
       const std::size_t line_start = one.yaml.rfind('\n', place);
-      EXPECT_EQ(errors_of(yaml),
-                std::vector<std::string>{"f:" + std::to_string(line) + ":" +
-                                         std::to_string(place - line_start) + ": error: " +
-                                         std::string(one.what) + ": '" + key +
-                                         "' is not yet supported"});
+      EXPECT_EQ(errors_of(yaml), std::vector<std::string>{"f:" + std::to_string(line) + ":" +
+                                                          std::to_string(place - line_start) +
+                                                          ": error: " + std::string(one.what) +
+                                                          ": '" + key + "' is not yet supported"});
     }
   }
 }
@@ -222,10 +220,9 @@ TEST(PolicyScenario, ImpairmentsOfTheLanguageThatAreNotYet) {
   }
   for (const std::string model :
        {"correlated", "markov4", "every", "list", "burst", "outage", "bit-error"}) {
-    EXPECT_EQ(
-        errors_of("version: 1\nrules: [{name: r, impair: [loss: {model: " + model + "}]}]\n"),
-        std::vector<std::string>{"f:2:42: error: loss model '" + model +
-                                 "' is not yet supported; bernoulli, gilbert-elliott"});
+    EXPECT_EQ(errors_of("version: 1\nrules: [{name: r, impair: [loss: {model: " + model + "}]}]\n"),
+              std::vector<std::string>{"f:2:42: error: loss model '" + model +
+                                       "' is not yet supported; bernoulli, gilbert-elliott"});
   }
 }
 
@@ -256,9 +253,9 @@ TEST(PolicyScenario, DriversAndValuesThatAreNotYet) {
     const std::string key(one.text.substr(0, one.text.find(':')));
     EXPECT_EQ(errors_of("version: 1\nrules: [{name: r, impair: [delay: 1ms], " +
                         std::string(one.text) + "}]\n"),
-              std::vector<std::string>{"f:2:" + std::to_string(41 + key.size() + 2) +
-                                       ": error: '" + std::string(one.value) +
-                                       "' is not yet supported; " + std::string(one.supported)});
+              std::vector<std::string>{"f:2:" + std::to_string(41 + key.size() + 2) + ": error: '" +
+                                       std::string(one.value) + "' is not yet supported; " +
+                                       std::string(one.supported)});
   }
 }
 
@@ -306,10 +303,10 @@ TEST(PolicyScenario, Errors) {
       // Ports and wires.
       {"version: 1\nports: {a: {driver: sim}}\nwires: {w: [a, a]}\n",
        {"f:3:16: error: port 'a' is in a wire already; a port belongs to one wire"}},
-      {ports, {"f:1:1: error: the ports are joined by no wire; for example wires: {lab: [left, "
-               "right]}"}},
-      {ports + "wires: {w: [a, c]}\n",
-       {"f:3:16: error: unknown port 'c'; one of the ports a, b"}},
+      {ports,
+       {"f:1:1: error: the ports are joined by no wire; for example wires: {lab: [left, "
+        "right]}"}},
+      {ports + "wires: {w: [a, c]}\n", {"f:3:16: error: unknown port 'c'; one of the ports a, b"}},
       {ports + "wires: {w: [a]}\n",
        {"f:3:12: error: wire 'w' is a list; a list of exactly two ports"}},
       {ports + "wires: {}\n",
@@ -350,17 +347,16 @@ TEST(PolicyScenario, UnknownKeysAreToldWithTheNearest) {
       {"version: 1\nrulse: []\n", "f:2:1: error: scenario: unknown key 'rulse'; known keys are ",
        "rules"},
       {"version: 1\nzzz: 1\n", "f:2:1: error: scenario: unknown key 'zzz'; ", ""},
-      {"version: 1\nhold: {memroy: 1MB}\n", "f:2:8: error: hold: unknown key 'memroy'; ",
-       "memory"},
+      {"version: 1\nhold: {memroy: 1MB}\n", "f:2:8: error: hold: unknown key 'memroy'; ", "memory"},
       {"version: 1\nflows: {maxx: 1}\n", "f:2:9: error: flows: unknown key 'maxx'; ", "max"},
       {"version: 1\nports: {a: {driver: sim, mtus: 1}, b: {driver: sim}}\nwires: {w: [a, b]}\n",
        "f:2:26: error: port: unknown key 'mtus'; ", "mtu"},
       {with_rules({"name: r, impair: [delay: 1ms], form: left"}),
-       "f:3:36: error: rule: unknown key 'form'; ", "from"},
+       "f:3:37: error: rule: unknown key 'form'; ", "from"},
       {with_rules({"name: r, impair: [delay: 1ms], match: {dprot: 1}"}),
-       "f:3:44: error: match: unknown key 'dprot'; ", "dport"},
+       "f:3:45: error: match: unknown key 'dprot'; ", "dport"},
       {with_rules({"name: r, impair: [delay: {tiem: 1ms, time: 1ms}]"}),
-       "f:3:31: error: delay: unknown key 'tiem'; ", "time"},
+       "f:3:32: error: delay: unknown key 'tiem'; ", "time"},
   };
   for (const UnknownCase& one : cases) {
     const std::vector<std::string> lines = errors_of(one.yaml);
@@ -384,8 +380,8 @@ TEST(PolicyScenario, AllProblemsAtOnceInTheOrderOfTheFile) {
                                            "  - {name: -, impair: [los: 2], match: {dport: 0}}\n"
                                            "flows: {max: x}\n"))
     places.push_back(line.substr(0, line.find(": error")));
-  EXPECT_EQ(places, (std::vector<std::string>{"f:2:1", "f:4:30", "f:4:40", "f:5:5", "f:5:29",
-                                              "f:6:12", "f:6:25", "f:6:48", "f:7:14"}));
+  EXPECT_EQ(places, (std::vector<std::string>{"f:2:1", "f:4:31", "f:4:41", "f:5:5", "f:5:30",
+                                              "f:6:12", "f:6:24", "f:6:48", "f:7:14"}));
 }
 
 TEST(PolicyScenario, Bounds) {
@@ -405,9 +401,9 @@ TEST(PolicyScenario, Bounds) {
       wires += "  w" + number + ": [a" + number + ", b" + number + "]\n";
     }
     EXPECT_EQ(errors_of(ports + wires),
-              pairs == 32 ? std::vector<std::string>{}
-                          : std::vector<std::string>{
-                                "f:3:3: error: more than 64 ports; at most 64"});
+              pairs == 32
+                  ? std::vector<std::string>{}
+                  : std::vector<std::string>{"f:3:3: error: more than 64 ports; at most 64"});
   }
 }
 
@@ -487,9 +483,10 @@ TEST(PolicyCompile, WhatARuleNeeds) {
     EXPECT_EQ(policy.rules[0].delays, one.delays) << one.rule;
   }
   Compiler compiler;
-  EXPECT_EQ(compiler.compile(with_rules({rule_named("a"), "name: b, impair: [loss: 1%]",
-                                         "name: c, impair: [delay: 1ms, loss: {model: gilbert, p: "
-                                         "1%, r: 1%}]"}))
+  EXPECT_EQ(compiler
+                .compile(with_rules({rule_named("a"), "name: b, impair: [loss: 1%]",
+                                     "name: c, impair: [delay: 1ms, loss: {model: gilbert, p: "
+                                     "1%, r: 1%}]"}))
                 .rule_for_one_worker(),
             "c");
   EXPECT_EQ(compiler.compile(with_rules({rule_named("a")})).rule_for_one_worker(), "");
@@ -513,10 +510,10 @@ constexpr std::uint64_t kNowNs = 1'000'000'000'000;
 
 TEST(PolicyCompile, TtlEndsARule) {
   Compiler compiler;
-  const std::string yaml =
-      with_rules({"name: default, impair: [delay: 1ms]", "name: none, ttl: none, impair: [delay: 1ms]",
-                  "name: timed, ttl: 5s, impair: [delay: 1ms]",
-                  "name: off, enabled: false, ttl: 5s, impair: [delay: 1ms]"});
+  const std::string yaml = with_rules({"name: default, impair: [delay: 1ms]",
+                                       "name: none, ttl: none, impair: [delay: 1ms]",
+                                       "name: timed, ttl: 5s, impair: [delay: 1ms]",
+                                       "name: off, enabled: false, ttl: 5s, impair: [delay: 1ms]"});
   const Policy policy =
       compiler.compile(yaml, {.active_from_ns = kNowNs, .ttl_default_ns = 3'600 * kNsPerSecond});
   EXPECT_EQ(policy.rules[0].expires_ns, kNowNs + 3'600 * kNsPerSecond);
@@ -530,8 +527,8 @@ TEST(PolicyCompile, TtlEndsARule) {
 
   const Policy endless = Compiler().compile(yaml, {.active_from_ns = kNowNs});
   EXPECT_EQ(endless.rules[0].expires_ns, kNever) << "no default: no end";
-  const Policy off = Compiler().compile(
-      yaml, {.active_from_ns = kNowNs, .start = RulesStart::kAllDisabled});
+  const Policy off =
+      Compiler().compile(yaml, {.active_from_ns = kNowNs, .start = RulesStart::kAllDisabled});
   EXPECT_FALSE(off.any_active_at(kNowNs));
   for (const RuleProgram& rule : off.rules) {
     EXPECT_FALSE(rule.enabled);
