@@ -9,6 +9,7 @@ Decide::Decide(std::uint64_t flows_max, std::uint64_t flow_idle_ns, std::size_t 
     : ports_(ports),
       flows_(flows_max, flow_idle_ns),
       active_(kRulesMax),
+      path_rules_(ports * kRulesMax),
       path_plans_(ports),
       states_(kScopeStatesMax),
       rule_paths_(kRulesMax * ports),
@@ -26,11 +27,12 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
   for (const std::uint32_t state : policy.fresh_states) states_[state] = {};
   plans_.restart();
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {
+    std::uint16_t* rules = &path_rules_[port * kRulesMax];
     std::size_t count = 0;
     for (const std::uint16_t rule : policy.paths[port].rules)
       if (policy.rules[rule].enabled)
-        plan_scratch_[count++] = rule;
-    path_plans_[port] = plans_.intern({plan_scratch_.data(), count});
+        rules[count++] = rule;
+    path_plans_[port] = {rules, count};
   }
   refresh(now_ns);
 }
@@ -96,7 +98,7 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
 /// befalls it must not depend on which other rules there are.
 void Decide::plan_by_path(const PerPacket<FrameView>& frames, BurstPart part,
                           WorkerCounters& counters) noexcept {
-  const Plan plan = plans_.plan(path_plans_[part.ingress]);
+  const Plan plan = path_plans_[part.ingress];
   FlowKey key;
   for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
     const FrameView& frame = frames[i];

@@ -79,7 +79,8 @@ class Decide {
   FlowTable flows_;
   PlanCache plans_;
   std::vector<std::uint8_t> active_;         ///< by rule index
-  std::vector<std::uint32_t> path_plans_;    ///< by ingress: the plan where no flow is needed
+  std::vector<std::uint16_t> path_rules_;    ///< by ingress · kRulesMax: what path_plans_ point to
+  std::vector<Plan> path_plans_;             ///< by ingress: the plan where no flow is needed
   std::vector<ScopeState> states_;           ///< by first_state + ingress
   std::vector<RulePathState> rule_paths_;    ///< by slot · ports + ingress
   std::vector<RuleCounters> rule_counters_;  ///< by slot

@@ -62,6 +62,7 @@ class FlowTable {
   Place place_of(std::uint64_t identity, std::uint8_t ingress) const noexcept;
   Flow* look_up(std::uint64_t bucket, std::uint16_t tag, const FlowKey& key,
                 std::uint8_t ingress) noexcept;
+  std::uint32_t free_places(std::uint64_t bucket) const noexcept;
   std::uint64_t room_for(const Place& place, std::uint64_t now_ns) noexcept;
   void leave_ghost(const Flow& flow) noexcept;
   std::uint64_t take_ghost(std::uint64_t identity, std::uint8_t ingress) noexcept;
