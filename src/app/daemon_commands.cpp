@@ -49,7 +49,7 @@ Answer refused(const HttpResponse& response, const std::string& file, OutputForm
   return {wrong ? Exit::kWrong : Exit::kRefused, {}};
 }
 
-Answer ask(const DaemonOptions& options, HttpCall call, const std::string& file = {}) {
+Answer ask(const DaemonOptions& options, HttpCall call, const std::string& file) {
   call.socket_path = options.socket;
   const HttpResult result = http_call(call);
   if (!result.connected) {
@@ -68,8 +68,37 @@ Answer ask(const DaemonOptions& options, HttpCall call, const std::string& file 
   return {Exit::kDone, std::move(json)};
 }
 
-void print_json(const Json& json) {
-  fmt::print("{}\n", json.dump());
+HttpCall get(const char* path) {
+  HttpCall call;
+  call.method = "GET";
+  call.path = path;
+  return call;
+}
+
+/// Asks, and shows the answer: as JSON, or in the words of `show`.
+template <typename Show>
+Exit ask_and_show(const DaemonOptions& options, HttpCall call, const Show& show,
+                  const std::string& file = {}) {
+  const Answer answer = ask(options, std::move(call), file);
+  if (answer.exit != Exit::kDone)
+    return answer.exit;
+  if (options.form == OutputForm::kJson)
+    fmt::print("{}\n", answer.json.dump());
+  else
+    show(answer.json);
+  return Exit::kDone;
+}
+
+void print_status(const Json& status) {
+  fmt::print("{}: generation {}, seed {}, up {:.1f} s, {} packets lost by faultline itself\n",
+             status["state"].get<std::string>(), status["generation"].get<std::uint64_t>(),
+             status["seed"].get<std::uint64_t>(),
+             static_cast<double>(status["uptime_ns"].get<std::uint64_t>()) / 1e9,
+             status["own_drops"].get<std::uint64_t>());
+  for (const Json& worker : status["workers"])
+    fmt::print("worker on core {}: {:.0f} % busy{}\n", worker["core"].get<unsigned>(),
+               100.0 * worker["busy"].get<double>(),
+               worker["stalled"].get<bool>() ? ", STALLED" : "");
 }
 
 std::string duration_text(std::uint64_t duration_ns) {
@@ -141,16 +170,11 @@ Exit run_apply(const DaemonOptions& options, const std::string& file) {
   call.path = "/v1/policy";
   call.body = text.text;
   call.content_type = "application/yaml";
-  const Answer answer = ask(options, std::move(call), file);
-  if (answer.exit != Exit::kDone)
-    return answer.exit;
-  if (options.form == OutputForm::kJson)
-    print_json(answer.json);
-  else
+  const auto applied = [](const Json& answer) {
     fmt::print(stderr, "applied: generation {}, seed {}\n",
-               answer.json["generation"].get<std::uint64_t>(),
-               answer.json["seed"].get<std::uint64_t>());
-  return Exit::kDone;
+               answer["generation"].get<std::uint64_t>(), answer["seed"].get<std::uint64_t>());
+  };
+  return ask_and_show(options, std::move(call), applied, file);
 }
 
 Exit run_heal(const DaemonOptions& options, const std::string& held) {
@@ -159,52 +183,17 @@ Exit run_heal(const DaemonOptions& options, const std::string& held) {
   call.path = "/v1/heal";
   call.body = Json{{"held", held}}.dump();
   call.content_type = "application/json";
-  const Answer answer = ask(options, std::move(call));
-  if (answer.exit != Exit::kDone)
-    return answer.exit;
-  if (options.form == OutputForm::kJson)
-    print_json(answer.json);
-  else
-    fmt::print(stderr, "healed: generation {}\n", answer.json["generation"].get<std::uint64_t>());
-  return Exit::kDone;
+  return ask_and_show(options, std::move(call), [](const Json& answer) {
+    fmt::print(stderr, "healed: generation {}\n", answer["generation"].get<std::uint64_t>());
+  });
 }
 
 Exit run_status(const DaemonOptions& options) {
-  HttpCall call;
-  call.method = "GET";
-  call.path = "/v1/status";
-  const Answer answer = ask(options, std::move(call));
-  if (answer.exit != Exit::kDone)
-    return answer.exit;
-  if (options.form == OutputForm::kJson) {
-    print_json(answer.json);
-    return Exit::kDone;
-  }
-  const Json& status = answer.json;
-  fmt::print("{}: generation {}, seed {}, up {:.1f} s, {} packets lost by faultline itself\n",
-             status["state"].get<std::string>(), status["generation"].get<std::uint64_t>(),
-             status["seed"].get<std::uint64_t>(),
-             static_cast<double>(status["uptime_ns"].get<std::uint64_t>()) / 1e9,
-             status["own_drops"].get<std::uint64_t>());
-  for (const Json& worker : status["workers"])
-    fmt::print("worker on core {}: {:.0f} % busy{}\n", worker["core"].get<unsigned>(),
-               100.0 * worker["busy"].get<double>(),
-               worker["stalled"].get<bool>() ? ", STALLED" : "");
-  return Exit::kDone;
+  return ask_and_show(options, get("/v1/status"), print_status);
 }
 
 Exit run_stats(const DaemonOptions& options) {
-  HttpCall call;
-  call.method = "GET";
-  call.path = "/v1/stats";
-  const Answer answer = ask(options, std::move(call));
-  if (answer.exit != Exit::kDone)
-    return answer.exit;
-  if (options.form == OutputForm::kJson)
-    print_json(answer.json);
-  else
-    print_stats(answer.json);
-  return Exit::kDone;
+  return ask_and_show(options, get("/v1/stats"), print_stats);
 }
 
 }  // namespace faultline

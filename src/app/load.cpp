@@ -2,7 +2,6 @@
 #include "app/load.hpp"
 
 #include <cstdio>
-#include <random>
 
 #include <fmt/format.h>
 
@@ -42,11 +41,6 @@ Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form) 
   }
   loaded.scenario = std::move(*scenario);
   return loaded;
-}
-
-std::uint64_t draw_seed() {
-  std::random_device device;
-  return (std::uint64_t{device()} << 32) | device();
 }
 
 }  // namespace faultline

@@ -36,7 +36,4 @@ struct Loaded {
 /// Reads and checks a scenario file; problems are told.
 Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form);
 
-/// A seed from the system's own entropy.
-std::uint64_t draw_seed();
-
 }  // namespace faultline

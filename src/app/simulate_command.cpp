@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "app/commands.hpp"
+#include "base/seed.hpp"
 #include "drivers/eal.hpp"
 #include "policy/compile.hpp"
 #include "sim/simulation.hpp"

@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <random>
 
 #include <fmt/format.h>
 
+#include "base/seed.hpp"
 #include "control/version.hpp"
 
 namespace faultline {
@@ -37,11 +37,6 @@ bool wait_until(std::uint64_t timeout_ns, const Done& done) {
     pause_briefly();
   }
   return true;
-}
-
-std::uint64_t draw_seed() {
-  std::random_device device;
-  return (std::uint64_t{device()} << 32) | device();
 }
 
 void disable_all(ConfigNode& tree) {
