@@ -48,8 +48,12 @@ class Bench {
     ASSERT_TRUE(scenario.has_value()) << to_line(scenario.error().front());
     Result<Policy> compiled = compile_policy(*scenario, request, slots_);
     ASSERT_TRUE(compiled.has_value()) << to_line(compiled.error().front());
-    policies_.push_back(std::make_unique<Policy>(std::move(*compiled)));
-    decide.adopt(*policies_.back(), request.active_from_ns);
+    adopt(std::move(*compiled), request.active_from_ns);
+  }
+
+  void adopt(Policy policy, std::uint64_t now_ns) {
+    policies_.push_back(std::make_unique<Policy>(std::move(policy)));
+    decide.adopt(*policies_.back(), now_ns);
   }
 
   /// Judges in bursts of at most `burst_size` packets of one port.
@@ -410,6 +414,44 @@ TEST(DataplaneDecide, ClampedAndUndecidedAreCounted) {
   EXPECT_EQ(bench.counted(0).clamped, 1U);
   EXPECT_EQ(bench.counted(1).undecided, 1U);
   EXPECT_EQ(bench.counted(0).matched, 3U) << "the counters of a name go on";
+  EXPECT_EQ(bench.counted(0).delay_max_ns, 20'000U);
+  EXPECT_EQ(bench.counted(0).delay_sum_ns, 20'000U + 19'000U + 5'000U);
+}
+
+TEST(DataplaneDecide, EachDirectionHasAScopeOfItsOwn) {
+  Bench bench(rules({"name: r, impair: [delay: 20us]"}));
+  bench.judge({udp_to(1, 0, 1'000'000)}, 1);
+  bench.adopt(rules({"name: r, impair: [delay: 5us]"}));
+  EXPECT_EQ(bench.judge_one(udp_to(1, 1, 1'001'000)), delayed(5'000)) << "no floor on this way";
+  EXPECT_EQ(bench.judge_one(udp_to(1, 0, 1'001'000)), delayed(19'000)) << "but on that one";
+  EXPECT_EQ(bench.counted(0).clamped, 1U);
+}
+
+TEST(DataplaneDecide, ASlotHandedOutAgainRemembersNothing) {
+  Bench bench(rules({"name: r, impair: [loss: {model: gilbert, p: 100%, r: 0%}]",
+                     "name: d, impair: [delay: 20us]"}));
+  Bench other(rules({"name: e, impair: [loss: {model: gilbert, p: 100%, r: 0%}]",
+                     "name: f, impair: [delay: 5us]"}));
+  bench.judge({udp_to(1, 0, 1'000'000), udp_to(1, 0, 1'000'000)}, 2);
+  // The rules of another table, whose fresh slots are the very ones used here.
+  ASSERT_EQ(other.policy().fresh_rules, (std::vector<std::uint16_t>{0, 1}));
+  ASSERT_EQ(other.policy().fresh_states, (std::vector<std::uint32_t>{0, 1, 2, 3}));
+  bench.adopt(other.policy(), 0);
+  EXPECT_EQ(bench.counted(0).matched, 0U);
+  EXPECT_EQ(bench.counted(1).matched, 0U);
+  bench.judge({udp_to(1, 0, 1'001'000)}, 1);
+  EXPECT_EQ(bench.burst.match_number[(kBurstMax - 1) / 2], 1U);
+  EXPECT_EQ(bench.counted(0).loss_runs, 1U) << "a run of its own, not the one before going on";
+}
+
+TEST(DataplaneDecide, AScopeHandedOutAgainHasNoFloor) {
+  Bench bench(rules({"name: d, impair: [delay: 20us]"}));
+  Bench other(rules({"name: f, impair: [delay: 5us]"}));
+  bench.judge({udp_to(1, 0, 1'000'000)}, 1);
+  ASSERT_EQ(other.policy().fresh_states, (std::vector<std::uint32_t>{0, 1}));
+  bench.adopt(other.policy(), 0);
+  EXPECT_EQ(bench.judge_one(udp_to(1, 0, 1'001'000)), delayed(5'000));
+  EXPECT_EQ(bench.counted(0).clamped, 0U);
 }
 
 TEST(DataplaneDecide, RulesEndAtTheirTime) {

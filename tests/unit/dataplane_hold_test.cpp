@@ -280,6 +280,16 @@ TEST(DataplaneHold, EqualReleasesLeaveByArrivalThenPortThenSequence) {
   model.drain();
 }
 
+TEST(DataplaneHold, ThePortGoesBeforeTheSequence) {
+  Model model(kMebibyte);
+  ASSERT_TRUE(model.push(1'000, 100, 60, 1));
+  ASSERT_TRUE(model.push(2'000, 100, 60, 1));  // takes the first line's end away
+  ASSERT_TRUE(model.push(1'000, 100, 60, 0));
+  EXPECT_EQ(model.hold.lines(), 2U);
+  EXPECT_EQ(model.hold.front().key.sequence, 2U);
+  model.drain();
+}
+
 TEST(DataplaneHold, FlushLeavesInTheOrderOfArrival) {
   for (const Traffic& traffic : traffics()) {
     Model model(16 * kMebibyte);
@@ -322,6 +332,42 @@ TEST(DataplaneHold, FlushOfNothingChangesNothing) {
   model.hold.begin_flush(0);
   EXPECT_EQ(model.hold.next_release_ns(), 50U) << "packet 0 is not before 0";
   ASSERT_TRUE(model.push(40, 1, 60));
+  model.drain();
+}
+
+TEST(DataplaneHold, AFlushThatIsOverStaysOver) {
+  // 2^31 packets later the numbers before `end` come again: they are other packets.
+  Model model(kMebibyte);
+  model.hold.begin_flush(5);
+  model.set_next((std::uint64_t{1} << 31) + 50);
+  ASSERT_TRUE(model.push(70, 60, 60));
+  EXPECT_EQ(model.hold.next_release_ns(), 70U) << "there was nothing to flush";
+  model.drain();
+  model.set_next(0);
+  ASSERT_TRUE(model.push(90, 60, 60));
+  ASSERT_TRUE(model.push(80, 60, 60));
+  ASSERT_TRUE(model.push(10'000, 60, 60));
+  model.hold.begin_flush(2);
+  model.pop_flushed();
+  model.pop_flushed();
+  model.set_next((std::uint64_t{1} << 31) + 50);
+  ASSERT_TRUE(model.push(9'000, 60, 60));
+  model.drain();
+}
+
+TEST(DataplaneHold, FlushClosesLinesInAnyOrder) {
+  // Without a flush the line opened last is empty first; here it is the first line.
+  Model model(kMebibyte);
+  ASSERT_TRUE(model.push(1'000, 0, 60));
+  ASSERT_TRUE(model.push(900, 0, 60));
+  ASSERT_TRUE(model.push(800, 0, 60));
+  EXPECT_EQ(model.hold.lines(), 3U);
+  model.hold.begin_flush(1);
+  model.pop_flushed();
+  EXPECT_EQ(model.hold.lines(), 2U);
+  ASSERT_TRUE(model.push(700, 0, 60));
+  ASSERT_TRUE(model.push(600, 0, 60));
+  EXPECT_EQ(model.hold.lines(), 4U);
   model.drain();
 }
 

@@ -642,6 +642,20 @@ TEST(PolicyCompile, ManyRenamesNeverRunOut) {
   }
 }
 
+TEST(PolicyCompile, ImpairmentsThatMoveNeverRunOut) {
+  // The names stay, the positions do not: each policy gives back what the one before it used.
+  Compiler compiler(2);
+  for (int generation = 0; generation < 40; ++generation) {
+    std::string impair = generation % 2 == 0 ? "loss: 1%" : "delay: 1ms";
+    for (int index = 0; index < 500; ++index)
+      impair += generation % 2 == index % 2 ? ", delay: 1ms" : ", loss: 1%";
+    const Policy policy = compiler.compile(with_rules({"name: r, impair: [" + impair + "]"}));
+    ASSERT_EQ(policy.rules.size(), 1U) << generation;
+    ASSERT_EQ(policy.rules[0].steps.size(), 501U);
+    EXPECT_EQ(policy.fresh_states.size(), 2U * 501U) << generation;
+  }
+}
+
 TEST(PolicyCompile, AFullSetOfRulesGivesWayToAnother) {
   Compiler compiler;
   for (const std::string prefix : {"a", "b", "c"}) {
@@ -654,6 +668,25 @@ TEST(PolicyCompile, AFullSetOfRulesGivesWayToAnother) {
     std::set<std::uint16_t> slots;
     for (const RuleProgram& rule : policy->rules) slots.insert(rule.slot);
     EXPECT_EQ(slots.size(), kRulesMax);
+  }
+}
+
+TEST(PolicyCompile, AFullSetOfStatesGivesWayToAnother) {
+  // 16,384 states of two ports: 16 rules of 512 impairments, not one more.
+  std::string impair = "delay: 0";
+  for (int index = 1; index < 512; ++index) impair += ", delay: 0";
+  Compiler compiler(2);
+  for (const std::string prefix : {"a", "b"}) {
+    std::vector<std::string> rules;
+    for (int rule = 0; rule < 16; ++rule)
+      rules.push_back("name: " + prefix + std::to_string(rule) + ", impair: [" + impair + "]");
+    const Policy policy = compiler.compile(with_rules(rules));
+    EXPECT_EQ(policy.fresh_states.size(), kScopeStatesMax);
+    rules.push_back(rule_named("more"));
+    const Result<Policy> refused =
+        compile_policy(scenario_of(with_rules(rules)), {}, compiler.slots);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().front().message, "too many impairments for the workers' state");
   }
 }
 
