@@ -2,10 +2,11 @@
 // same seed hits the same packets on every machine and in every version), see
 // docs/decisions/0004-dice.md:
 //
-//   key     = Philox(seed, (name hash low, name hash high, impairment index, purpose)), words 0 and
-//   1 block   = Philox(key, (index / 4, bits 0…31; index / 4, bits 32…61 | word << 30;
-//                          identity low; identity high))
-//   u       = block(word 0)[index mod 4] · 2^32 + block(word 1)[index mod 4]
+// clang-format off
+//   key   = words 0 and 1 of Philox(seed; name hash low, name hash high, impairment index, purpose)
+//   block = Philox(key; index/4 low, index/4 high | word << 30, identity low, identity high)
+//   u     = block(word 0)[index mod 4] * 2^32 + block(word 1)[index mod 4]
+// clang-format on
 //
 // A decision compares the upper half first: the lower half is needed once in 2^32 draws, so four
 // consecutive packets share one block and 64-bit probabilities cost what 32-bit ones do.

@@ -57,7 +57,6 @@ struct WorkerCounters {
   std::uint64_t lateness_max_ns = 0;
   std::uint64_t polls = 0;
   std::uint64_t busy_polls = 0;  ///< polls that received or released something
-  std::uint64_t plans_overflowed = 0;
 };
 
 }  // namespace faultline

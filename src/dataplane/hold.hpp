@@ -50,7 +50,8 @@ class Hold {
   Hold(const Hold&) = delete;
   Hold& operator=(const Hold&) = delete;
 
-  /// Makes room for one packet and returns where its bytes go; null when the hold is full.
+  /// Makes room for one packet and returns where its bytes go; null when the hold is full. Packets
+  /// of equal release must be pushed in the order (arrival, ingress, sequence): a line is a FIFO.
   std::byte* push(const HoldKey& key, std::uint32_t length) noexcept;
 
   bool empty() const noexcept { return lines_in_use_ == 0; }

@@ -102,7 +102,10 @@ std::optional<CompiledImpairment> compile_impairment(const ConfigNode& item,
   if (model == nullptr)
     return std::nullopt;
   *kind = model->kind;
-  return model->compile(entry.value, context, problems);
+  std::optional<CompiledImpairment> compiled = model->compile(entry.value, context, problems);
+  if (compiled)
+    compiled->model = model->model;
+  return compiled;
 }
 
 }  // namespace faultline

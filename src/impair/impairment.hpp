@@ -78,6 +78,7 @@ struct CompileContext {
 };
 
 struct CompiledImpairment {
+  std::string_view model;  ///< filled in by compile_impairment
   Parameters parameters;
   DecideFunction decide = nullptr;
   bool needs_flow = false;    ///< reads identity and number

@@ -39,7 +39,9 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
     const CompileContext context{request.seed, spec.name, index};
     const auto compiled = compile_impairment(item, context, &kind, problems);
     RuleStep step;
-    const std::string key = spec.name + "/" + std::to_string(index) + "/" + std::string(kind);
+    std::string key = spec.name + "/" + std::to_string(index) + "/" + std::string(kind) + "/";
+    if (compiled)
+      key += compiled->model;
     if (compiled && !slots.states.take(key, step.first_state))
       problems.push_back(problem_at(
           item.mark, "too many impairments for the workers' state",
@@ -120,8 +122,7 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
 /// Rules that are gone give their places back first: a full table may give way to another full one.
 void release_old_names(const Scenario& scenario, PolicySlots& slots) {
   std::set<std::string_view> names;
-  for (const RuleSpec& spec : scenario.rules)
-    names.insert(spec.name);
+  for (const RuleSpec& spec : scenario.rules) names.insert(spec.name);
   const auto still_there = [&](const std::string& key) {
     return names.contains(std::string_view(key).substr(0, key.find('/')));
   };

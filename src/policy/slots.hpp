@@ -1,6 +1,6 @@
 // Which place in a worker's arrays belongs to which name, across changes of policy: a rule keeps
 // its counters as long as its name stays, an impairment its scope states as long as its rule,
-// position and kind stay.
+// position and model stay.
 #pragma once
 
 #include <cstdint>

