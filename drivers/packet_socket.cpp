@@ -132,8 +132,8 @@ Transmitted PacketSocketPort::transmit(const OutBurst& burst, std::uint32_t firs
 void PacketSocketPort::watch_link() {
   ifreq request{};
   interface_.copy(request.ifr_name, IFNAMSIZ - 1);
-  bool up = ioctl(sockets_->send, SIOCGIFFLAGS, &request) == 0 &&
-            (request.ifr_flags & IFF_UP) != 0 && (request.ifr_flags & IFF_RUNNING) != 0;
+  // Not IFF_RUNNING: the kernel sets that up to a second after the carrier came back.
+  bool up = ioctl(sockets_->send, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0;
   ethtool_value link{ETHTOOL_GLINK, 0};
   request.ifr_data = reinterpret_cast<char*>(&link);
   if (up && ioctl(sockets_->send, SIOCETHTOOL, &request) == 0)
