@@ -40,7 +40,7 @@ struct HttpResponse {
 /// application/problem+json (RFC 9457): type, title, status, detail, errors.
 HttpResponse problem_response(int status, std::string detail, const Problems& errors = {});
 
-/// The `errors` array of INTERFACES: [{file, line, column, message, allowed, suggestion}] as JSON
+/// The `errors` array of a refusal: [{file, line, column, message, allowed, suggestion}] as JSON
 /// text.
 std::string problems_to_json(const Problems& problems);
 

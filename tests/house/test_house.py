@@ -79,7 +79,7 @@ def violations():
 
 
 def test_rooms_see_only_rooms_below():
-    """The order of DESIGN section 4, from the includes."""
+    """The order of docs/architecture.md, from the includes."""
     assert list(violations()) == []
 
 

@@ -157,7 +157,7 @@ def test_bernoulli_is_a_draw_a_packet():
 
 
 def test_binomial_bounds():
-    """The acceptance intervals of FACTS section 4, and a tail against exact fractions."""
+    """Known acceptance intervals, and a tail against exact fractions."""
     assert bounds.binomial_interval(10**6, 0.01, 1e-6) == (9517, 10490)
     assert bounds.binomial_interval(10**6, 0.10, 1e-6) == (98536, 101471)
     assert bounds.binomial_below(3, 10, 0.5) == pytest.approx(56 / 1024, rel=1e-12)

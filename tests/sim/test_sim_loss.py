@@ -66,7 +66,7 @@ def test_flows_are_independent(lost, million):
 
 @pytest.mark.parametrize("seed", (1, 2, 7, 13, 20))
 def test_the_lost_are_the_models(lost, million, seed):
-    """Exactly the packets that the reference model loses: FAULTS section 0, the dice are (seed,
+    """Exactly the packets that the reference model loses: the dice are (seed,
     rule, impairment, flow identity, packet number)."""
     expected = laws.bernoulli(seed, "wan", 0, "1%", million.identity, million.number)
     assert np.flatnonzero(lost[seed] != expected).tolist() == []

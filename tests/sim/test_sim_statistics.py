@@ -1,4 +1,4 @@
-"""The statistics object of `simulate --json`: its shape as INTERFACES fixes it, its law, and that
+"""The statistics object of `simulate --json`: its fixed shape, its law, and that
 it tells what the output file shows. And the seed, when nobody gave one."""
 
 import re

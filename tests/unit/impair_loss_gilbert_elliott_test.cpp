@@ -29,7 +29,7 @@ struct ChainLaw {
   std::uint64_t loss_bad = 100;
 };
 
-/// The chain as FAULTS section 1 defines it, walked forwards from far before packet 1, with a
+/// The chain as docs/faults defines it, walked forwards from far before packet 1, with a
 /// number of percent for each probability.
 class ChainReference {
  public:
