@@ -393,6 +393,29 @@ TEST(DataplaneDecide, Counters) {
   EXPECT_EQ(bench.decide.flow_counters().created, 2U);
 }
 
+TEST(DataplaneDecide, DelaysAreCountedOfWhatLivesAndOnlyIfThereIsOne) {
+  Bench bench(
+      rules({"name: late, impair: [delay: 3us, loss: 50%]", "name: zero, impair: [delay: 0]",
+             "name: dead, match: {dport: 80}, impair: [delay: 7us, loss: 100%]"}));
+  std::vector<Packet> traffic(200, udp_to(53));
+  traffic.resize(230, udp_to(80));
+  const std::vector<Fate> fates = bench.judge(traffic, 32);
+  const auto alive =
+      static_cast<std::uint64_t>(std::count(fates.begin(), fates.end(), delayed(3'000)));
+  ASSERT_GT(alive, 50U);
+  ASSERT_LT(alive, 150U);
+  EXPECT_LT(bench.counted(0).dropped, 230U - alive) << "some lived to meet the third rule";
+  EXPECT_EQ(bench.counted(0).delayed, 230U - bench.counted(0).dropped);
+  EXPECT_EQ(bench.counted(0).delay_sum_ns, bench.counted(0).delayed * 3'000);
+  EXPECT_EQ(bench.counted(1).matched, 230U);
+  EXPECT_EQ(bench.counted(1).delayed, 0U) << "a delay of nothing delays nobody";
+  EXPECT_EQ(bench.counted(1).delay_max_ns, 0U);
+  EXPECT_EQ(bench.counted(2).matched, 30U);
+  EXPECT_EQ(bench.counted(2).dropped, 230U - alive - bench.counted(0).dropped);
+  EXPECT_EQ(bench.counted(2).delayed, 0U);
+  EXPECT_EQ(bench.counted(2).delay_sum_ns, 0U);
+}
+
 TEST(DataplaneDecide, LossRunsAreThoseOfAPath) {
   // Two directions in turn, every packet lost: one run each, not one a burst or a packet.
   Bench bench(rules({"name: r, impair: [loss: 100%]"}));
@@ -442,6 +465,18 @@ TEST(DataplaneDecide, ASlotHandedOutAgainRemembersNothing) {
   bench.judge({udp_to(1, 0, 1'001'000)}, 1);
   EXPECT_EQ(bench.burst.match_number[(kBurstMax - 1) / 2], 1U);
   EXPECT_EQ(bench.counted(0).loss_runs, 1U) << "a run of its own, not the one before going on";
+}
+
+TEST(DataplaneDecide, ASlotHandedOutAgainHasNoDelays) {
+  Bench bench(rules({"name: d, impair: [delay: 20us]"}));
+  Bench other(rules({"name: f, impair: [delay: 31ns]"}));
+  bench.judge({udp_to(1), udp_to(1), udp_to(1)}, 3);
+  ASSERT_EQ(other.policy().fresh_rules, std::vector<std::uint16_t>{0});
+  ASSERT_EQ(bench.policy().rules[0].slot, 0U);
+  bench.adopt(other.policy(), 0);
+  EXPECT_EQ(bench.decide.delays_of(0).percentile(1.0), 0U) << "empty";
+  bench.judge({udp_to(1)}, 1);
+  EXPECT_EQ(bench.decide.delays_of(0).percentile(1.0), 31U);
 }
 
 TEST(DataplaneDecide, AScopeHandedOutAgainHasNoFloor) {
@@ -504,6 +539,22 @@ TEST(DataplaneDecide, FlowsAreNumberedOnAcrossPolicies) {
   EXPECT_EQ(bench.counted(0).matched, 1U) << "and planned by the new rules";
 }
 
+TEST(DataplaneDecide, KnownFlowsArePlannedAnewByEveryPolicy) {
+  // The rule keeps its name, its slot and its index; only whom it matches changes.
+  const auto to = [](int port) {
+    return rules({"name: r, match: {dport: " + std::to_string(port) + "}, impair: [delay: 1us]"});
+  };
+  const std::vector<Packet> both = {udp_to(53), udp_to(80)};
+  Bench bench(to(53));
+  EXPECT_EQ(bench.judge(both, 2), (std::vector<Fate>{delayed(1'000), kPasses}));
+  bench.adopt(to(80));
+  EXPECT_EQ(bench.judge(both, 2), (std::vector<Fate>{kPasses, delayed(1'000)}));
+  bench.adopt(to(53));
+  EXPECT_EQ(bench.judge(both, 2), (std::vector<Fate>{delayed(1'000), kPasses}));
+  EXPECT_EQ(bench.counted(0).matched, 3U);
+  EXPECT_EQ(bench.decide.flow_counters().created, 2U) << "the same two flows all the time";
+}
+
 /// Rules of which bit k of a port decides whether rule k applies, so that every port has a plan of
 /// its own: the ports with bit k set, as ranges.
 std::vector<std::string> rules_by_bits(std::uint32_t bits) {
@@ -524,15 +575,16 @@ TEST(DataplaneDecide, MorePlansThanTheCacheHolds) {
   // 2^14 flows with 2^14 different plans; the cache holds 2^13. The delay names the plan.
   constexpr std::uint32_t kBits = 14;
   Bench bench(rules(rules_by_bits(kBits)));
-  for (int round = 0; round < 2; ++round) {
+  // Each round in another order, so that a plan that was forgotten comes back under another number.
+  for (const std::uint32_t stride : {5'003U, 5'003U, 7'919U, 11'003U, 1U, 5'003U}) {
     for (std::uint32_t first = 0; first < (1U << kBits); first += 64) {
       std::vector<Packet> packets;
       // 64 flows from all over, so that bursts cross the moment at which the cache starts afresh.
       for (std::uint32_t turn = first; turn < first + 64; ++turn)
-        packets.push_back(udp_to(static_cast<std::uint16_t>(turn * 5'003 % (1U << kBits))));
+        packets.push_back(udp_to(static_cast<std::uint16_t>(turn * stride % (1U << kBits))));
       const std::vector<Fate> fates = bench.judge(packets, 64);
       for (std::uint32_t turn = 0; turn < 64; ++turn)
-        ASSERT_EQ(fates[turn].delay_ns, (first + turn) * 5'003 % (1U << kBits)) << round;
+        ASSERT_EQ(fates[turn].delay_ns, (first + turn) * stride % (1U << kBits)) << stride;
     }
   }
 }

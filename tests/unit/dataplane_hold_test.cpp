@@ -229,6 +229,17 @@ TEST(DataplaneHold, FullHoldRefusesAndRecovers) {
   }
 }
 
+TEST(DataplaneHold, AChunkIsUsedToItsLastByte) {
+  Model model(Hold::kChunkBytes);
+  const std::uint64_t left = Hold::kChunkBytes - 8 - record_bytes(65'000);
+  const auto fits = static_cast<std::uint32_t>(left - 24);
+  ASSERT_TRUE(model.push(1'000, 0, 65'000));
+  EXPECT_FALSE(model.push(1'000, 1, fits + 1)) << "eight bytes too many";
+  EXPECT_TRUE(model.push(1'000, 1, fits));
+  EXPECT_FALSE(model.push(1'000, 2, 1));
+  model.drain();
+}
+
 TEST(DataplaneHold, MemoryReturnsFromManyLines) {
   // Ever earlier releases: one line, and so one chunk, a packet.
   constexpr std::uint64_t kChunks = 100;

@@ -259,6 +259,34 @@ TEST(PolicyScenario, DriversAndValuesThatAreNotYet) {
   }
 }
 
+TEST(PolicyScenario, ValuesOfImpairmentsThatAreNotYet) {
+  struct ValueCase {
+    std::string impairment;
+    std::string message;  ///< with its column in the second line
+  };
+  const ValueCase cases[] = {
+      {"loss: all", "34: error: loss model 'all' is not yet supported; bernoulli, gilbert-elliott"},
+      {"loss: {model: all}",
+       "42: error: loss model 'all' is not yet supported; bernoulli, gilbert-elliott"},
+      {"delay: {time: 1ms, order: free}", "54: error: order: free is not yet supported; keep"},
+      {"delay: {time: 1ms, distribution: normal}",
+       "61: error: distribution 'normal' is not yet supported; constant"},
+      {"delay: {time: 1ms, distribution: pareto}",
+       "61: error: distribution 'pareto' is not yet supported; constant"},
+      {"delay: {time: 1ms, distribution: table}",
+       "61: error: distribution 'table' is not yet supported; constant"},
+      {"delay: {time: {draw: 'uniform(10ms, 50ms)', per: flow}}",
+       "42: error: a drawn time is not yet supported; a duration such as 40ms"},
+  };
+  for (const ValueCase& one : cases)
+    EXPECT_EQ(errors_of("version: 1\nrules: [{name: r, impair: [" + one.impairment + "]}]\n"),
+              std::vector<std::string>{"f:2:" + one.message});
+  EXPECT_EQ(errors_of(with_rules({"name: r, impair: [delay: {time: 1ms, order: keep, "
+                                  "distribution: constant}]"})),
+            std::vector<std::string>{})
+      << "what is supported may be written";
+}
+
 TEST(PolicyScenario, Errors) {
   const std::string ports = "version: 1\nports: {a: {driver: sim}, b: {driver: sim}}\n";
   struct ScenarioCase {
@@ -629,6 +657,44 @@ TEST(PolicyCompile, AFailureLeavesSlotsAlone) {
   EXPECT_EQ(again.fresh_rules, std::vector<std::uint16_t>{1});
   EXPECT_EQ(states_of(again), (std::vector<std::uint32_t>{0, 2}));
   EXPECT_EQ(again.fresh_states, (std::vector<std::uint32_t>{2, 3}));
+}
+
+TEST(PolicyCompile, AnotherModelIsAnotherState) {
+  // A chain's memory means nothing to another model: same rule, position and kind, fresh state.
+  Compiler compiler;
+  const std::string chain = "name: r, impair: [loss: {model: gilbert, p: 1%, r: 1%}]";
+  EXPECT_EQ(states_of(compiler.compile(with_rules({chain}))), std::vector<std::uint32_t>{0});
+  const Policy other = compiler.compile(with_rules({"name: r, impair: [loss: 1%]"}));
+  EXPECT_TRUE(other.fresh_rules.empty()) << "the rule's counters go on";
+  EXPECT_EQ(states_of(other), std::vector<std::uint32_t>{2});
+  EXPECT_EQ(other.fresh_states, (std::vector<std::uint32_t>{2, 3}));
+  const Policy back = compiler.compile(with_rules({chain}));
+  EXPECT_EQ(back.fresh_states.size(), 2U) << "what it knew is gone";
+  EXPECT_EQ(back.fresh_states.front(), states_of(back).front());
+  // Another word for the model is the same model.
+  const Policy alias = compiler.compile(
+      with_rules({"name: r, impair: [loss: {model: gilbert-elliott, p: 1%, r: 1%}]"}));
+  EXPECT_TRUE(alias.fresh_states.empty());
+  EXPECT_EQ(states_of(alias), states_of(back));
+}
+
+TEST(PolicyCompile, DelaysOfAPathAddUpToThreeDaysAtMost) {
+  // Over all rules of the path; what stands on the other path does not count.
+  const auto errors = [](const std::string& last) {
+    Compiler compiler;
+    const Scenario scenario =
+        scenario_of(with_rules({"name: a, from: left, impair: [delay: 24h, delay: 24h]",
+                                "name: b, from: left, impair: [" + last + "]",
+                                "name: c, from: right, impair: [delay: 9h]"}));
+    const Result<Policy> policy = compile_policy(scenario, {}, compiler.slots);
+    return policy ? std::vector<std::string>{} : lines_of(policy.error());
+  };
+  EXPECT_EQ(errors("delay: 24h"), std::vector<std::string>{});
+  const std::vector<std::string> refused = errors("delay: 24h, delay: 1ns");
+  ASSERT_EQ(refused.size(), 1U);
+  EXPECT_EQ(refused[0].find("f:1:1: error: the delays on the way to port 'right' add up to "), 0U)
+      << refused[0];
+  EXPECT_NE(refused[0].find("; at most 3d"), std::string::npos) << refused[0];
 }
 
 TEST(PolicyCompile, ManyRenamesNeverRunOut) {
