@@ -25,10 +25,7 @@
 namespace faultline {
 namespace {
 
-constexpr std::uint32_t kMbufs = 16'383;
 constexpr std::uint64_t kCalibrationNs = 100 * kNsPerMs;
-constexpr std::uint64_t kHoldShareOfMemory = 4;  ///< a quarter of the machine's memory at most
-constexpr std::uint64_t kHoldBytesMin = std::uint64_t{256} << 20;
 
 /// SIGTERM and SIGINT wait for the main thread, in every thread that will ever start.
 sigset_t block_signals() {
@@ -39,11 +36,6 @@ sigset_t block_signals() {
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return set;
-}
-
-std::uint64_t memory_bytes() {
-  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-         static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
 }
 
 bool huge_pages_free(std::uint64_t bytes_needed) {
@@ -125,8 +117,7 @@ class Daemon {
     WorkerSettings worker_settings;
     worker_settings.flows_max = scenario.flows_max;
     worker_settings.flow_idle_ns = scenario.flow_idle_ns;
-    worker_settings.hold_bytes =
-        scenario.hold_bytes.value_or(std::max(kHoldBytesMin, memory_bytes() / kHoldShareOfMemory));
+    worker_settings.hold_bytes = hold_bytes_for(scenario);
     Result<std::unique_ptr<Engine>> engine = Engine::create(std::move(scenario), clock_);
     if (!engine)
       return refused(engine.error());

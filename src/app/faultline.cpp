@@ -1,6 +1,7 @@
 // faultline: the command line. Options only; the commands are in commands.hpp.
 #include <CLI/CLI.hpp>
 
+#include <cstdio>
 #include <cstdlib>
 
 #include "app/commands.hpp"
@@ -83,7 +84,8 @@ void add_daemon_commands(CLI::App& app, Arguments& arguments) {
 
 int run(int count, char** words) {
   CLI::App app("faultline breaks networks on purpose: the same packets each time, and proves it.");
-  app.require_subcommand(1);
+  // None is an error too, told below: asked for here, it would hide a mistyped command's name.
+  app.require_subcommand(0, 1);
   app.set_version_flag("--version", kVersion);
   Arguments arguments;
   const char* from_environment = std::getenv("FAULTLINE_SOCKET");
@@ -96,6 +98,10 @@ int run(int count, char** words) {
     app.parse(count, words);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? code(Exit::kDone) : code(Exit::kUsage);
+  }
+  if (app.get_subcommands().empty()) {
+    std::fprintf(stderr, "faultline: which command?\n\n%s", app.help().c_str());
+    return code(Exit::kUsage);
   }
   return code(arguments.exit);
 }

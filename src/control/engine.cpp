@@ -115,6 +115,18 @@ std::string names_of(const std::vector<PortSpec>& ports) {
   return text;
 }
 
+/// A worker that stood still may skip a policy: what that one asked to be done once, the next asks.
+void take_over(const Policy& skipped, Policy& next) {
+  next.fresh_rules.insert(next.fresh_rules.end(), skipped.fresh_rules.begin(),
+                          skipped.fresh_rules.end());
+  next.fresh_states.insert(next.fresh_states.end(), skipped.fresh_states.begin(),
+                           skipped.fresh_states.end());
+  if (next.held == HeldAction::kKeep) {
+    next.held = skipped.held;
+    next.held_drop_reason = skipped.held_drop_reason;
+  }
+}
+
 tl::unexpected<ChangeFailure> refuse(Refusal refusal, std::string detail, Problems problems = {}) {
   return tl::unexpected(ChangeFailure{refusal, std::move(detail), std::move(problems)});
 }
@@ -254,6 +266,8 @@ ChangeResult Engine::change(Request request) {
   if (!policy)
     return refuse(Refusal::kInvalid, "the policy is not valid", policy.error());
   policy->held = request.held;
+  if (!publisher_->adopted_by_all(worker_pointers()))
+    take_over(publisher_->current(), *policy);
   publisher_->publish(std::make_unique<const Policy>(std::move(*policy)));
   tree_ = std::move(request.tree);
   return wait_for_adoption();

@@ -34,7 +34,6 @@ class Publisher {
   bool adopted_by_all(const std::vector<LiveWorker*>& workers) const noexcept;
   /// Frees what no worker can hold any more. Never waits.
   void reclaim(const std::vector<LiveWorker*>& workers);
-  std::size_t unreclaimed() const noexcept { return retired_.size(); }
 
   /// The worker's thread: polls until `stop`, then winds down what is held within five seconds.
   void run(LiveWorker& worker, std::uint32_t id, const std::atomic<bool>& stop, HeldAction on_exit);

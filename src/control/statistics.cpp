@@ -52,7 +52,6 @@ StatisticsSum::StatisticsSum(const Policy& policy, std::vector<std::string> port
 
 void StatisticsSum::add(const WorkerSnapshot& part) {
   total_.now_ns = std::max(total_.now_ns, part.now_ns);
-  total_.injecting |= part.injecting;
   WorkerCounters& sum = total_.counters;
   add_ledger(sum.ledger, part.counters.ledger);
   sum.unparsed += part.counters.unparsed;

@@ -55,8 +55,6 @@ struct WorkerCounters {
   std::uint64_t flushed = 0;
   std::uint64_t early = 0;  ///< released before their time without being flushed: never
   std::uint64_t lateness_max_ns = 0;
-  std::uint64_t polls = 0;
-  std::uint64_t busy_polls = 0;  ///< polls that received or released something
 };
 
 }  // namespace faultline

@@ -24,7 +24,6 @@ struct WorkerSnapshot {
 
   std::uint64_t now_ns = 0;
   std::uint64_t generation = 0;
-  bool injecting = false;     ///< at least one rule is judging
   std::uint64_t busy_ns = 0;  ///< time in polls that had work
   WorkerCounters counters;
   std::vector<PortCounters> ports;

@@ -91,8 +91,6 @@ class Worker {
     send_direct(now_ns);
     act_.finish();
     had_work_ = count + released > 0;
-    ++counters_.polls;
-    counters_.busy_polls += had_work_ ? 1 : 0;
   }
 
   /// A burst is cut where something changes, so that changes happen at a time and not at a burst.
@@ -255,10 +253,8 @@ void Worker<Port, Time>::fill(WorkerSnapshot& snapshot) const noexcept {
   snapshot.flows = decide_.flow_counters();
   const Hold& hold = act_.held();
   snapshot.hold = {hold.packets(), hold.bytes(), hold.capacity_bytes(), hold.peak_bytes()};
-  snapshot.injecting = false;
   if (decide_.policy() == nullptr)
     return;
-  snapshot.injecting = decide_.policy()->any_active_at(last_poll_ns_);
   for (const RuleProgram& rule : decide_.policy()->rules)
     snapshot.rules[rule.slot] = decide_.rule_counters()[rule.slot];
 }

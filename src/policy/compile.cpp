@@ -1,6 +1,8 @@
 // Scenario → policy: rules onto paths, names onto slots, impairments into plain parameters.
 #include "policy/compile.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/dice.hpp"
@@ -97,7 +99,7 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
                   Policy& policy, Problems& problems) {
   RuleProgram rule;
   rule.name = spec.name;
-  rule.enabled = request.start == RulesStart::kAsWritten && spec.enabled;
+  rule.enabled = spec.enabled;
   rule.expires_ns = expiry_of(spec, request, rule.enabled);
   std::uint32_t slot = 0;
   if (!slots.rules.take(spec.name, slot))
@@ -156,6 +158,13 @@ Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& re
   return policy;
 }
 
+std::uint64_t hold_bytes_for(const Scenario& scenario) {
+  constexpr std::uint64_t kLeast = std::uint64_t{256} << 20;
+  const std::uint64_t memory = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+                               static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
+  return scenario.hold_bytes.value_or(std::max(kLeast, memory / 4));
+}
+
 Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64_t rate_bps) {
   // Ethernet at line rate in 64-byte frames is the hold's worst case: 60 bytes without FCS plus a
   // 24-byte record head, while the wire spends 84 bytes (IEEE 802.3: preamble, FCS, gap).
@@ -170,9 +179,9 @@ Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64
   }
   Capacity capacity;
   capacity.hold_bytes_needed = needed;
-  capacity.hold_bytes = scenario.hold_bytes.value_or(std::max(kHoldBytesDefault, needed));
+  capacity.hold_bytes = hold_bytes_for(scenario);
   capacity.flows = scenario.flows_max;
-  capacity.mbufs = kMbufsDefault;
+  capacity.mbufs = kMbufs;
   capacity.fits = capacity.hold_bytes >= needed;
   return capacity;
 }

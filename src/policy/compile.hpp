@@ -18,16 +18,10 @@ struct PolicySlots {
   SlotTable states;
 };
 
-enum class RulesStart : std::uint8_t {
-  kAsWritten,
-  kAllDisabled,  ///< pass-through: rules are defined, none is enabled
-};
-
 struct CompileRequest {
   std::uint64_t generation = 1;
   std::uint64_t seed = 0;
   std::uint64_t active_from_ns = 0;
-  RulesStart start = RulesStart::kAsWritten;
   std::uint64_t ttl_default_ns = kNever;  ///< for rules without `ttl:`; kNever: they do not end
   const Policy* previous = nullptr;       ///< rules that stay enabled keep their end, except …
   std::set<std::string> restarted;        ///< … these, whose ttl starts anew
@@ -46,8 +40,11 @@ struct Capacity {
   std::uint64_t mbufs = 0;
   bool fits = true;
 };
-inline constexpr std::uint64_t kHoldBytesDefault = std::uint64_t{256} << 20;
-inline constexpr std::uint64_t kMbufsDefault = 8192;
+/// Packets' memory outside the hold: received, made again for sending, or on their way out.
+inline constexpr std::uint32_t kMbufs = 16'383;
+/// What the daemon reserves for the hold: what the scenario says, else a quarter of the machine's
+/// memory and at least 256 MiB. Pages are taken only when packets wait in them.
+std::uint64_t hold_bytes_for(const Scenario& scenario);
 Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64_t rate_bps);
 
 }  // namespace faultline

@@ -15,7 +15,7 @@
 namespace faultline {
 namespace {
 
-constexpr std::uint32_t kMbufs = 2'047;
+constexpr std::uint32_t kSimulatedMbufs = 2'047;
 constexpr std::uint64_t kDrainStepNs = 1'000'000;
 constexpr std::uint32_t kFrameBytesMax = Hold::kFrameBytesMax;
 
@@ -205,7 +205,7 @@ Result<void> set_time_zero(std::vector<Source>& sources, Policy& policy) {
 Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>& port_names,
                                   const SimulationSettings& settings,
                                   std::vector<SimulationInput> inputs, CaptureWriter& output) {
-  const Result<rte_mempool*> made = make_pool("simulation", kMbufs, kFrameBytesMax);
+  const Result<rte_mempool*> made = make_pool("simulation", kSimulatedMbufs, kFrameBytesMax);
   if (!made)
     return tl::unexpected(made.error());
   rte_mempool* pool = *made;
@@ -229,7 +229,7 @@ Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>&
     result.cut += source.cut();
   }
   // Every packet that was made must have come back: a leak would end a long run.
-  FAULTLINE_CHECK(rte_mempool_avail_count(pool) == kMbufs);
+  FAULTLINE_CHECK(rte_mempool_avail_count(pool) == kSimulatedMbufs);
   rte_mempool_free(pool);
   return result;
 }

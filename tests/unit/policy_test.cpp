@@ -1,6 +1,7 @@
 // Scenarios into policies: every key that is read, every key that is refused and how, what survives
 // from one policy to the next, and what a policy will need.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -555,13 +556,6 @@ TEST(PolicyCompile, TtlEndsARule) {
 
   const Policy endless = Compiler().compile(yaml, {.active_from_ns = kNowNs});
   EXPECT_EQ(endless.rules[0].expires_ns, kNever) << "no default: no end";
-  const Policy off =
-      Compiler().compile(yaml, {.active_from_ns = kNowNs, .start = RulesStart::kAllDisabled});
-  EXPECT_FALSE(off.any_active_at(kNowNs));
-  for (const RuleProgram& rule : off.rules) {
-    EXPECT_FALSE(rule.enabled);
-    EXPECT_EQ(rule.expires_ns, kNever);
-  }
 }
 
 TEST(PolicyCompile, ARuleThatStaysKeepsItsEnd) {
@@ -793,13 +787,16 @@ TEST(PolicyCapacity, Numbers) {
   const std::string one_way = with_rules({"name: a, from: left, impair: [delay: 30ms, delay: 5ms]",
                                           "name: b, from: left, impair: [delay: 5ms]"});
   // 10 Gbit/s in frames that take 84 bytes of wire, for 40 ms: 595,238 of 88 bytes, each way.
+  const std::uint64_t memory = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+                               static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
+  const std::uint64_t usual = std::max(std::uint64_t{256} << 20, memory / 4);
+  const std::uint64_t fast = 2 * std::uint64_t{5'952'380} * 88;
   const CapacityCase cases[] = {
-      {"version: 1\n", 10'000'000'000, 0, kHoldBytesDefault, true},
-      {two_ways, 10'000'000'000, 2 * 595'238 * 88, kHoldBytesDefault, true},
-      {one_way, 10'000'000'000, 595'238 * 88, kHoldBytesDefault, true},
-      {two_ways, 1'000'000'000, 2 * 59'523 * 88, kHoldBytesDefault, true},
-      {two_ways, 100'000'000'000, 2 * std::uint64_t{5'952'380} * 88,
-       2 * std::uint64_t{5'952'380} * 88, true},
+      {"version: 1\n", 10'000'000'000, 0, usual, true},
+      {two_ways, 10'000'000'000, 2 * 595'238 * 88, usual, true},
+      {one_way, 10'000'000'000, 595'238 * 88, usual, true},
+      {two_ways, 1'000'000'000, 2 * 59'523 * 88, usual, true},
+      {two_ways, 100'000'000'000, fast, usual, usual >= fast},
       {two_ways + "hold: {memory: 104761888B}\n", 10'000'000'000, 104'761'888, 104'761'888, true},
       {two_ways + "hold: {memory: 104761887B}\n", 10'000'000'000, 104'761'888, 104'761'887, false},
       {two_ways + "hold: {memory: 1GiB}\n", 10'000'000'000, 104'761'888, 1 << 30, true},
@@ -814,7 +811,7 @@ TEST(PolicyCapacity, Numbers) {
     EXPECT_EQ(capacity.hold_bytes, one.bytes) << one.yaml;
     EXPECT_EQ(capacity.fits, one.fits) << one.yaml;
     EXPECT_EQ(capacity.flows, 65'536U);
-    EXPECT_EQ(capacity.mbufs, 8'192U);
+    EXPECT_EQ(capacity.mbufs, 16'383U);
   }
 }
 
