@@ -37,6 +37,11 @@ constexpr std::uint64_t hash_name(std::string_view name) noexcept {
   return hash;
 }
 
+/// A whole number u of 64 bits as u / 2^64, for reports: never for decisions.
+constexpr double unit_interval(std::uint64_t uniform) noexcept {
+  return static_cast<double>(uniform) * 0x1p-64;
+}
+
 /// The dice of one (seed, rule, impairment, purpose).
 class Dice {
  public:

@@ -259,6 +259,8 @@ ChangeResult Engine::change(Request request) {
   compile.generation = publisher_->current().generation + 1;
   compile.seed = request.seed != 0 ? request.seed : scenario->seed.value_or(draw_seed());
   compile.active_from_ns = clock_.now_ns() + kActiveAfterNs;
+  compile.zero_ns =
+      request.restart_all ? compile.active_from_ns : publisher_->current().zero_ns;
   compile.ttl_default_ns = kTtlDefaultNs;
   compile.previous = request.restart_all ? nullptr : &publisher_->current();
   compile.restarted = std::move(request.restarted);

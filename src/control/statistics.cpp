@@ -30,6 +30,8 @@ void add_rule(RuleCounters& sum, const RuleCounters& part) {
   sum.delayed += part.delayed;
   sum.clamped += part.clamped;
   sum.undecided += part.undecided;
+  sum.cut += part.cut;
+  sum.edited += part.edited;
   sum.lost += part.lost;
   sum.loss_runs += part.loss_runs;
   sum.delay_sum_ns += part.delay_sum_ns;
@@ -116,10 +118,11 @@ Json StatisticsSum::rules_json() const {
                                         {"duplicated", 0},
                                         {"corrupted", 0},
                                         {"reordered", 0},
-                                        {"edited", 0},
+                                        {"edited", counters.edited},
                                         {"injected", 0},
                                         {"clamped", counters.clamped},
                                         {"undecided", counters.undecided},
+                                        {"cut", counters.cut},
                                         {"loss",
                                          {{"rate", ratio(counters.lost, judged)},
                                           {"mean_run", ratio(counters.lost, counters.loss_runs)}}},

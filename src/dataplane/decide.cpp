@@ -12,7 +12,11 @@ Decide::Decide(std::uint64_t flows_max, std::uint64_t flow_idle_ns, std::size_t 
       path_rules_(ports * kRulesMax),
       path_plans_(ports),
       states_(kScopeStatesMax),
+      state_epochs_(kScopeStatesMax),
       rule_paths_(kRulesMax * ports),
+      rule_epochs_(kRulesMax),
+      arrivals_(ports),
+      scopes_(flows_max),
       rule_counters_(kRulesMax),
       delays_(new Histogram[kRulesMax]),
       plan_scratch_(kRulesMax) {}
@@ -23,8 +27,13 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
     rule_counters_[slot] = {};
     delays_[slot].clear();
     for (std::size_t port = 0; port < ports_; ++port) rule_paths_[slot * ports_ + port] = {};
+    ++rule_epochs_[slot];
   }
-  for (const std::uint32_t state : policy.fresh_states) states_[state] = {};
+  for (const std::uint32_t state : policy.fresh_states) {
+    states_[state] = {};
+    ++state_epochs_[state];
+  }
+  asked_.zero_ns = policy.zero_ns;
   plans_.restart();
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {
     std::uint16_t* rules = &path_rules_[port * kRulesMax];
@@ -54,6 +63,9 @@ void Decide::judge(const PerPacket<FrameView>& frames, BurstPart part, JudgedBur
     burst.time_ns[i] = burst.arrival_ns[i];
     burst.reason[i] = DropReason::kNone;
     burst.length_bytes[i] = frames[i].length;
+    burst.ecn[i] = kEcnNotCapable;
+    burst.marked[i] = false;
+    arrival_number_[i] = ++arrivals_[part.ingress];
   }
   if (!reads_frames(part.ingress))
     return;
@@ -114,8 +126,9 @@ Plan Decide::plan_of(Flow& flow, const PathProgram& path) noexcept {
     std::size_t count = 0;
     for (const std::uint16_t index : path.rules) {
       const RuleProgram& rule = policy_->rules[index];
-      if (rule.enabled && (!rule.match || rule.match->matches(flow.key)))
-        plan_scratch_[count++] = index;
+      if (!rule.enabled || (rule.match && !rule.match->matches(flow.key)))
+        continue;
+      plan_scratch_[count++] = index;
     }
     flow.plan = plans_.intern({plan_scratch_.data(), count});
     flow.plan_generation = plans_.epoch();
@@ -128,10 +141,17 @@ void Decide::apply_shared_plan(BurstPart part, JudgedBurst& burst) noexcept {
   for (std::uint32_t i = 0; i < part.count; ++i)
     all.position[i] = static_cast<std::uint8_t>(part.first + i);
   all.count = part.count;
-  for (const std::uint16_t rule : plan_[part.first])
-    if (active_[rule] != 0)
-      apply_rule(policy_->rules[rule], part.ingress, all, burst);
+  for (const std::uint16_t rule : plan_[part.first]) {
+    if (active_[rule] == 0)
+      continue;
+    apply_rule(policy_->rules[rule], part.ingress, all, burst);
+    if (policy_->rules[rule].final)
+      return;
+  }
 }
+
+/// A cursor behind the end of every plan.
+constexpr std::uint16_t kPlanDone = UINT16_MAX;
 
 /// Merges the packets' plans, which are ascending, rule by rule.
 void Decide::apply_mixed_plans(BurstPart part, JudgedBurst& burst) noexcept {
@@ -151,8 +171,12 @@ void Decide::apply_mixed_plans(BurstPart part, JudgedBurst& burst) noexcept {
         matched.position[matched.count++] = static_cast<std::uint8_t>(i);
       }
     }
-    if (active_[next] != 0)
-      apply_rule(policy_->rules[next], part.ingress, matched, burst);
+    if (active_[next] == 0)
+      continue;
+    apply_rule(policy_->rules[next], part.ingress, matched, burst);
+    if (policy_->rules[next].final)
+      for (std::uint32_t turn = 0; turn < matched.count; ++turn)
+        cursor[matched.position[turn]] = kPlanDone;
   }
 }
 
@@ -172,46 +196,154 @@ Selection survivors(const Selection& among, const JudgedBurst& burst) noexcept {
 void Decide::apply_rule(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
                         JudgedBurst& burst) noexcept {
   RuleCounters& counters = rule_counters_[rule.slot];
-  RulePathState& state = rule_paths_[rule.slot * ports_ + ingress];
   counters.matched += matched.count;
-  for (std::uint32_t turn = 0; turn < matched.count; ++turn)
-    burst.match_number[matched.position[turn]] = ++state.matches;
+  count_matches(rule, ingress, matched, burst);
+  number_dice(rule, ingress, matched, burst);
+  if (witness_ != nullptr) [[unlikely]]
+    witness_->matched(rule, matched, burst);
   const Selection judged = survivors(matched, burst);
   PerPacket<std::uint64_t> before_ns;
   if (rule.delays)
     before_ns = burst.time_ns;
   Selection alive = judged;
   ImpairmentTally tally;
-  const std::uint64_t scope_identity = policy_->paths[ingress].identity;
-  for (const RuleStep& step : rule.steps) {
-    const CompiledImpairment& impairment = step.impairment;
-    impairment.decide(impairment.parameters, {states_[step.first_state + ingress], scope_identity},
-                      burst, alive, tally);
-    if (impairment.drops)
+  for (std::size_t index = 0; index < rule.steps.size(); ++index) {
+    ask(rule, index, ingress, alive, burst, tally);
+    if (rule.steps[index].impairment.drops)
       alive = survivors(alive, burst);
   }
   counters.clamped += tally.clamped;
   counters.undecided += tally.undecided;
+  counters.cut += tally.cut;
   counters.dropped += judged.count - alive.count;
-  count_losses(counters, state, judged, burst);
+  for (std::uint32_t turn = 0; turn < alive.count; ++turn)
+    counters.edited += burst.marked[alive.position[turn]] ? 1U : 0U;
+  count_losses(rule, ingress, judged, burst);
   if (rule.delays)
     count_delays(rule, counters, alive, before_ns, burst);
 }
 
-void Decide::count_losses(RuleCounters& counters, RulePathState& state, const Selection& judged,
-                          const JudgedBurst& burst) noexcept {
-  std::uint64_t lost = 0;
-  std::uint64_t runs = 0;
-  bool last = state.last_lost;
-  for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
-    const bool hit = burst.reason[judged.position[turn]] == DropReason::kLoss;
-    lost += hit ? 1 : 0;
-    runs += hit && !last ? 1 : 0;
-    last = hit;
+/// Asks one impairment about the living packets, at once unless their scopes do not fit into the
+/// table together.
+void Decide::ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingress,
+                 const Selection& alive, JudgedBurst& burst, ImpairmentTally& tally) noexcept {
+  const CompiledImpairment& impairment = rule.steps[index].impairment;
+  for (std::uint32_t first = 0; first < alive.count;) {
+    const std::uint32_t end = find_states(rule.steps[index], rule, ingress, alive, first, burst);
+    Selection part;
+    part.count = end - first;
+    std::copy_n(alive.position.begin() + first, part.count, part.position.begin());
+    if (witness_ != nullptr) [[unlikely]]
+      witness_->asks(rule, index, part, asked_, burst);
+    impairment.decide(impairment.parameters, asked_, burst, part, tally);
+    if (witness_ != nullptr) [[unlikely]]
+      witness_->judged(rule, index, part, burst);
+    first = end;
   }
-  state.last_lost = last;
-  counters.lost += lost;
-  counters.loss_runs += runs;
+}
+
+/// The identity of the scope that packet `i` belongs to: the path itself, or whom `per` names on it.
+std::uint64_t Decide::scope_identity(Per per, bool shared, std::uint8_t ingress, std::uint8_t i,
+                                     const JudgedBurst& burst) const noexcept {
+  const std::uint64_t path = shared ? kSharedIdentity : policy_->paths[ingress].identity;
+  switch (per) {
+    case Per::kRule:
+      return path;
+    case Per::kFlow:
+      return burst.identity[i];
+    case Per::kSource:
+      return source_identity(keys_[i]) ^ path;
+    case Per::kDestination:
+      return destination_identity(keys_[i]) ^ path;
+    case Per::kPair:
+      return pair_identity(keys_[i]) ^ path;
+  }
+  return path;
+}
+
+RuleScopeState& Decide::scope_of(const RuleProgram& rule, std::uint8_t ingress, std::uint8_t i,
+                                 const JudgedBurst& burst) noexcept {
+  const std::size_t path = rule.shared ? 0 : ingress;
+  if (!rule.counts_scopes)
+    return rule_paths_[rule.slot * ports_ + path];
+  const std::uint64_t identity = scope_identity(rule.per, rule.shared, ingress, i, burst);
+  const auto slot = static_cast<std::uint32_t>(kScopeStatesMax + rule.slot * ports_ + path);
+  scopes_.begin_round();
+  return scopes_.find(slot, rule_epochs_[rule.slot], identity, burst.arrival_ns[i])
+      ->as<RuleScopeState>();
+}
+
+void Decide::count_matches(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
+                           const JudgedBurst& burst) noexcept {
+  if (rule.counts_scopes) {
+    for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
+      const std::uint8_t i = matched.position[turn];
+      asked_.match_number[i] = ++scope_of(rule, ingress, i, burst).matches;
+    }
+    return;
+  }
+  RuleScopeState& state = rule_paths_[rule.slot * ports_ + (rule.shared ? 0U : ingress)];
+  std::uint64_t matches = state.matches;
+  for (std::uint32_t turn = 0; turn < matched.count; ++turn)
+    asked_.match_number[matched.position[turn]] = ++matches;
+  state.matches = matches;
+}
+
+/// Fills in by which numbers the rule's dice are thrown.
+void Decide::number_dice(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
+                         const JudgedBurst& burst) noexcept {
+  if (rule.uses_step)
+    asked_.step = rule.per == Per::kFlow ? burst.number : asked_.match_number;
+  if (!rule.uses_dice)
+    return;
+  if (rule.draw == Draw::kArrival) {
+    for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
+      const std::uint8_t i = matched.position[turn];
+      asked_.identity[i] = policy_->paths[ingress].identity;
+      asked_.number[i] = arrival_number_[i];
+    }
+    return;
+  }
+  asked_.identity = burst.identity;
+  asked_.number = burst.number;
+}
+
+/// Fills in each packet's scope and, where the impairment remembers something, its state, for turns
+/// from `first` on. Returns the turn up to which that was possible, at least one.
+std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
+                                  std::uint8_t ingress, const Selection& selection,
+                                  std::uint32_t first, const JudgedBurst& burst) noexcept {
+  const std::uint32_t slot = step.first_state + (rule.shared ? 0U : ingress);
+  if (step.per == Per::kRule) {
+    asked_.scope.fill(scope_identity(step.per, rule.shared, ingress, 0, burst));
+    asked_.state.fill(&states_[slot]);
+    return selection.count;
+  }
+  scopes_.begin_round();
+  for (std::uint32_t turn = first; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    asked_.scope[i] = scope_identity(step.per, rule.shared, ingress, i, burst);
+    if (!step.impairment.uses_state)
+      continue;
+    asked_.state[i] =
+        scopes_.find(slot, state_epochs_[slot], asked_.scope[i], burst.arrival_ns[i]);
+    if (asked_.state[i] == nullptr)
+      return turn;
+  }
+  return selection.count;
+}
+
+void Decide::count_losses(const RuleProgram& rule, std::uint8_t ingress, const Selection& judged,
+                          const JudgedBurst& burst) noexcept {
+  RuleCounters& counters = rule_counters_[rule.slot];
+  for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
+    const std::uint8_t i = judged.position[turn];
+    RuleScopeState& state = scope_of(rule, ingress, i, burst);
+    const bool hit = burst.reason[i] == DropReason::kLoss;
+    counters.lost += hit ? 1 : 0;
+    counters.loss_runs += hit && !state.last_lost ? 1 : 0;
+    state.last_lost = hit;
+  }
 }
 
 void Decide::count_delays(const RuleProgram& rule, RuleCounters& counters, const Selection& judged,

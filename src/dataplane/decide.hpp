@@ -11,6 +11,7 @@
 #include "dataplane/flow_table.hpp"
 #include "dataplane/histogram.hpp"
 #include "dataplane/plan_cache.hpp"
+#include "dataplane/scope_table.hpp"
 #include "policy/policy.hpp"
 
 namespace faultline {
@@ -29,15 +30,33 @@ struct BurstPart {
   std::uint8_t ingress = 0;
 };
 
-/// A rule's memory on one path: how many packets matched there, and whether the last was lost.
-struct RulePathState {
+/// A rule's memory for one scope: how many packets matched there, and whether the last was lost.
+struct RuleScopeState {
   std::uint64_t matches = 0;
   bool last_lost = false;
+};
+
+/// Sees what each impairment did to which packets of a burst: annotations, journals, explain.
+class Witness {
+ public:
+  virtual ~Witness() = default;
+  /// The packets that `rule` matched, before its first impairment is asked.
+  virtual void matched(const RuleProgram& rule, const Selection& matched,
+                       const JudgedBurst& burst) noexcept = 0;
+  /// Before impairment `step` of the rule is asked about the living packets of `selection`.
+  virtual void asks(const RuleProgram& rule, std::size_t step, const Selection& selection,
+                    const Asked& asked, const JudgedBurst& burst) noexcept = 0;
+  /// After it was.
+  virtual void judged(const RuleProgram& rule, std::size_t step, const Selection& selection,
+                      const JudgedBurst& burst) noexcept = 0;
 };
 
 class Decide {
  public:
   Decide(std::uint64_t flows_max, std::uint64_t flow_idle_ns, std::size_t ports);
+
+  /// Who is told about every judgement from now on; null for nobody.
+  void set_witness(Witness* witness) noexcept { witness_ = witness; }
 
   /// Judges by `policy` from now on. The policy must stay alive until another one is adopted.
   void adopt(const Policy& policy, std::uint64_t now_ns) noexcept;
@@ -57,6 +76,7 @@ class Decide {
   const std::vector<RuleCounters>& rule_counters() const noexcept { return rule_counters_; }
   const Histogram& delays_of(std::uint16_t slot) const noexcept { return delays_[slot]; }
   const FlowCounters& flow_counters() const noexcept { return flows_.counters(); }
+  const ScopeCounters& scope_counters() const noexcept { return scopes_.counters(); }
   const Policy* policy() const noexcept { return policy_; }
 
  private:
@@ -69,7 +89,20 @@ class Decide {
   void apply_mixed_plans(BurstPart part, JudgedBurst& burst) noexcept;
   void apply_rule(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
                   JudgedBurst& burst) noexcept;
-  void count_losses(RuleCounters& counters, RulePathState& state, const Selection& judged,
+  void count_matches(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
+                     const JudgedBurst& burst) noexcept;
+  void number_dice(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
+                   const JudgedBurst& burst) noexcept;
+  void ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingress,
+           const Selection& alive, JudgedBurst& burst, ImpairmentTally& tally) noexcept;
+  std::uint32_t find_states(const RuleStep& step, const RuleProgram& rule, std::uint8_t ingress,
+                            const Selection& selection, std::uint32_t first,
+                            const JudgedBurst& burst) noexcept;
+  std::uint64_t scope_identity(Per per, bool shared, std::uint8_t ingress, std::uint8_t i,
+                               const JudgedBurst& burst) const noexcept;
+  RuleScopeState& scope_of(const RuleProgram& rule, std::uint8_t ingress, std::uint8_t i,
+                           const JudgedBurst& burst) noexcept;
+  void count_losses(const RuleProgram& rule, std::uint8_t ingress, const Selection& judged,
                     const JudgedBurst& burst) noexcept;
   void count_delays(const RuleProgram& rule, RuleCounters& counters, const Selection& judged,
                     const PerPacket<std::uint64_t>& before_ns, const JudgedBurst& burst) noexcept;
@@ -82,12 +115,19 @@ class Decide {
   std::vector<std::uint16_t> path_rules_;    ///< by ingress · kRulesMax: what path_plans_ point to
   std::vector<Plan> path_plans_;             ///< by ingress: the plan where no flow is needed
   std::vector<ScopeState> states_;           ///< by first_state + ingress
-  std::vector<RulePathState> rule_paths_;    ///< by slot · ports + ingress
+  std::vector<std::uint32_t> state_epochs_;  ///< by first_state + ingress: how often it was cleared
+  std::vector<RuleScopeState> rule_paths_;   ///< by slot · ports + ingress
+  std::vector<std::uint32_t> rule_epochs_;   ///< by slot
+  std::vector<std::uint64_t> arrivals_;      ///< by ingress: packets so far
+  ScopeTable scopes_;
   std::vector<RuleCounters> rule_counters_;  ///< by slot
   std::unique_ptr<Histogram[]> delays_;      ///< by slot
   std::vector<std::uint16_t> plan_scratch_;
   PerPacket<Plan> plan_;
   PerPacket<FlowKey> keys_;
+  PerPacket<std::uint64_t> arrival_number_;
+  Asked asked_;
+  Witness* witness_ = nullptr;
 };
 
 }  // namespace faultline

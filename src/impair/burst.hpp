@@ -47,11 +47,15 @@ struct JudgedBurst {
   PerPacket<std::uint64_t> time_ns;       ///< the packet's own time: arrival, advanced by delays
   PerPacket<std::uint64_t> identity;      ///< of its directed flow
   PerPacket<std::uint64_t> number;        ///< of the packet within its directed flow, from 1
-  PerPacket<std::uint64_t> match_number;  ///< of the packet among the scope's matches, from 1
   PerPacket<std::uint32_t> length_bytes;  ///< of the frame, without FCS
   PerPacket<std::uint32_t> sequence;      ///< of the packet at its worker; wraps
+  PerPacket<std::uint8_t> ecn;            ///< the IP header's two bits (RFC 3168); 0: not IP
+  PerPacket<bool> marked;                 ///< leaves with CE set; `ecn` says so already
   PerPacket<DropReason> reason;           ///< kNone while it lives
 };
+
+inline constexpr std::uint8_t kEcnNotCapable = 0;
+inline constexpr std::uint8_t kEcnCongestionExperienced = 3;
 
 /// The packets of a burst an impairment is asked about: those that its rule matched and that still
 /// live, in arrival order, as positions in the JudgedBurst.

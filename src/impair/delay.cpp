@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/units.hpp"
-#include "impair/impairment.hpp"
+#include "impair/loss.hpp"
 
 namespace faultline {
 namespace {
@@ -22,25 +22,28 @@ struct Floor {
   std::uint64_t floor_ns = 0;           ///< the latest time given out under an earlier delay
 };
 
-void decide(const Parameters& parameters, Scope scope, JudgedBurst& burst,
+void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally& tally) noexcept {
   const std::uint64_t delay_ns = parameters.as<ConstantDelay>().time_ns;
-  Floor floor = scope.state.as<Floor>();
-  if (floor.delay_ns_plus_one != delay_ns + 1) {
-    floor.floor_ns = floor.latest_ns;
-    floor.delay_ns_plus_one = delay_ns + 1;
-  }
   std::uint64_t clamped = 0;
-  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    const std::uint64_t asked_ns = burst.time_ns[i] + delay_ns;
-    clamped += asked_ns < floor.floor_ns ? 1 : 0;
-    const std::uint64_t given_ns = std::max(asked_ns, floor.floor_ns);
-    floor.latest_ns = std::max(floor.latest_ns, given_ns);
-    burst.time_ns[i] = given_ns;
-  }
+  for_each_scope_run(asked, selection, [&](std::uint32_t first, std::uint32_t end) {
+    ScopeState& state = *asked.state[selection.position[first]];
+    Floor floor = state.as<Floor>();
+    if (floor.delay_ns_plus_one != delay_ns + 1) {
+      floor.floor_ns = floor.latest_ns;
+      floor.delay_ns_plus_one = delay_ns + 1;
+    }
+    for (std::uint32_t turn = first; turn < end; ++turn) {
+      const std::uint8_t i = selection.position[turn];
+      const std::uint64_t asked_ns = burst.time_ns[i] + delay_ns;
+      clamped += asked_ns < floor.floor_ns ? 1 : 0;
+      const std::uint64_t given_ns = std::max(asked_ns, floor.floor_ns);
+      floor.latest_ns = std::max(floor.latest_ns, given_ns);
+      burst.time_ns[i] = given_ns;
+    }
+    state.as<Floor>() = floor;
+  });
   tally.clamped += clamped;
-  scope.state.as<Floor>() = floor;
 }
 
 std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileContext&,
@@ -74,6 +77,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   return CompiledImpairment{.parameters = Parameters::from(ConstantDelay{*time_ns}),
                             .decide = decide,
                             .adds_ns = *time_ns,
+                            .uses_state = true,
                             .delays = true};
 }
 

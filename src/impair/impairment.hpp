@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -38,11 +40,14 @@ class Parameters {
   alignas(16) std::byte bytes_[kBytes]{};
 };
 
-/// An impairment's memory for one scope (rule and path), owned by a worker. All zero at first; it
-/// outlives a change of policy as long as rule, position and model stay.
+/// Who shares an impairment's state: a rule's `per:`.
+enum class Per : std::uint8_t { kRule, kFlow, kSource, kDestination, kPair };
+
+/// An impairment's memory for one scope, owned by a worker. All zero at first; it outlives a change
+/// of policy as long as rule, position and model stay.
 class ScopeState {
  public:
-  static constexpr std::size_t kBytes = 32;
+  static constexpr std::size_t kBytes = 64;
 
   template <typename T>
   T& as() noexcept {
@@ -54,38 +59,66 @@ class ScopeState {
   alignas(16) std::byte bytes_[kBytes]{};
 };
 
-/// Where an impairment is asked, and what it may remember there.
-struct Scope {
-  ScopeState& state;
-  std::uint64_t identity;  ///< of the scope: its dice, for models that draw per scope
+/// What an impairment is told about the packets of a burst beside the burst itself: for each its
+/// scope, and the numbers by which its dice are thrown. Indexed as the burst.
+struct Asked {
+  PerPacket<ScopeState*> state;           ///< of the packet's scope; only with uses_state
+  PerPacket<std::uint64_t> scope;         ///< the scope's identity: the dice of chains
+  PerPacket<std::uint64_t> step;          ///< a chain's index: with `per: flow` the packet's number
+                                          ///< in its flow, else its match_number
+  PerPacket<std::uint64_t> match_number;  ///< among the matches of rule and scope, from 1
+  PerPacket<std::uint64_t> identity;      ///< by the rule's `draw:` the dice of memoryless models
+  PerPacket<std::uint64_t> number;        ///< likewise
+  std::uint64_t zero_ns = 0;              ///< time zero: processes in time count from it
 };
 
 /// What an impairment counts beside the fates it gives.
 struct ImpairmentTally {
-  std::uint64_t clamped = 0;  ///< packets whose time the order of their scope pushed back
-  std::uint64_t undecided =
-      0;  ///< chain states drawn from the stationary law for want of an outcome
+  std::uint64_t clamped = 0;    ///< packets whose time the order of their scope pushed back
+  std::uint64_t undecided = 0;  ///< chain states drawn from the stationary law for want of an
+                                ///< outcome
+  std::uint64_t cut = 0;        ///< delays that came out negative and became zero
 };
 
-using DecideFunction = void (*)(const Parameters& parameters, Scope scope, JudgedBurst& burst,
+using DecideFunction = void (*)(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
                                 const Selection& selection, ImpairmentTally& tally) noexcept;
+
+/// Why one packet got its fate, for `explain`. Uniform numbers in [0, 1).
+struct Explanation {
+  std::optional<double> draw;
+  std::optional<double> threshold;
+  std::string state;  ///< "bad", "burst 2 of 5", …; may be empty
+};
+
+/// Tells about packet `i` what decide would do with it now. Changes no state.
+using ExplainFunction = Explanation (*)(const Parameters& parameters, const Asked& asked,
+                                        const JudgedBurst& burst, std::uint8_t i);
 
 /// What an impairment may know while its parameters are read.
 struct CompileContext {
   std::uint64_t seed = 0;
   std::string_view rule_name;
   std::uint32_t index = 0;  ///< of the impairment within its rule, from 0
+  Per per = Per::kRule;
 };
 
 struct CompiledImpairment {
   std::string_view model;  ///< filled in by compile_impairment
   Parameters parameters;
   DecideFunction decide = nullptr;
-  bool needs_flow = false;    ///< reads identity and number
-  std::uint64_t adds_ns = 0;  ///< the most it may add to a packet's time (capacity)
-  bool delays = false;        ///< may advance a packet's time
-  bool drops = false;         ///< may end a packet's life
-  bool owns_scope = false;    ///< one worker must see all packets of the scope, in order
+  ExplainFunction explain = nullptr;
+  std::shared_ptr<const void> tables;  ///< keeps alive what the parameters point to
+  std::optional<Per> scope;            ///< another scope than the rule's `per:`
+  std::uint64_t adds_ns = 0;           ///< the most it may add to a packet's time (capacity)
+  bool uses_dice = false;              ///< reads identity and number
+  bool uses_state = false;             ///< reads state
+  bool uses_step = false;              ///< reads step
+  bool uses_match_number = false;      ///< reads match_number
+  bool delays = false;                 ///< may advance a packet's time
+  bool drops = false;                  ///< may end a packet's life
+  bool owns_scope = false;             ///< one worker must see all packets of the scope, in order
+  bool breaks_order = false;           ///< packets of its scope may overtake each other
+  bool needs_order = false;            ///< judges packets of its scope in the order of their times
 };
 
 struct ImpairmentModel {

@@ -2,7 +2,7 @@
 // Memoryless: the fate of a packet is a pure function of (seed, rule, impairment, flow, number).
 #include "base/dice.hpp"
 #include "base/units.hpp"
-#include "impair/impairment.hpp"
+#include "impair/loss.hpp"
 
 namespace faultline {
 namespace {
@@ -10,28 +10,38 @@ namespace {
 struct Bernoulli {
   Dice dice;
   Threshold rate;
+  LossAction action = LossAction::kDrop;
 };
 
-void decide(const Parameters& parameters, Scope, JudgedBurst& burst, const Selection& selection,
-            ImpairmentTally&) noexcept {
+void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
+            const Selection& selection, ImpairmentTally&) noexcept {
   const Bernoulli bernoulli = parameters.as<Bernoulli>();
   DiceCache cache;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    const std::uint32_t upper = cache.upper(bernoulli.dice, burst.identity[i], burst.number[i]);
-    if (bernoulli.dice.hits(upper, burst.identity[i], burst.number[i], bernoulli.rate))
-      burst.reason[i] = DropReason::kLoss;
+    const std::uint32_t upper = cache.upper(bernoulli.dice, asked.identity[i], asked.number[i]);
+    if (bernoulli.dice.hits(upper, asked.identity[i], asked.number[i], bernoulli.rate))
+      lose(bernoulli.action, burst, i);
   }
+}
+
+Explanation explain(const Parameters& parameters, const Asked& asked, const JudgedBurst&,
+                    std::uint8_t i) {
+  const Bernoulli& bernoulli = parameters.as<Bernoulli>();
+  return {unit_interval(bernoulli.dice.uniform(asked.identity[i], asked.number[i])),
+          bernoulli.rate.approximate(),
+          {}};
 }
 
 std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileContext& context,
                                           Problems& problems) {
   const std::size_t problems_before = problems.size();
   std::optional<Threshold> rate;
+  LossAction action = LossAction::kDrop;
   if (node.is_mapping()) {
     MappingReader reader(node, "loss", problems);
     reader.take("model");
-    reader.refuse_not_yet({"action"});
+    action = read_loss_action(reader, problems);
     if (const ConfigNode* value = reader.require("rate"))
       rate = read_probability(*value, problems);
     reader.finish();
@@ -41,10 +51,11 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   if (!rate || problems.size() != problems_before)
     return std::nullopt;
   const Bernoulli bernoulli{
-      Dice(context.seed, context.rule_name, context.index, DicePurpose::kFate), *rate};
+      Dice(context.seed, context.rule_name, context.index, DicePurpose::kFate), *rate, action};
   return CompiledImpairment{.parameters = Parameters::from(bernoulli),
                             .decide = decide,
-                            .needs_flow = true,
+                            .explain = explain,
+                            .uses_dice = true,
                             .drops = true};
 }
 

@@ -13,7 +13,7 @@
 
 #include "base/dice.hpp"
 #include "base/units.hpp"
-#include "impair/impairment.hpp"
+#include "impair/loss.hpp"
 
 namespace faultline {
 namespace {
@@ -31,6 +31,7 @@ struct GilbertElliott {
   Threshold loss_bad;
   std::uint32_t fingerprint = 0;  ///< of the parameters: a changed rule does not trust the cache
   bool band_flips = false;        ///< p + r > 1
+  LossAction action = LossAction::kDrop;
 };
 static_assert(sizeof(GilbertElliott) <= Parameters::kBytes);
 
@@ -108,18 +109,21 @@ bool lost(const GilbertElliott& model, std::uint64_t identity, std::uint64_t ind
   return threshold == Threshold::always() || model.fate.hits(identity, index, threshold);
 }
 
-void decide(const Parameters& parameters, Scope scope, JudgedBurst& burst,
+void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally& tally) noexcept {
   const GilbertElliott& model = parameters.as<GilbertElliott>();
-  ChainWalk walk(model, scope.identity, scope.state.as<Chain>(), tally);
-  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    const std::uint64_t index = burst.match_number[i];
-    // Loss is drawn with the state held before the packet's own transition.
-    if (lost(model, scope.identity, index, walk.bad_before(index)))
-      burst.reason[i] = DropReason::kLoss;
-  }
-  scope.state.as<Chain>() = walk.chain();
+  for_each_scope_run(asked, selection, [&](std::uint32_t first, std::uint32_t end) {
+    const std::uint8_t head = selection.position[first];
+    const std::uint64_t scope = asked.scope[head];
+    ChainWalk walk(model, scope, asked.state[head]->as<Chain>(), tally);
+    for (std::uint32_t turn = first; turn < end; ++turn) {
+      const std::uint8_t i = selection.position[turn];
+      // Loss is drawn with the state held before the packet's own transition.
+      if (lost(model, scope, asked.step[i], walk.bad_before(asked.step[i])))
+        lose(model.action, burst, i);
+    }
+    asked.state[head]->as<Chain>() = walk.chain();
+  });
 }
 
 /// p / (p + r) in 32 bits: drawn only where no outcome was found.
@@ -142,6 +146,7 @@ struct Spelling {
   std::optional<Threshold> r;
   Threshold loss_bad = Threshold::always();
   Threshold loss_good = Threshold::never();
+  LossAction action = LossAction::kDrop;
 };
 
 std::optional<Spelling> read_spelling(const ConfigNode& node, Problems& problems) {
@@ -149,7 +154,8 @@ std::optional<Spelling> read_spelling(const ConfigNode& node, Problems& problems
   Spelling spelling;
   MappingReader reader(node, "loss", problems);
   reader.take("model");
-  reader.refuse_not_yet({"action", "rate", "burst", "start", "clock", "slot"});
+  reader.refuse_not_yet({"rate", "burst", "start", "clock", "slot"});
+  spelling.action = read_loss_action(reader, problems);
   if (const ConfigNode* value = reader.require("p"))
     spelling.p = read_probability(*value, problems);
   if (const ConfigNode* value = reader.require("r"))
@@ -184,9 +190,11 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   model.stationary = stationary_share(p, *spelling->r);
   model.loss_good = spelling->loss_good;
   model.loss_bad = spelling->loss_bad;
+  model.action = spelling->action;
   model.fingerprint = fingerprint_of(model);
   return CompiledImpairment{
-      .parameters = Parameters::from(model), .decide = decide, .drops = true, .owns_scope = true};
+      .parameters = Parameters::from(model), .decide = decide, .uses_state = true,
+      .uses_step = true, .drops = true, .owns_scope = true};
 }
 
 }  // namespace

@@ -132,6 +132,30 @@ std::uint64_t flow_identity(const FlowKey& key) noexcept {
   return fold(addresses ^ kMix3, words[4] ^ kMix0) ^ fold(addresses ^ kMix2, kMix1);
 }
 
+namespace {
+
+std::uint64_t address_identity(const std::array<std::uint8_t, 16>& address,
+                               FlowKind kind) noexcept {
+  std::array<std::uint64_t, 2> words;
+  std::memcpy(words.data(), address.data(), sizeof words);
+  return fold(fold(words[0] ^ kMix0, words[1] ^ kMix1) ^ kMix2,
+              kMix3 + static_cast<std::uint64_t>(kind));
+}
+
+}  // namespace
+
+std::uint64_t source_identity(const FlowKey& key) noexcept {
+  return address_identity(key.source, key.kind);
+}
+
+std::uint64_t destination_identity(const FlowKey& key) noexcept {
+  return address_identity(key.destination, key.kind);
+}
+
+std::uint64_t pair_identity(const FlowKey& key) noexcept {
+  return fold((source_identity(key) + destination_identity(key)) ^ kMix1, kMix3);
+}
+
 std::uint64_t flow_pair_hash(const FlowKey& key) noexcept {
   FlowKey reverse = key;
   reverse.source = key.destination;

@@ -57,6 +57,11 @@ ParseOutcome parse_flow_key(std::span<const std::uint8_t> bytes, std::size_t fra
 /// are thrown with, and the index into the flow table.
 std::uint64_t flow_identity(const FlowKey& key) noexcept;
 
+/// 64-bit numbers for a packet's source, its destination, and the two regardless of which is which.
+std::uint64_t source_identity(const FlowKey& key) noexcept;
+std::uint64_t destination_identity(const FlowKey& key) noexcept;
+std::uint64_t pair_identity(const FlowKey& key) noexcept;
+
 /// The same for both directions of a flow: which worker it belongs to.
 std::uint64_t flow_pair_hash(const FlowKey& key) noexcept;
 

@@ -38,7 +38,7 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
   std::uint32_t index = 0;
   for (const ConfigNode& item : spec.impair->items) {
     std::string_view kind;
-    const CompileContext context{request.seed, spec.name, index};
+    const CompileContext context{request.seed, spec.name, index, spec.per};
     const auto compiled = compile_impairment(item, context, &kind, problems);
     RuleStep step;
     std::string key = spec.name + "/" + std::to_string(index) + "/" + std::string(kind) + "/";
@@ -51,7 +51,12 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
     if (compiled) {
       step.impairment = *compiled;
       step.kind = kind;
+      step.per = compiled->scope.value_or(spec.per);
       rule.delays |= compiled->delays;
+      rule.uses_dice |= compiled->uses_dice;
+      rule.uses_step |= compiled->uses_step;
+      rule.counts_scopes |=
+          spec.per != Per::kRule && (compiled->uses_match_number || compiled->drops);
       rule.steps.push_back(std::move(step));
     }
     ++index;
@@ -100,6 +105,10 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
   RuleProgram rule;
   rule.name = spec.name;
   rule.enabled = spec.enabled;
+  rule.per = spec.per;
+  rule.draw = spec.draw;
+  rule.shared = spec.shared;
+  rule.final = spec.final;
   rule.expires_ns = expiry_of(spec, request, rule.enabled);
   std::uint32_t slot = 0;
   if (!slots.rules.take(spec.name, slot))
@@ -108,8 +117,8 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
   if (spec.match != nullptr)
     rule.match = FlowMatch::compile(*spec.match, problems);
   compile_steps(spec, request, slots, rule, problems);
-  bool needs_flow = spec.match != nullptr;
-  for (const RuleStep& step : rule.steps) needs_flow |= step.impairment.needs_flow;
+  bool needs_flow = spec.match != nullptr || (rule.uses_dice && rule.draw != Draw::kArrival);
+  for (const RuleStep& step : rule.steps) needs_flow |= step.per != Per::kRule;
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {
     PathProgram& path = policy.paths[port];
     if (!path.exists || !holds(spec.from, port) || !holds(spec.to, path.egress))
@@ -141,6 +150,7 @@ Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& re
   policy.seed = request.seed;
   policy.name = scenario.name;
   policy.active_from_ns = request.active_from_ns;
+  policy.zero_ns = request.zero_ns;
   lay_paths(scenario, policy);
   PolicySlots next = slots;
   release_old_names(scenario, next);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/dice.hpp"
 #include "impair/impairment.hpp"
 #include "match/flow_match.hpp"
 #include "policy/scenario.hpp"
@@ -16,10 +17,13 @@ namespace faultline {
 
 inline constexpr std::uint64_t kNever = UINT64_MAX;
 inline constexpr std::uint32_t kScopeStatesMax = 16'384;
+/// The scope that a rule with `shared: true` keeps for all its paths: FNV-1a of "*".
+inline constexpr std::uint64_t kSharedIdentity = hash_name("*");
 
 struct RuleStep {
   CompiledImpairment impairment;
   std::string kind;
+  Per per = Per::kRule;  ///< whose state the impairment keeps
   /// Index of the scope's state in a worker's array, for path 0; path p has first_state + p.
   std::uint32_t first_state = 0;
 };
@@ -32,7 +36,14 @@ struct RuleProgram {
   std::bitset<kPortsMax> paths;       ///< by ingress port
   std::optional<FlowMatch> match;     ///< absent: every packet
   std::vector<RuleStep> steps;
+  Per per = Per::kRule;
+  Draw draw = Draw::kFlow;
+  bool shared = false;         ///< one state for all paths
+  bool final = false;          ///< no later rule sees a packet that this one matched
   bool delays = false;
+  bool uses_dice = false;      ///< a step reads identity and number
+  bool uses_step = false;      ///< a step reads a chain's index
+  bool counts_scopes = false;  ///< matches are counted for each scope, not for the path
 
   bool active_at(std::uint64_t now_ns) const noexcept { return enabled && now_ns < expires_ns; }
 };
@@ -57,6 +68,7 @@ struct Policy {
   HeldAction held = HeldAction::kKeep;
   DropReason held_drop_reason = DropReason::kHeal;  ///< with HeldAction::kDrop
   std::vector<RuleProgram> rules;
+  std::uint64_t zero_ns = 0;                ///< time zero: processes in time count from it
   std::vector<PathProgram> paths;           ///< by ingress port
   std::vector<std::uint16_t> fresh_rules;   ///< counters to clear on adoption
   std::vector<std::uint32_t> fresh_states;  ///< scope states to clear on adoption
@@ -65,7 +77,7 @@ struct Policy {
   std::string_view rule_for_one_worker() const noexcept {
     for (const RuleProgram& rule : rules)
       for (const RuleStep& step : rule.steps)
-        if (step.impairment.owns_scope)
+        if (step.impairment.owns_scope && step.per != Per::kFlow)
           return rule.name;
     return {};
   }

@@ -259,11 +259,8 @@ class ScenarioReader {
       rule.enabled = read_bool(*value, problems_).value_or(true);
     if (const ConfigNode* value = reader.take("ttl"))
       read_ttl(*value, rule);
-    accept_only(reader.take("per"), "rule", {"flow", "source", "destination", "pair"});
-    accept_only(reader.take("draw"), "flow", {"connection", "arrival"});
-    accept_only(reader.take("shared"), "false", {"true"});
+    read_sharing(reader, rule);
     accept_only(reader.take("in_flight"), "deliver", {"drop"});
-    accept_only(reader.take("final"), "false", {"true"});
     reader.refuse_not_yet({"fragments", "optional", "lease", "tcp_acks"});
     reader.finish();
     check_parts(rule);
@@ -278,12 +275,30 @@ class ScenarioReader {
       FlowMatch::compile(*rule.match, problems_);
     if (rule.impair == nullptr)
       return;
-    CompileContext context{0, rule.name, 0};
+    CompileContext context{.rule_name = rule.name, .per = rule.per};
     for (const ConfigNode& item : rule.impair->items) {
       std::string_view kind;
       compile_impairment(item, context, &kind, problems_);
       ++context.index;
     }
+  }
+
+  /// Who shares the state of the rule's impairments, and whose numbers its dice are thrown by.
+  void read_sharing(MappingReader& reader, RuleSpec& rule) {
+    if (const ConfigNode* value = reader.take("per"))
+      if (const auto word =
+              read_word(*value, {"rule", "flow", "source", "destination", "pair"}, problems_))
+        rule.per = static_cast<Per>(*word);
+    if (const ConfigNode* value = reader.take("draw"))
+      if (const auto word = read_word(*value, {"flow", "connection", "arrival"}, problems_)) {
+        rule.draw = static_cast<Draw>(*word);
+        if (rule.draw == Draw::kConnection)
+          complain(value->mark, "'connection' is not yet supported", "flow, arrival");
+      }
+    if (const ConfigNode* value = reader.take("shared"))
+      rule.shared = read_bool(*value, problems_).value_or(false);
+    if (const ConfigNode* value = reader.take("final"))
+      rule.final = read_bool(*value, problems_).value_or(false);
   }
 
   void read_ends(const ConfigNode* node, std::vector<std::size_t>& ends) {

@@ -10,6 +10,7 @@
 
 #include "base/config.hpp"
 #include "base/units.hpp"
+#include "impair/impairment.hpp"
 
 namespace faultline {
 
@@ -32,6 +33,9 @@ struct WireSpec {
   std::size_t second = 0;  ///< index into ports
 };
 
+/// Whose number the dice of memoryless models are thrown by: a rule's `draw:`.
+enum class Draw : std::uint8_t { kFlow, kConnection, kArrival };
+
 enum class TtlKind : std::uint8_t { kDefault, kNone, kTime };
 
 struct RuleSpec {
@@ -41,6 +45,10 @@ struct RuleSpec {
   const ConfigNode* match = nullptr;   ///< into the scenario's tree; null: everything
   const ConfigNode* impair = nullptr;  ///< into the scenario's tree; a list
   bool enabled = true;
+  Per per = Per::kRule;
+  Draw draw = Draw::kFlow;
+  bool shared = false;
+  bool final = false;
   TtlKind ttl = TtlKind::kDefault;
   std::uint64_t ttl_ns = 0;
   Mark mark;

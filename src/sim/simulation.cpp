@@ -194,6 +194,7 @@ Result<void> set_time_zero(std::vector<Source>& sources, Policy& policy) {
   if (zero_ns == kNever)
     return {};
   policy.active_from_ns += zero_ns;
+  policy.zero_ns += zero_ns;
   for (RuleProgram& rule : policy.rules)
     if (rule.expires_ns != kNever)
       rule.expires_ns += zero_ns;

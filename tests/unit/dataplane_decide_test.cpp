@@ -35,12 +35,28 @@ struct Fate {
   }
 };
 
+/// Remembers which numbers the packets had among the matches of the rule asked last.
+class MatchNumbers final : public Witness {
+ public:
+  void matched(const RuleProgram&, const Selection&, const JudgedBurst&) noexcept override {}
+  void asks(const RuleProgram&, std::size_t, const Selection& selection, const Asked& asked,
+            const JudgedBurst&) noexcept override {
+    for (std::uint32_t turn = 0; turn < selection.count; ++turn)
+      match_number[selection.position[turn]] = asked.match_number[selection.position[turn]];
+  }
+  void judged(const RuleProgram&, std::size_t, const Selection&,
+              const JudgedBurst&) noexcept override {}
+
+  PerPacket<std::uint64_t> match_number{};
+};
+
 /// A worker's deciding half, its policies and nothing else.
 class Bench {
  public:
   explicit Bench(std::string_view yaml, const CompileRequest& request = {.seed = 42})
       : decide(65'536, 60 * kNsPerSecond, 2), slots_(2) {
     adopt(yaml, request);
+    decide.set_witness(&numbers);
   }
 
   void adopt(std::string_view yaml, const CompileRequest& request = {.seed = 42}) {
@@ -92,6 +108,7 @@ class Bench {
   const Policy& policy() const { return *policies_.back(); }
 
   Decide decide;
+  MatchNumbers numbers;
   WorkerCounters counters;
   JudgedBurst burst{};
 
@@ -319,15 +336,15 @@ TEST(DataplaneDecide, NumbersOfFlowsAndMatches) {
   const std::uint32_t first = (kBurstMax - 6) / 2;
   const std::uint64_t numbers[] = {1, 1, 2, 1, 2, 3};
   for (std::uint32_t i = 0; i < 6; ++i) EXPECT_EQ(bench.burst.number[first + i], numbers[i]) << i;
-  EXPECT_EQ(bench.burst.match_number[first + 0], 1U);
-  EXPECT_EQ(bench.burst.match_number[first + 2], 2U);
-  EXPECT_EQ(bench.burst.match_number[first + 5], 3U);
+  EXPECT_EQ(bench.numbers.match_number[first + 0], 1U);
+  EXPECT_EQ(bench.numbers.match_number[first + 2], 2U);
+  EXPECT_EQ(bench.numbers.match_number[first + 5], 3U);
   EXPECT_EQ(bench.burst.identity[first + 0], bench.burst.identity[first + 2]);
   EXPECT_NE(bench.burst.identity[first + 0], bench.burst.identity[first + 1]);
   // The other direction counts for itself.
   bench.judge({udp_to(53, 1), udp_to(53, 1)}, 2);
   EXPECT_EQ(bench.burst.number[(kBurstMax - 2) / 2 + 1], 2U);
-  EXPECT_EQ(bench.burst.match_number[(kBurstMax - 2) / 2 + 1], 2U);
+  EXPECT_EQ(bench.numbers.match_number[(kBurstMax - 2) / 2 + 1], 2U);
   EXPECT_EQ(bench.counted(0).matched, 5U);
 }
 
@@ -463,7 +480,7 @@ TEST(DataplaneDecide, ASlotHandedOutAgainRemembersNothing) {
   EXPECT_EQ(bench.counted(0).matched, 0U);
   EXPECT_EQ(bench.counted(1).matched, 0U);
   bench.judge({udp_to(1, 0, 1'001'000)}, 1);
-  EXPECT_EQ(bench.burst.match_number[(kBurstMax - 1) / 2], 1U);
+  EXPECT_EQ(bench.numbers.match_number[(kBurstMax - 1) / 2], 1U);
   EXPECT_EQ(bench.counted(0).loss_runs, 1U) << "a run of its own, not the one before going on";
 }
 
@@ -525,7 +542,7 @@ TEST(DataplaneDecide, FreshSlotsStartFromNothingOthersGoOn) {
   bench.adopt(rules({"name: b, impair: [delay: 1us]", "name: a, " + loss}));
   EXPECT_EQ(bench.counted(1).matched, 0U) << "a was away";
   bench.judge({udp_to(1), udp_to(1)}, 2);
-  EXPECT_EQ(bench.burst.match_number[(kBurstMax - 2) / 2], 1U) << "of a, the last rule";
+  EXPECT_EQ(bench.numbers.match_number[(kBurstMax - 2) / 2], 1U) << "of a, the last rule";
   EXPECT_EQ(bench.counted(1).loss_runs, 1U);
   EXPECT_EQ(bench.counted(0).matched, 6U);
 }

@@ -20,14 +20,16 @@ class DelayBench {
   /// The times given to packets with these times of their own, asked as one burst.
   std::vector<std::uint64_t> give(const std::vector<std::uint64_t>& times_ns) {
     JudgedBurst burst{};
+    Asked asked{};
     Selection selection;
     for (const std::uint64_t time_ns : times_ns) {
       const auto i = static_cast<std::uint8_t>(kBurstMax - 1 - selection.count);
       burst.time_ns[i] = time_ns;
+      asked.state[i] = &state;
       selection.position[selection.count++] = i;
     }
     burst.time_ns[0] = 7;  // not selected, so not touched
-    compiled_.decide(compiled_.parameters, {state, 1}, burst, selection, tally);
+    compiled_.decide(compiled_.parameters, asked, burst, selection, tally);
     EXPECT_EQ(burst.time_ns[0], 7U);
     std::vector<std::uint64_t> given_ns;
     for (std::uint32_t turn = 0; turn < selection.count; ++turn)
@@ -69,7 +71,7 @@ TEST(ImpairDelay, AddsItsTime) {
     EXPECT_EQ(compiled.adds_ns, one.delay_ns);
     EXPECT_TRUE(compiled.delays);
     EXPECT_FALSE(compiled.drops);
-    EXPECT_FALSE(compiled.needs_flow);
+    EXPECT_FALSE(compiled.uses_dice);
   }
 }
 

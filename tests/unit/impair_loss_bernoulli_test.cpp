@@ -109,28 +109,28 @@ TEST(ImpairLossBernoulli, BurstsOrderAndGapsDoNotMatter) {
 
 TEST(ImpairLossBernoulli, FlowsMixedInABurstKeepTheirOwnDice) {
   const CompiledImpairment compiled = test::compile_item("loss: 30%", kContext);
-  EXPECT_TRUE(compiled.needs_flow);
+  EXPECT_TRUE(compiled.uses_dice);
   EXPECT_TRUE(compiled.drops);
   EXPECT_FALSE(compiled.delays);
   JudgedBurst burst{};
+  Asked asked{};
   Selection selection;
   std::uint64_t number = 1;
   std::uint64_t hits = 0;
-  ScopeState state;
   ImpairmentTally tally;
   for (int round = 0; round < 50; ++round) {
     selection.count = 0;
     for (std::uint8_t i = 0; i < kBurstMax; ++i) {
-      burst.identity[i] = i % 3U;
-      burst.number[i] = number + i / 3U;
-      burst.match_number[i] = 77;  // the scope's numbers are not asked for
+      asked.identity[i] = i % 3U;
+      asked.number[i] = number + i / 3U;
+      asked.match_number[i] = 77;  // the scope's numbers are not asked for
       burst.reason[i] = DropReason::kNone;
       selection.position[selection.count++] = i;
     }
-    compiled.decide(compiled.parameters, {state, 9}, burst, selection, tally);
+    compiled.decide(compiled.parameters, asked, burst, selection, tally);
     for (std::uint8_t i = 0; i < kBurstMax; ++i) {
       const std::uint64_t drawn =
-          reference_uniform({42, "uplink", 0, 0}, burst.identity[i], burst.number[i]);
+          reference_uniform({42, "uplink", 0, 0}, asked.identity[i], asked.number[i]);
       EXPECT_EQ(burst.reason[i] == DropReason::kLoss, drawn < share_of_fraction(3, 10));
       hits += burst.reason[i] == DropReason::kLoss ? 1U : 0U;
     }
@@ -189,7 +189,8 @@ TEST(ImpairLossBernoulli, Errors) {
       {"loss: [1%]", {"f:1:7: error: found a list; " + allowed}},
       {"loss: {}", {"f:1:7: error: loss: 'rate' is missing"}},
       {"loss: {model: bernoulli}", {"f:1:7: error: loss: 'rate' is missing"}},
-      {"loss: {rate: 1%, action: mark-ce}", {"f:1:18: error: loss: 'action' is not yet supported"}},
+      {"loss: {rate: 1%, action: mark}",
+       {"f:1:26: error: found 'mark'; one of drop, mark-ce"}},
       {"loss: {rate: x, rat: 1%}",
        {"f:1:14: error: found 'x'; " + allowed,
         "f:1:17: error: loss: unknown key 'rat'; known keys are model, action, rate; did you mean "

@@ -206,22 +206,25 @@ TEST(ImpairLossGilbertElliott, ChangedParametersDoNotTrustTheOldState) {
 
 TEST(ImpairLossGilbertElliott, OnlyTheScopesNumbersCount) {
   const CompiledImpairment compiled = test::compile_item(kLaws[4].yaml, kContext);
-  EXPECT_FALSE(compiled.needs_flow);
+  EXPECT_FALSE(compiled.uses_dice);
   EXPECT_TRUE(compiled.drops);
   EXPECT_TRUE(compiled.owns_scope);
   const std::vector<std::uint64_t> expected =
       ChainReference(kLaws[4], kContext, kIdentity).lost_to(64);
   JudgedBurst burst{};
+  Asked asked{};
   Selection selection;
   ScopeState state;
   ImpairmentTally tally;
   for (std::uint8_t i = 0; i < kBurstMax; ++i) {
-    burst.identity[i] = i % 5U;
-    burst.number[i] = 1'000U - i;
-    burst.match_number[i] = i + 1U;
+    asked.identity[i] = i % 5U;
+    asked.number[i] = 1'000U - i;
+    asked.step[i] = i + 1U;
+    asked.scope[i] = kIdentity;
+    asked.state[i] = &state;
     selection.position[selection.count++] = i;
   }
-  compiled.decide(compiled.parameters, {state, kIdentity}, burst, selection, tally);
+  compiled.decide(compiled.parameters, asked, burst, selection, tally);
   for (std::uint8_t i = 0; i < kBurstMax; ++i)
     EXPECT_EQ(burst.reason[i] == DropReason::kLoss,
               std::binary_search(expected.begin(), expected.end(), i + 1U));
@@ -386,18 +389,18 @@ TEST(ImpairLossGilbertElliott, Errors) {
        {"f:1:48: error: '200%' is out of range; " + allowed,
         "f:1:65: error: found 'no'; " + allowed}},
       {"loss: {model: gilbert, p: 1%, r: 1%, q: 1%}",
-       {"f:1:38: error: loss: unknown key 'q'; known keys are model, action, rate, burst, start, "
-        "clock, slot, p, r, loss_bad, loss_good"}},
+       {"f:1:38: error: loss: unknown key 'q'; known keys are model, rate, burst, start, clock, "
+        "slot, action, p, r, loss_bad, loss_good"}},
       {"loss: {model: gilbert, p: 1%, r: 1%, los_bad: 1%}",
-       {"f:1:38: error: loss: unknown key 'los_bad'; known keys are model, action, rate, burst, "
-        "start, clock, slot, p, r, loss_bad, loss_good; did you mean 'loss_bad'?"}},
+       {"f:1:38: error: loss: unknown key 'los_bad'; known keys are model, rate, burst, start, "
+        "clock, slot, action, p, r, loss_bad, loss_good; did you mean 'loss_bad'?"}},
       {"loss: {model: gilbert-eliott, p: 1%, r: 1%}",
        {"f:1:15: error: unknown model 'gilbert-eliott'; bernoulli, gilbert-elliott; did you mean "
         "'gilbert-elliott'?"}},
   };
   for (const test::ErrorCase& one : cases)
     EXPECT_EQ(test::item_errors(one.yaml), one.lines) << one.yaml;
-  for (const std::string key : {"action", "rate", "burst", "start", "clock", "slot"}) {
+  for (const std::string key : {"rate", "burst", "start", "clock", "slot"}) {
     EXPECT_EQ(test::item_errors("loss: {model: gilbert, p: 1%, r: 1%, " + key + ": 1}"),
               std::vector<std::string>{"f:1:38: error: loss: '" + key + "' is not yet supported"});
   }

@@ -130,18 +130,22 @@ class ImpairmentBench {
                                   std::uint32_t burst_size) {
     std::vector<std::uint64_t> hits;
     JudgedBurst burst{};
+    Asked asked{};
     for (std::size_t first = 0; first < numbers.size(); first += burst_size) {
       Selection selection;
       for (std::size_t turn = first; turn < numbers.size() && turn < first + burst_size; ++turn) {
         // Backwards through the burst: positions, not neighbours, say which packet is meant.
         const auto i = static_cast<std::uint8_t>(kBurstMax - 1 - selection.count);
-        burst.identity[i] = identity_;
-        burst.number[i] = numbers[turn];
-        burst.match_number[i] = numbers[turn];
+        asked.identity[i] = identity_;
+        asked.scope[i] = identity_;
+        asked.number[i] = numbers[turn];
+        asked.match_number[i] = numbers[turn];
+        asked.step[i] = numbers[turn];
+        asked.state[i] = &state;
         burst.reason[i] = DropReason::kNone;
         selection.position[selection.count++] = i;
       }
-      compiled.decide(compiled.parameters, {state, identity_}, burst, selection, tally);
+      compiled.decide(compiled.parameters, asked, burst, selection, tally);
       for (std::uint32_t turn = 0; turn < selection.count; ++turn)
         if (burst.reason[selection.position[turn]] == DropReason::kLoss)
           hits.push_back(numbers[first + turn]);

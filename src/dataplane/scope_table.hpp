@@ -1,0 +1,58 @@
+// What impairments and rules remember for scopes smaller than a path: a flow, a source, a
+// destination, a pair. Bounded: when a bucket is full, the scope seen longest ago is forgotten and
+// counted, for what it knew cannot come back.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "impair/impairment.hpp"
+
+namespace faultline {
+
+struct ScopeCounters {
+  std::uint64_t active = 0;
+  std::uint64_t lost = 0;  ///< forgotten to make room
+};
+
+class ScopeTable {
+ public:
+  /// Room for at least `scopes_max` scopes. Memory is taken when first used.
+  explicit ScopeTable(std::uint64_t scopes_max);
+  ~ScopeTable();
+  ScopeTable(const ScopeTable&) = delete;
+  ScopeTable& operator=(const ScopeTable&) = delete;
+
+  /// What find() returned since the last call may be forgotten from here on.
+  void begin_round() noexcept { ++round_; }
+
+  /// The state of scope `identity` of whatever owns `slot` since it was given to it under `epoch`;
+  /// all zero when new. Stays where it is until begin_round(). Null when room could only be made
+  /// by forgetting a scope of this round: never the first time after begin_round().
+  ScopeState* find(std::uint32_t slot, std::uint32_t epoch, std::uint64_t identity,
+                   std::uint64_t now_ns) noexcept;
+
+  const ScopeCounters& counters() const noexcept { return counters_; }
+
+ private:
+  static constexpr std::uint32_t kWays = 8;
+
+  struct Entry {
+    std::uint64_t identity;
+    std::uint64_t last_seen_ns;
+    std::uint32_t slot_plus_one;  ///< 0: free
+    std::uint32_t epoch;
+    std::uint64_t round;
+    ScopeState state;
+  };
+  static_assert(sizeof(Entry) == 96);
+
+  bool goes_before(const Entry& entry, const Entry& other) const noexcept;
+
+  std::uint64_t bucket_mask_ = 0;
+  Entry* entries_ = nullptr;
+  std::uint64_t round_ = 1;
+  ScopeCounters counters_;
+};
+
+}  // namespace faultline
