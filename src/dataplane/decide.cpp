@@ -242,7 +242,8 @@ void Decide::ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingres
   }
 }
 
-/// The identity of the scope that packet `i` belongs to: the path itself, or whom `per` names on it.
+/// The identity of the scope that packet `i` belongs to: the path itself, or whom `per` names on
+/// it.
 std::uint64_t Decide::scope_identity(Per per, bool shared, std::uint8_t ingress, std::uint8_t i,
                                      const JudgedBurst& burst) const noexcept {
   const std::uint64_t path = shared ? kSharedIdentity : policy_->paths[ingress].identity;
@@ -325,8 +326,7 @@ std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
     asked_.scope[i] = scope_identity(step.per, rule.shared, ingress, i, burst);
     if (!step.impairment.uses_state)
       continue;
-    asked_.state[i] =
-        scopes_.find(slot, state_epochs_[slot], asked_.scope[i], burst.arrival_ns[i]);
+    asked_.state[i] = scopes_.find(slot, state_epochs_[slot], asked_.scope[i], burst.arrival_ns[i]);
     if (asked_.state[i] == nullptr)
       return turn;
   }

@@ -93,8 +93,8 @@ class Decide {
                      const JudgedBurst& burst) noexcept;
   void number_dice(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
                    const JudgedBurst& burst) noexcept;
-  void ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingress,
-           const Selection& alive, JudgedBurst& burst, ImpairmentTally& tally) noexcept;
+  void ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingress, const Selection& alive,
+           JudgedBurst& burst, ImpairmentTally& tally) noexcept;
   std::uint32_t find_states(const RuleStep& step, const RuleProgram& rule, std::uint8_t ingress,
                             const Selection& selection, std::uint32_t first,
                             const JudgedBurst& burst) noexcept;

@@ -38,8 +38,8 @@ struct RuleProgram {
   std::vector<RuleStep> steps;
   Per per = Per::kRule;
   Draw draw = Draw::kFlow;
-  bool shared = false;         ///< one state for all paths
-  bool final = false;          ///< no later rule sees a packet that this one matched
+  bool shared = false;  ///< one state for all paths
+  bool final = false;   ///< no later rule sees a packet that this one matched
   bool delays = false;
   bool uses_dice = false;      ///< a step reads identity and number
   bool uses_step = false;      ///< a step reads a chain's index
