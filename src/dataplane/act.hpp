@@ -47,19 +47,15 @@ class Act {
 
   /// Copies the packet into the hold. A full hold is a counted drop.
   void hold(rte_mbuf* mbuf, const HoldKey& key) noexcept {
-    std::byte* place =
-        mbuf->pkt_len <= Hold::kFrameBytesMax ? hold_.push(key, mbuf->pkt_len) : nullptr;
-    if (place == nullptr) {
-      drop(mbuf, DropReason::kOverflow);
-      return;
-    }
-    for (const rte_mbuf* segment = mbuf; segment != nullptr; segment = segment->next) {
-      rte_memcpy(place, rte_pktmbuf_mtod(segment, const void*), segment->data_len);
-      place += segment->data_len;
-    }
-    done_[done_count_++] = mbuf;
-    if (done_count_ == done_.size())
-      free_done();
+    put(mbuf, key, 0, [](std::byte*) {});
+  }
+
+  /// As hold, but the packet will be judged again at its release: `write` fills `resume_bytes`
+  /// (a multiple of 8) with what it takes to go on. False when it was dropped instead.
+  template <typename Write>
+  bool park(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t resume_bytes,
+            const Write& write) noexcept {
+    return put(mbuf, key, resume_bytes, write);
   }
 
   /// Queues the packet for its port; it leaves at finish(), or earlier when the queue is full.
@@ -77,11 +73,13 @@ class Act {
       transmit(key.egress);
   }
 
-  /// Sends up to `budget` packets whose time has come. `departure` gives the instant at which a
-  /// packet with this release time leaves, for its lateness. Returns how many left.
-  template <typename Departure>
+  /// Takes up to `budget` packets whose time has come out of the hold. One that is to be judged
+  /// again goes to `resume(mbuf, held)` (held is valid until the hold changes), the others leave.
+  /// `departure` gives the instant at which a packet with this release time leaves, for its
+  /// lateness. Returns how many were taken.
+  template <typename Departure, typename Judge>
   std::uint32_t release(std::uint64_t now_ns, std::uint32_t budget, Histogram& lateness,
-                        const Departure& departure) noexcept {
+                        const Departure& departure, const Judge& resume) noexcept {
     std::uint32_t released = 0;
     while (released < budget && hold_.next_release_ns() <= now_ns) {
       if (spare_count_ == 0 && !refill_spare())
@@ -91,12 +89,23 @@ class Act {
       char* bytes = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(held.length));
       FAULTLINE_CHECK(bytes != nullptr);
       rte_memcpy(bytes, held.bytes, held.length);
-      note_departure(held, departure(now_ns, held.key.release_ns), lateness);
-      hold_.pop();
-      send(mbuf, held.key);
       ++released;
+      if (held.resume != nullptr) {
+        resume(mbuf, held);
+        continue;
+      }
+      hold_.pop();
+      leave(mbuf, held.key, held.flushed, now_ns, lateness, departure);
     }
     return released;
+  }
+
+  /// Sends a packet that was in the hold and notes how late it is.
+  template <typename Departure>
+  void leave(rte_mbuf* mbuf, const HoldKey& key, bool flushed, std::uint64_t now_ns,
+             Histogram& lateness, const Departure& departure) noexcept {
+    note_departure(key, flushed, departure(now_ns, key.release_ns), lateness);
+    send(mbuf, key);
   }
 
   /// Ends a burst: everything queued is handed to its port, everything done with is freed.
@@ -117,13 +126,35 @@ class Act {
   const Hold& held() const noexcept { return hold_; }
 
  private:
-  void note_departure(const HeldPacket& held, std::uint64_t departs_ns,
+  template <typename Write>
+  bool put(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t resume_bytes,
+           const Write& write) noexcept {
+    std::byte* place = mbuf->pkt_len <= Hold::kFrameBytesMax
+                           ? hold_.push(key, {resume_bytes, mbuf->pkt_len})
+                           : nullptr;
+    if (place == nullptr) {
+      drop(mbuf, DropReason::kOverflow);
+      return false;
+    }
+    write(place);
+    place += resume_bytes;
+    for (const rte_mbuf* segment = mbuf; segment != nullptr; segment = segment->next) {
+      rte_memcpy(place, rte_pktmbuf_mtod(segment, const void*), segment->data_len);
+      place += segment->data_len;
+    }
+    done_[done_count_++] = mbuf;
+    if (done_count_ == done_.size())
+      free_done();
+    return true;
+  }
+
+  void note_departure(const HoldKey& key, bool flushed, std::uint64_t departs_ns,
                       Histogram& lateness) noexcept {
-    if (departs_ns < held.key.release_ns) {
-      ++(held.flushed ? counters_.flushed : counters_.early);
+    if (departs_ns < key.release_ns) {
+      ++(flushed ? counters_.flushed : counters_.early);
       return;
     }
-    const std::uint64_t late_ns = departs_ns - held.key.release_ns;
+    const std::uint64_t late_ns = departs_ns - key.release_ns;
     lateness.add(late_ns);
     if (late_ns > counters_.lateness_max_ns)
       counters_.lateness_max_ns = late_ns;

@@ -17,7 +17,7 @@ bool ScopeTable::goes_before(const Entry& entry, const Entry& other) const noexc
   return entry.last_seen_ns < other.last_seen_ns;
 }
 
-ScopeTable::ScopeTable(std::uint64_t scopes_max) {
+ScopeTable::ScopeTable(std::uint64_t scopes_max, BacklogPool& backlog) : backlog_(backlog) {
   // Twice the room: with one choice of eight places a bucket overflows only when the table is
   // nearly as full as was asked for.
   const std::uint64_t buckets = std::bit_ceil(scopes_max * 2 / kWays + 1);
@@ -32,14 +32,15 @@ ScopeTable::~ScopeTable() {
   munmap(entries_, (bucket_mask_ + 1) * kWays * sizeof(Entry));
 }
 
-ScopeState* ScopeTable::find(std::uint32_t slot, std::uint32_t epoch, std::uint64_t identity,
+ScopeState* ScopeTable::find(const Owner& owner, std::uint64_t identity,
                              std::uint64_t now_ns) noexcept {
-  std::uint64_t mixed = identity ^ (std::uint64_t{slot} * 0x9E3779B97F4A7C15);
+  std::uint64_t mixed = identity ^ (std::uint64_t{owner.slot} * 0x9E3779B97F4A7C15);
   mixed ^= mixed >> 29;
   Entry* bucket = entries_ + (mixed & bucket_mask_) * kWays;
   Entry* oldest = bucket;
   for (Entry* entry = bucket; entry < bucket + kWays; ++entry) {
-    if (entry->slot_plus_one == slot + 1 && entry->identity == identity && entry->epoch == epoch) {
+    if (entry->slot_plus_one == owner.slot + 1 && entry->identity == identity &&
+        entry->epoch == owner.epoch) {
       entry->last_seen_ns = now_ns;
       entry->round = round_;
       return &entry->state;
@@ -53,7 +54,10 @@ ScopeState* ScopeTable::find(std::uint32_t slot, std::uint32_t epoch, std::uint6
     return nullptr;
   else
     ++counters_.lost;
-  *oldest = Entry{identity, now_ns, slot + 1, epoch, round_, {}};
+  if (oldest->holds_backlog != 0)
+    backlog_.clear(oldest->state.as<BacklogList>());
+  *oldest = Entry{
+      identity, now_ns, owner.slot + 1, owner.epoch, round_, owner.holds_backlog ? 1U : 0U, {}};
   return &oldest->state;
 }
 

@@ -24,6 +24,7 @@ struct RuleStep {
   CompiledImpairment impairment;
   std::string kind;
   Per per = Per::kRule;  ///< whose state the impairment keeps
+  bool parks = false;    ///< packets come here at their own time: something before it breaks order
   /// Index of the scope's state in a worker's array, for path 0; path p has first_state + p.
   std::uint32_t first_state = 0;
 };

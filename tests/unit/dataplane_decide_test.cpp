@@ -54,7 +54,7 @@ class MatchNumbers final : public Witness {
 class Bench {
  public:
   explicit Bench(std::string_view yaml, const CompileRequest& request = {.seed = 42})
-      : decide(65'536, 60 * kNsPerSecond, 2), slots_(2) {
+      : decide(Decide::Settings{}), slots_(2) {
     adopt(yaml, request);
     decide.set_witness(&numbers);
   }
@@ -136,7 +136,7 @@ Fate delayed(std::uint64_t delay_ns) {
 }
 
 TEST(DataplaneDecide, WithoutAPolicyEverythingPasses) {
-  Decide decide(16, kNsPerSecond, 2);
+  Decide decide({.flows_max = 16, .flow_idle_ns = kNsPerSecond});
   EXPECT_FALSE(decide.reads_frames(0));
   PerPacket<FrameView> frames{};
   frames[0].length = 60;  // no bytes: nobody may look at them
