@@ -4,33 +4,15 @@
 #include <fmt/format.h>
 
 #include "app/commands.hpp"
+#include "app/inputs.hpp"
 #include "base/seed.hpp"
 #include "drivers/eal.hpp"
 #include "policy/compile.hpp"
+#include "sim/capture_sink.hpp"
 #include "sim/simulation.hpp"
 
 namespace faultline {
 namespace {
-
-struct InputWord {
-  std::size_t port = 0;
-  std::string path;
-};
-
-/// `PORT=FILE`, or FILE for the first port of the first wire. Nothing where PORT is unknown.
-std::optional<InputWord> split_input(const std::string& word, const Scenario& scenario) {
-  const std::size_t equals = word.find('=');
-  if (equals == std::string::npos || word.find('/') < equals)
-    return InputWord{scenario.wires.front().first, word};
-  const std::string name = word.substr(0, equals);
-  for (std::size_t port = 0; port < scenario.ports.size(); ++port)
-    if (scenario.ports[port].name == name)
-      return InputWord{port, word.substr(equals + 1)};
-  std::string known;
-  for (const PortSpec& port : scenario.ports) known += (known.empty() ? "" : ", ") + port.name;
-  tell(fmt::format("--in {}: unknown port '{}'; one of {}", word, name, known), OutputForm::kHuman);
-  return std::nullopt;
-}
 
 bool same_file(const std::string& left, const std::string& right) {
   struct stat a {};
@@ -47,13 +29,15 @@ struct Prepared {
 Prepared open_inputs(const SimulateOptions& options, const Scenario& scenario) {
   Prepared prepared;
   for (const std::string& word : options.inputs) {
-    const auto input = split_input(word, scenario);
+    const auto input = split_input("--in", word, scenario);
     if (!input) {
       prepared.exit = Exit::kUsage;
       return prepared;
     }
-    if (same_file(input->path, options.output)) {
-      tell(Problems{problem_at({options.output, 0, 0}, "is an input as well")}, options.form);
+    for (const std::string& output : {options.output, options.drops, options.journal}) {
+      if (output.empty() || !same_file(input->path, output))
+        continue;
+      tell(Problems{problem_at({output, 0, 0}, "is an input as well")}, options.form);
       prepared.exit = Exit::kUnusable;
       return prepared;
     }
@@ -76,6 +60,14 @@ std::uint32_t workers_for(const SimulateOptions& options, const Policy& policy) 
   fmt::print(stderr, "faultline: rule '{}' needs every packet of its path in order: one worker\n",
              rule);
   return 1;
+}
+
+/// How much must be remembered of each packet for what is to be written.
+TrailDetail detail_for(const SimulateOptions& options) {
+  if (!options.journal.empty())
+    return TrailDetail::kNumberedChanges;
+  return options.drops.empty() && options.annotate == Annotate::kNone ? TrailDetail::kNothing
+                                                                      : TrailDetail::kChanges;
 }
 
 void tell_result(const SimulateOptions& options, const SimulationResult& result) {
@@ -102,9 +94,10 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
                        const Policy& policy, Prepared prepared) {
   std::vector<std::string> names;
   for (const PortSpec& port : scenario.ports) names.push_back(port.name);
-  Result<CaptureWriter> writer = CaptureWriter::create(options.output, names);
-  if (!writer) {
-    tell(writer.error(), options.form);
+  Result<std::unique_ptr<CaptureSink>> sink = CaptureSink::create(
+      {options.output, options.drops, options.journal, options.annotate, names});
+  if (!sink) {
+    tell(sink.error(), options.form);
     return Exit::kUnusable;
   }
   const EalSettings eal{.main_core = allowed_cores().front(), .worker_cores = {}, .memory_mb = 224};
@@ -115,12 +108,13 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
   SimulationSettings settings;
   settings.rx_burst = options.burst;
   settings.workers = workers_for(options, policy);
+  settings.detail = detail_for(options);
   settings.flows_max = scenario.flows_max;
   settings.flow_idle_ns = scenario.flow_idle_ns;
   settings.hold_bytes = scenario.hold_bytes.value_or(settings.hold_bytes);
   Result<SimulationResult> result =
-      simulate(policy, names, settings, std::move(prepared.inputs), *writer);
-  const Result<void> closed = writer->close();
+      simulate(policy, names, settings, std::move(prepared.inputs), **sink);
+  const Result<void> closed = (*sink)->close();
   stop_eal();
   if (!result || !closed) {
     tell(result ? closed.error() : result.error(), options.form);

@@ -14,6 +14,7 @@
 #include "dataplane/histogram.hpp"
 #include "dataplane/hold.hpp"
 #include "dataplane/port.hpp"
+#include "dataplane/witness.hpp"
 
 namespace faultline {
 
@@ -38,7 +39,12 @@ class Act {
   Act(const Act&) = delete;
   Act& operator=(const Act&) = delete;
 
-  void drop(rte_mbuf* mbuf, DropReason reason) noexcept {
+  /// Who is told of every drop from now on; null for nobody.
+  void set_witness(Witness* witness) noexcept { witness_ = witness; }
+
+  void drop(rte_mbuf* mbuf, const HoldKey& key, DropReason reason) noexcept {
+    if (witness_ != nullptr) [[unlikely]]
+      witness_->dropped(key, mbuf, reason);
     ++counters_.ledger.dropped[static_cast<std::size_t>(reason)];
     done_[done_count_++] = mbuf;
     if (done_count_ == done_.size())
@@ -63,7 +69,7 @@ class Act {
     Port& port = *ports_[key.egress];
     if (mbuf->pkt_len > port.frame_bytes_max(mbuf) || !port.carrier()) {
       ++port_counters_[key.egress].tx_errors;
-      drop(mbuf, DropReason::kTxError);
+      drop(mbuf, key, DropReason::kTxError);
       return;
     }
     OutBurst& out = out_[key.egress];
@@ -133,7 +139,7 @@ class Act {
                            ? hold_.push(key, {resume_bytes, mbuf->pkt_len})
                            : nullptr;
     if (place == nullptr) {
-      drop(mbuf, DropReason::kOverflow);
+      drop(mbuf, key, DropReason::kOverflow);
       return false;
     }
     write(place);
@@ -188,12 +194,13 @@ class Act {
       next += done.sent;
       if (done.next_is_refused) {
         ++counters.tx_errors;
-        drop(out.mbufs[next++], DropReason::kTxError);
+        drop(out.mbufs[next], out.keys[next], DropReason::kTxError);
+        ++next;
         tries = 0;
       }
     }
     counters.tx_full += out.count - next;
-    for (; next < out.count; ++next) drop(out.mbufs[next], DropReason::kTxFull);
+    for (; next < out.count; ++next) drop(out.mbufs[next], out.keys[next], DropReason::kTxFull);
     out.count = 0;
   }
 
@@ -204,6 +211,7 @@ class Act {
 
   std::vector<Port*> ports_;
   rte_mempool* pool_;
+  Witness* witness_ = nullptr;
   Hold hold_;
   WorkerCounters& counters_;
   std::vector<PortCounters>& port_counters_;

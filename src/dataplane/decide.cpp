@@ -82,12 +82,15 @@ void Decide::judge(const PerPacket<FrameView>& frames, BurstPart part, JudgedBur
     parked_[i].rules = 0;
     arrival_number_[i] = ++arrivals_[part.ingress];
   }
-  if (!reads_frames(part.ingress))
+  const bool wants_flows = witness_ != nullptr && witness_->wants_flows();
+  if (!reads_frames(part.ingress) && !wants_flows)
     return;
-  if (policy_->paths[part.ingress].needs_flow)
+  if (policy_->paths[part.ingress].needs_flow || wants_flows)
     plan_by_flow(frames, part, burst, counters);
   else
     plan_by_path(frames, part, counters);
+  if (witness_ != nullptr) [[unlikely]]
+    witness_->arrived(*policy_, part.first, part.count, burst);
   const auto first = plan_.begin() + part.first;
   const bool shared = std::all_of(first, first + part.count, [&](const Plan& plan) {
     return plan.data() == first->data() && plan.size() == first->size();
@@ -112,6 +115,7 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
   for (std::uint32_t i = part.first; i < end; ++i) {
     if (outcome[i] == ParseOutcome::kUnparsed) {
       ++counters.unparsed;
+      burst.number[i] = 0;
       plan_[i] = {};
       continue;
     }

@@ -14,6 +14,7 @@
 #include "dataplane/plan_cache.hpp"
 #include "dataplane/resume.hpp"
 #include "dataplane/scope_table.hpp"
+#include "dataplane/witness.hpp"
 #include "policy/policy.hpp"
 
 namespace faultline {
@@ -36,21 +37,6 @@ struct BurstPart {
 struct RuleScopeState {
   std::uint64_t matches = 0;
   bool last_lost = false;
-};
-
-/// Sees what each impairment did to which packets of a burst: annotations, journals, explain.
-class Witness {
- public:
-  virtual ~Witness() = default;
-  /// The packets that `rule` matched, before its first impairment is asked.
-  virtual void matched(const RuleProgram& rule, const Selection& matched,
-                       const JudgedBurst& burst) noexcept = 0;
-  /// Before impairment `step` of the rule is asked about the living packets of `selection`.
-  virtual void asks(const RuleProgram& rule, std::size_t step, const Selection& selection,
-                    const Asked& asked, const JudgedBurst& burst) noexcept = 0;
-  /// After it was.
-  virtual void judged(const RuleProgram& rule, std::size_t step, const Selection& selection,
-                      const JudgedBurst& burst) noexcept = 0;
 };
 
 class Decide {

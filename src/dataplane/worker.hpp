@@ -41,6 +41,12 @@ class Worker {
         act_(ports_, pool, settings.hold_bytes, counters_, port_counters_),
         box_(ports_.size()) {}
 
+  /// Who watches from now on; null for nobody.
+  void set_witness(Witness* witness) noexcept {
+    decide_.set_witness(witness);
+    act_.set_witness(witness);
+  }
+
   /// One turn: every port once. The caller repeats it.
   void poll() noexcept {
     const Policy* published = published_.load(std::memory_order_acquire);
@@ -122,7 +128,7 @@ class Worker {
                         egress};
       sequence_ = burst_.sequence[i] + 1;
       if (burst_.reason[i] != DropReason::kNone) {
-        act_.drop(mbufs[i], burst_.reason[i]);
+        act_.drop(mbufs[i], key, burst_.reason[i]);
       } else if (decide_.resume_bytes(i) > 0) {
         park(mbufs[i], key, i);
       } else if (key.release_ns > key.arrival_ns) {
@@ -169,7 +175,7 @@ class Worker {
     if (flushed)
       act_.leave(mbuf, came, true, now_ns, lateness_, departure());
     else if (burst_.reason[0] != DropReason::kNone)
-      act_.drop(mbuf, burst_.reason[0]);
+      act_.drop(mbuf, key, burst_.reason[0]);
     else if (decide_.resume_bytes(0) > 0)
       park(mbuf, key, 0);
     else if (key.release_ns > came.release_ns)

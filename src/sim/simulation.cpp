@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 
 #include "drivers/driver.hpp"
-#include "sim/ordered_output.hpp"
 #include "sim/virtual_worker.hpp"
 
 namespace faultline {
@@ -71,8 +70,12 @@ class Source {
 class Simulation {
  public:
   Simulation(const Policy& policy, std::size_t ports, const SimulationSettings& settings,
-             rte_mempool* pool, CaptureWriter& writer)
-      : policy_(policy), settings_(settings), pool_(pool), output_(writer), published_(&policy) {
+             rte_mempool* pool, DepartureSink& sink)
+      : policy_(policy),
+        settings_(settings),
+        pool_(pool),
+        output_(sink, settings.detail),
+        published_(&policy) {
     const WorkerSettings worker_settings{.rx_burst = settings.rx_burst,
                                          .flows_max = settings.flows_max,
                                          .flow_idle_ns = settings.flow_idle_ns,
@@ -83,17 +86,19 @@ class Simulation {
         pointers.push_back(ports_.emplace_back(std::make_unique<SimPort>(output_)).get());
       workers_.push_back(
           std::make_unique<VirtualWorker>(worker_settings, pointers, time_, pool, published_));
+      if (settings.detail != TrailDetail::kNothing)
+        workers_.back()->set_witness(&output_.witness());
     }
     ports_a_worker_ = ports;
   }
 
   Result<void> run(std::vector<Source>& sources) {
-    while (Source* source = next_source(sources)) {
+    while (Source* source = packets_ < settings_.packets_max ? next_source(sources) : nullptr) {
       if (auto fed = feed(*source, sources); !fed)
         return fed;
       poll_all();
       const Source* next = next_source(sources);
-      output_.write_until(std::min(next_release_ns(), next ? next->arrival_ns() : kNever));
+      output_.hand_over_until(std::min(next_release_ns(), next ? next->arrival_ns() : kNever));
     }
     drain();
     return {};
@@ -132,9 +137,11 @@ class Simulation {
       const std::size_t worker = worker_for(bytes);
       ports_[worker * ports_a_worker_ + source.port()]->put(mbuf, source.arrival_ns(), sequence_++);
       time_.set(source.arrival_ns());
+      ++packets_;
       if (auto read = source.advance(); !read)
         return read;
-    } while (++count < settings_.rx_burst && next_source(sources) == &source);
+    } while (++count < settings_.rx_burst && packets_ < settings_.packets_max &&
+             next_source(sources) == &source);
     return {};
   }
 
@@ -165,21 +172,22 @@ class Simulation {
          next_ns = next_release_ns()) {
       time_.set(std::max(time_.now_ns(), next_ns + kDrainStepNs));
       poll_all();
-      output_.write_until(next_release_ns());
+      output_.hand_over_until(next_release_ns());
     }
-    output_.write_until(kNever);
+    output_.hand_over_until(kNever);
   }
 
   const Policy& policy_;
   SimulationSettings settings_;
   rte_mempool* pool_;
   VirtualTime time_;
-  OrderedOutput output_;
+  Departures output_;
   std::atomic<const Policy*> published_;
   std::vector<std::unique_ptr<SimPort>> ports_;  ///< by worker · ports + port
   std::vector<std::unique_ptr<VirtualWorker>> workers_;
   std::size_t ports_a_worker_ = 0;
   std::uint32_t sequence_ = 0;
+  std::uint64_t packets_ = 0;
 };
 
 /// Reads every source's first packet and moves the policy's times to the earliest of them.
@@ -205,7 +213,7 @@ Result<void> set_time_zero(std::vector<Source>& sources, Policy& policy) {
 
 Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>& port_names,
                                   const SimulationSettings& settings,
-                                  std::vector<SimulationInput> inputs, CaptureWriter& output) {
+                                  std::vector<SimulationInput> inputs, DepartureSink& sink) {
   const Result<rte_mempool*> made = make_pool("simulation", kSimulatedMbufs, kFrameBytesMax);
   if (!made)
     return tl::unexpected(made.error());
@@ -216,7 +224,7 @@ Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>&
     return tl::unexpected(zero.error());
   SimulationResult result;
   {
-    Simulation simulation(policy, port_names.size(), settings, pool, output);
+    Simulation simulation(policy, port_names.size(), settings, pool, sink);
     if (auto ran = simulation.run(sources); !ran)
       return tl::unexpected(ran.error());
     StatisticsSum statistics(policy, port_names);

@@ -38,6 +38,8 @@ struct Fate {
 /// Remembers which numbers the packets had among the matches of the rule asked last.
 class MatchNumbers final : public Witness {
  public:
+  bool wants_flows() const noexcept override { return false; }
+  void arrived(const Policy&, std::uint32_t, std::uint32_t, const JudgedBurst&) noexcept override {}
   void matched(const RuleProgram&, const Selection&, const JudgedBurst&) noexcept override {}
   void asks(const RuleProgram&, std::size_t, const Selection& selection, const Asked& asked,
             const JudgedBurst&) noexcept override {
@@ -46,6 +48,7 @@ class MatchNumbers final : public Witness {
   }
   void judged(const RuleProgram&, std::size_t, const Selection&,
               const JudgedBurst&) noexcept override {}
+  void dropped(const HoldKey&, const rte_mbuf*, DropReason) noexcept override {}
 
   PerPacket<std::uint64_t> match_number{};
 };
