@@ -83,7 +83,7 @@ void Decide::judge(const PerPacket<FrameView>& frames, BurstPart part, JudgedBur
     arrival_number_[i] = ++arrivals_[part.ingress];
   }
   const bool wants_flows = witness_ != nullptr && witness_->wants_flows();
-  if (!reads_frames(part.ingress) && !wants_flows)
+  if (policy_ == nullptr || (!reads_frames(part.ingress) && !wants_flows))
     return;
   if (policy_->paths[part.ingress].needs_flow || wants_flows)
     plan_by_flow(frames, part, burst, counters);
