@@ -53,6 +53,7 @@ class ScopeTable {
   };
   static_assert(sizeof(Entry) == 96);
 
+  Entry* room_in(Entry* first, Entry* second) const noexcept;
   bool goes_before(const Entry& entry, const Entry& other) const noexcept;
 
   std::uint64_t bucket_mask_ = 0;
