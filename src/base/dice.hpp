@@ -25,6 +25,9 @@ namespace faultline {
 enum class DicePurpose : std::uint32_t {
   kFate = 0,        ///< is this packet hit
   kTransition = 1,  ///< does the state of a chain change
+  kDelay = 2,       ///< how long does it wait
+  kKnot = 3,        ///< what level has a field here
+  kFlow = 4,        ///< which parameters has a flow
 };
 
 /// FNV-1a, 64 bit (Fowler, Noll, Vo; draft-eastlake-fnv): names into numbers.

@@ -24,6 +24,27 @@ MODELS = {
     "bit-error": ["loss: {model: bit-error, ber: 1e-4}"],
     "all": ["loss: all"],
     "delay": ["delay: 40123us"],
+    **{f"free-{law}": ["delay: {time: 10ms, jitter: 2ms, order: free, "
+                       f"distribution: {law}}}"] for law in
+       ("uniform", "normal", "exponential", "'gamma', shape: 2.5", "'lognormal', shape: 1",
+        "'weibull', shape: 0.7", "'pareto', shape: 3", "paretonormal")},
+    **{f"keep-{law}": ["delay: {time: 10ms, jitter: 200us, "
+                       f"distribution: {law}}}"] for law in
+       ("uniform", "normal", "exponential", "'gamma', shape: 2.5", "'lognormal', shape: 0.5",
+        "'weibull', shape: 1.5", "'pareto', shape: 3, max: 13ms", "paretonormal, max: 13ms")},
+    "free-correlated": ["delay: {time: 10ms, jitter: 2ms, distribution: 'gamma', shape: 2, "
+                        "order: free, correlation: 70%}"],
+    "free-table": ["delay: {time: 10ms, jitter: 2ms, distribution: table, order: free, "
+                   "contents: '-9000 -3000 100 4000 20000'}"],
+    "keep-table": ["delay: {time: 10ms, jitter: 200us, distribution: table, "
+                   "contents: \"0.1,-1\\n0.5,0\\n0.9,2\"}"],
+    "per-flow": ['delay: {time: {draw: "uniform(10ms, 50ms)", per: flow}}'],
+    "per-flow-jitter": ['delay: {time: {draw: "exponential(9ms)", per: flow}, '
+                        'jitter: {draw: "normal(90us, 10us)", per: flow}, distribution: normal}'],
+    "trace": ['delay: {trace: t, contents: "0,900\\n5000,4000\\n9000,100", '
+              'interpolate: linear, loop: true}'],
+    "trace-step": ['delay: {trace: t, contents: "0,900\\n5000,4000\\n9000,100"}'],
+    "distance": ["delay: {distance: 5000km}"],
     "rate": ["rate: {rate: 30Mbit, overhead: 24B, minimum: 84B}"],
     "rate-queue": ["rate: {rate: 30Mbit, cell: 48B, cell_overhead: 5B}", "queue: {limit: 40p}"],
 }
@@ -31,6 +52,6 @@ MODELS = {
 
 def scenario(name, per="rule"):
     """The scenario of one model as text."""
-    return "\n".join(["version: 1", "seed: 20260101", "rules:", f"  - name: {name}",
+    return "\n".join(["version: 1", "seed: 20260101", "rules:", f"  - name: model",
                       f"    per: {per}", "    impair:",
                       *(f"      - {each}" for each in MODELS[name])]) + "\n"

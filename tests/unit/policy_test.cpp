@@ -184,8 +184,7 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
         "nth", "first", "not", "any", "all", "bpf", "payload"}},
       {"version: 1\nrules: [{name: r, impair: [delay: {time: 1ms, PUT: 1}]}]\n",
        "delay",
-       {"jitter", "shape", "max", "correlation", "correlation_time", "trace", "interpolate", "loop",
-        "distance", "file", "compensate"}},
+       {"compensate"}},
   };
   for (const NotYetCase& one : cases) {
     for (const std::string& key : one.keys) {
@@ -238,31 +237,6 @@ TEST(PolicyScenario, DriversAndValuesThatAreNotYet) {
                                        std::string(one.value) + "' is not yet supported; " +
                                        std::string(one.supported)});
   }
-}
-
-TEST(PolicyScenario, ValuesOfImpairmentsThatAreNotYet) {
-  struct ValueCase {
-    std::string impairment;
-    std::string message;  ///< with its column in the second line
-  };
-  const ValueCase cases[] = {
-      {"delay: {time: 1ms, order: free}", "54: error: order: free is not yet supported; keep"},
-      {"delay: {time: 1ms, distribution: normal}",
-       "61: error: distribution 'normal' is not yet supported; constant"},
-      {"delay: {time: 1ms, distribution: pareto}",
-       "61: error: distribution 'pareto' is not yet supported; constant"},
-      {"delay: {time: 1ms, distribution: table}",
-       "61: error: distribution 'table' is not yet supported; constant"},
-      {"delay: {time: {draw: 'uniform(10ms, 50ms)', per: flow}}",
-       "42: error: a drawn time is not yet supported; a duration such as 40ms"},
-  };
-  for (const ValueCase& one : cases)
-    EXPECT_EQ(errors_of("version: 1\nrules: [{name: r, impair: [" + one.impairment + "]}]\n"),
-              std::vector<std::string>{"f:2:" + one.message});
-  EXPECT_EQ(errors_of(with_rules({"name: r, impair: [delay: {time: 1ms, order: keep, "
-                                  "distribution: constant}]"})),
-            std::vector<std::string>{})
-      << "what is supported may be written";
 }
 
 TEST(PolicyScenario, Errors) {

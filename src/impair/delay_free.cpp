@@ -1,0 +1,151 @@
+// delay with `order: free`: a draw for each packet, and packets may overtake. With `correlation`
+// the draws of a scope are a first-order autoregression on the Gaussian level, so that the law of
+// each stays the one asked for: z(n) = ρ·z(n−1) + √(1−ρ²)·N(n), delay = F⁻¹(Φ(z)).
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "impair/delay_law.hpp"
+
+namespace faultline {
+namespace {
+
+const DelayLaw& law_of(const Parameters& parameters) noexcept {
+  return *parameters.as<const DelayLaw*>();
+}
+
+void give(const DelayLaw& law, std::uint64_t identity, Deviation deviation, JudgedBurst& burst,
+          std::uint8_t i, ImpairmentTally& tally) noexcept {
+  const DelayGiven given = delay_with(law, delay_of_flow(law, identity), deviation);
+  burst.time_ns[i] += given.delay_ns;
+  tally.cut += given.cut ? 1 : 0;
+}
+
+void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
+            const Selection& selection, ImpairmentTally& tally) noexcept {
+  const DelayLaw& law = law_of(parameters);
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    const std::uint64_t drawn = law.draw_dice.uniform(asked.identity[i], asked.number[i]);
+    give(law, burst.identity[i], law.quantiles->at(drawn), burst, i, tally);
+  }
+}
+
+Explanation explain(const Parameters& parameters, const Asked& asked, const JudgedBurst&,
+                    std::uint8_t i) {
+  const DelayLaw& law = law_of(parameters);
+  return {unit_interval(law.draw_dice.uniform(asked.identity[i], asked.number[i])), {}, {}};
+}
+
+/// A scope's last draw.
+struct Autoregression {
+  DelayFloor of_other_forms;  ///< not used here: a change of form finds it where it left it
+  std::uint64_t next = 0;     ///< the step that comes next; 0: none was drawn
+  double z = 0;
+};
+
+/// The level of step `step`, the scope's state moved on. Over steps in between that were not asked
+/// for (packets that did not match) the correlation fades as it would have; a step that lies back
+/// is drawn afresh.
+double level(const DelayLaw& law, std::uint64_t scope, std::uint64_t step,
+             Autoregression& state) noexcept {
+  const double fresh = standard_normal(law.draw_dice.uniform(scope, step));
+  if (state.next == 0 || step < state.next) {
+    state.next = std::max(step + 1, state.next);
+    state.z = fresh;
+    return fresh;
+  }
+  double rho = law.correlation;
+  for (std::uint64_t gap = step - state.next; gap > 0 && rho != 0; --gap) {
+    rho *= law.correlation;
+    if (rho < 1e-18 && rho > -1e-18)
+      rho = 0;
+  }
+  state.z = rho * state.z + std::sqrt(1 - rho * rho) * fresh;
+  state.next = step + 1;
+  return state.z;
+}
+
+void decide_correlated(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
+                       const Selection& selection, ImpairmentTally& tally) noexcept {
+  const DelayLaw& law = law_of(parameters);
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    const double z =
+        level(law, asked.scope[i], asked.step[i], asked.state[i]->as<Autoregression>());
+    give(law, burst.identity[i], law.gaussian->at(z), burst, i, tally);
+  }
+}
+
+Explanation explain_correlated(const Parameters& parameters, const Asked& asked, const JudgedBurst&,
+                               std::uint8_t i) {
+  const DelayLaw& law = law_of(parameters);
+  Autoregression state = asked.state[i]->as<Autoregression>();
+  const double z = level(law, asked.scope[i], asked.step[i], state);
+  return {unit_interval(law.draw_dice.uniform(asked.scope[i], asked.step[i])),
+          {},
+          fmt::format("Gaussian level {:.6f}", z)};
+}
+
+/// Each flow's own delay, constant: its order is kept, and nobody else's matters.
+void decide_per_flow(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
+                     const Selection& selection, ImpairmentTally& tally) noexcept {
+  const DelayLaw& law = law_of(parameters);
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    DelayFloor& floor = asked.state[i]->as<DelayFloor>();
+    floor.meet(law.fingerprint);
+    const FlowDelay flow = delay_of_flow(law, burst.identity[i]);
+    const std::uint64_t wanted_ns = burst.time_ns[i] + std::min(flow.time_ns, law.max_ns);
+    const std::uint64_t given_ns = floor.give(wanted_ns);
+    tally.clamped += given_ns > wanted_ns ? 1 : 0;
+    burst.time_ns[i] = given_ns;
+  }
+}
+
+Explanation explain_per_flow(const Parameters& parameters, const Asked&, const JudgedBurst& burst,
+                             std::uint8_t i) {
+  const DelayLaw& law = law_of(parameters);
+  return {unit_interval(law.flow_dice.uniform(burst.identity[i], 0)), {}, "the flow's own delay"};
+}
+
+std::uint64_t longest(const DelayLaw& law) {
+  const FlowDelay most{law.time.most(), law.jitter.most()};
+  const Deviation farthest = law.quantiles == nullptr ? 0 : law.quantiles->most();
+  return delay_with(law, most, farthest).delay_ns;
+}
+
+}  // namespace
+
+CompiledImpairment compile_per_flow_delay(SharedLaw law) {
+  CompiledImpairment compiled{.parameters = Parameters::from(law.get()),
+                              .decide = decide_per_flow,
+                              .explain = explain_per_flow,
+                              .scope = Per::kFlow,
+                              .adds_ns = longest(*law),
+                              .uses_state = true,
+                              .delays = true,
+                              .breaks_order = true};
+  compiled.tables = std::move(law);
+  return compiled;
+}
+
+CompiledImpairment compile_free_delay(SharedLaw law) {
+  const bool correlated = law->correlation != 0;
+  CompiledImpairment compiled{.parameters = Parameters::from(law.get()),
+                              .decide = correlated ? decide_correlated : decide,
+                              .explain = correlated ? explain_correlated : explain,
+                              .adds_ns = longest(*law),
+                              .uses_dice = !correlated,
+                              .uses_state = correlated,
+                              .uses_step = correlated,
+                              .delays = true,
+                              .owns_scope = correlated,
+                              .breaks_order = true};
+  if (law->per_flow())
+    compiled.scope = Per::kFlow;
+  compiled.tables = std::move(law);
+  return compiled;
+}
+
+}  // namespace faultline
