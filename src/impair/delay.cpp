@@ -82,7 +82,7 @@ std::optional<FlowTime> parse_draw(std::string_view text) {
     list.remove_prefix(list.find(',') + 1);
   }
   const auto table = [](Law law) {
-    return std::make_shared<const QuantileTable>(quantile_of(law, 0));
+    return std::make_shared<const QuantileTable>(*quantile_of(law, 0));
   };
   if (name == "uniform" && times_ns.size() == 2 && times_ns[0] <= times_ns[1])
     return FlowTime{(times_ns[0] + times_ns[1]) / 2, (times_ns[1] - times_ns[0]) / 2,
@@ -176,9 +176,9 @@ class DelayReader {
       complain(jitter->mark, "jitter of a constant", "a distribution such as normal");
     if (!quantile || law_ == Law::kConstant)
       return without_jitter(std::move(law), spacing);
-    law->quantiles = std::make_shared<const QuantileTable>(*quantile);
+    law->quantiles = std::make_shared<const QuantileTable>(**quantile);
     if (!free_ || law->correlation != 0)
-      law->gaussian = std::make_shared<const GaussianTable>(*quantile);
+      law->gaussian = std::make_shared<const GaussianTable>(**quantile);
     throw_dice(*law);
     if (free_) {
       if (spacing != nullptr)

@@ -21,6 +21,21 @@ Deviation to_deviation(double value) {
   return static_cast<Deviation>(std::clamp(value, -kDeviationMax, kDeviationMax) * kDeviationOne);
 }
 
+template <typename Function>
+class QuantileOf final : public QuantileFunction {
+ public:
+  explicit QuantileOf(Function function) : function_(std::move(function)) {}
+  double at(const Tail& tail) const override { return function_(tail); }
+
+ private:
+  Function function_;
+};
+
+template <typename Function>
+Quantile make_quantile(Function function) {
+  return std::make_shared<const QuantileOf<Function>>(std::move(function));
+}
+
 double normal_quantile(const Tail& tail) {
   const double lower = normal_lower_quantile(tail.probability);
   return tail.upper ? -lower : lower;
@@ -36,24 +51,25 @@ Quantile weibull(double shape) {
   const double mean = portable_exp(portable_log_gamma(1 + 1 / shape));
   const double square = portable_exp(portable_log_gamma(1 + 2 / shape));
   const double scale = 1 / std::sqrt(square - mean * mean);
-  return
-      [=](const Tail& tail) { return scale * portable_pow(minus_log_survival(tail), 1 / shape); };
+  return make_quantile(
+      [=](const Tail& tail) { return scale * portable_pow(minus_log_survival(tail), 1 / shape); });
 }
 
 Quantile lognormal(double sigma) {
   // e^(σZ) has the standard deviation √((e^(σ²) − 1)·e^(σ²)).
   const double growth = portable_exp(sigma * sigma);
   const double scale = 1 / std::sqrt((growth - 1) * growth);
-  return [=](const Tail& tail) { return scale * portable_exp(sigma * normal_quantile(tail)); };
+  return make_quantile(
+      [=](const Tail& tail) { return scale * portable_exp(sigma * normal_quantile(tail)); });
 }
 
 /// u^(−1/α) has mean α/(α − 1) and standard deviation √(α/(α − 2))/(α − 1).
 Quantile pareto(double alpha) {
   const double mean = alpha / (alpha - 1);
   const double sd = std::sqrt(alpha / (alpha - 2)) / (alpha - 1);
-  return [=](const Tail& tail) {
+  return make_quantile([=](const Tail& tail) {
     return (portable_exp(minus_log_survival(tail) / alpha) - mean) / sd;
-  };
+  });
 }
 
 /// A mixture of quantiles (normal + 3·pareto)/4, with netem's tail index 3, brought to the standard
@@ -62,23 +78,23 @@ Quantile paretonormal() {
   constexpr int kShares = 1 << 14;
   const Quantile heavy = pareto(3);
   const auto mixed = [heavy](const Tail& tail) {
-    return (normal_quantile(tail) + 3 * heavy(tail)) / 4;
+    return (normal_quantile(tail) + 3 * heavy->at(tail)) / 4;
   };
   // E[Z·P] for the covariance; both have mean 0 and variance 1.
   double covariance = 0;
   for (int share = 0; share < kShares; ++share) {
     const double place = (share + 0.5) / kShares;
     const Tail tail{std::min(place, 1 - place), place > 0.5};
-    covariance += normal_quantile(tail) * heavy(tail) / kShares;
+    covariance += normal_quantile(tail) * heavy->at(tail) / kShares;
   }
   const double sd = std::sqrt(1 + 9 + 6 * covariance) / 4;
-  return [=](const Tail& tail) { return mixed(tail) / sd; };
+  return make_quantile([=](const Tail& tail) { return mixed(tail) / sd; });
 }
 
 /// By bisection and Newton's steps on the incomplete gamma function.
 Quantile gamma(double shape) {
   const double scale = 1 / std::sqrt(shape);
-  return [=](const Tail& tail) {
+  return make_quantile([=](const Tail& tail) {
     double low = 0;
     double high = shape + 1;
     const auto too_low = [&](double x) {
@@ -91,7 +107,7 @@ Quantile gamma(double shape) {
       (too_low(middle) ? low : high) = middle;
     }
     return scale * (low + high) / 2;
-  };
+  });
 }
 
 }  // namespace
@@ -167,15 +183,15 @@ Quantile quantile_of(Law law, double shape) {
   switch (law) {
     case Law::kConstant:
     case Law::kTable:
-      return [](const Tail&) { return 0.0; };
+      return make_quantile([](const Tail&) { return 0.0; });
     case Law::kUniform:
-      return [](const Tail& tail) {
+      return make_quantile([](const Tail& tail) {
         return tail.upper ? 1 - 2 * tail.probability : 2 * tail.probability - 1;
-      };
+      });
     case Law::kNormal:
-      return normal_quantile;
+      return make_quantile(normal_quantile);
     case Law::kExponential:
-      return minus_log_survival;
+      return make_quantile(minus_log_survival);
     case Law::kGamma:
       return gamma(shape);
     case Law::kLognormal:
@@ -190,15 +206,15 @@ Quantile quantile_of(Law law, double shape) {
   return {};
 }
 
-QuantileTable::QuantileTable(const Quantile& quantile) {
+QuantileTable::QuantileTable(const QuantileFunction& quantile) {
   for (int octave = 0; octave < kOctaves; ++octave) {
     for (int step = 0; step <= kSteps; ++step) {
       // Outwards from 2^-(octave+1) to half of it.
       const double share = 1.0 - static_cast<double>(step) / (2 * kSteps);
       const double probability = std::ldexp(share, -(octave + 1));
       const auto index = static_cast<std::size_t>(octave * kSteps + step);
-      lower_[index] = to_deviation(quantile({probability, false}));
-      upper_[index] = to_deviation(quantile({probability, true}));
+      lower_[index] = to_deviation(quantile.at({probability, false}));
+      upper_[index] = to_deviation(quantile.at({probability, true}));
     }
   }
 }
@@ -225,11 +241,11 @@ Deviation QuantileTable::look_up(const Side& side, std::uint64_t outward) noexce
                      (static_cast<Int128>(outer - inner) * static_cast<Int128>(rest)) >> 32);
 }
 
-GaussianTable::GaussianTable(const Quantile& quantile) {
+GaussianTable::GaussianTable(const QuantileFunction& quantile) {
   for (std::size_t index = 0; index < values_.size(); ++index) {
     const double x = static_cast<double>(index) / kStepsAUnit - kReach;
     const double probability = normal_upper_tail(x < 0 ? -x : x);
-    values_[index] = to_deviation(quantile({probability, x > 0}));
+    values_[index] = to_deviation(quantile.at({probability, x > 0}));
   }
 }
 
@@ -359,9 +375,9 @@ std::optional<Quantile> quantile_of_text(const ConfigNode& contents, std::string
   std::vector<Point> points = TableText(contents, name, problems).read();
   if (problems.size() != problems_before)
     return std::nullopt;
-  return [points = std::move(points)](const Tail& tail) {
+  return make_quantile([points = std::move(points)](const Tail& tail) {
     return interpolate(points, tail.upper ? 1 - tail.probability : tail.probability);
-  };
+  });
 }
 
 }  // namespace faultline

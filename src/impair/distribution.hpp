@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -21,8 +20,13 @@ struct Tail {
   bool upper = false;        ///< 1 − probability is meant
 };
 
-/// F⁻¹ of a law, in units of `jitter` from `time`.
-using Quantile = std::function<double(const Tail& tail)>;
+/// F⁻¹ of a law, in units of `jitter` from `time`. Asked while a rule is compiled, never later.
+class QuantileFunction {
+ public:
+  virtual ~QuantileFunction() = default;
+  virtual double at(const Tail& tail) const = 0;
+};
+using Quantile = std::shared_ptr<const QuantileFunction>;
 
 /// A deviation in units of jitter, times 2^32.
 using Deviation = std::int64_t;
@@ -31,7 +35,7 @@ inline constexpr double kDeviationOne = 4294967296.0;
 /// F⁻¹(u/2^64): octaves towards both tails, each in 64 steps, linear in between, down to 2^-40.
 class QuantileTable {
  public:
-  explicit QuantileTable(const Quantile& quantile);
+  explicit QuantileTable(const QuantileFunction& quantile);
   Deviation at(std::uint64_t uniform) const noexcept;
   Deviation least() const noexcept { return lower_.back(); }
   Deviation most() const noexcept { return upper_.back(); }
@@ -49,7 +53,7 @@ class QuantileTable {
 /// F⁻¹(Φ(x)) for x in [−8, 8], in steps of 2^-8, linear in between.
 class GaussianTable {
  public:
-  explicit GaussianTable(const Quantile& quantile);
+  explicit GaussianTable(const QuantileFunction& quantile);
   /// x outside counts as the nearer end.
   Deviation at(double x) const noexcept;
 
