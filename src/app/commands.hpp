@@ -19,6 +19,7 @@ Exit run_check(const CheckOptions& options);
 struct SimulateOptions {
   std::string file;
   std::vector<std::string> inputs;  ///< [PORT=]FILE
+  std::vector<std::string> left;    ///< CIDR or MAC: sources that enter the first port
   std::string output;
   std::optional<std::uint64_t> seed;
   std::uint32_t burst = 32;

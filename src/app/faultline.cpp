@@ -42,6 +42,11 @@ void add_offline_commands(CLI::App& app, Arguments& arguments) {
       ->required()
       ->take_all()
       ->allow_extra_args(false);
+  simulate
+      ->add_option("--left", options.left,
+                   "CIDR or MAC: splits captures, these sources enter the first port")
+      ->take_all()
+      ->allow_extra_args(false);
   simulate->add_option("--out", options.output, "pcapng to write; - for stdout")->required();
   simulate
       ->add_option_function<std::string>(

@@ -1,5 +1,8 @@
 // faultline simulate: captures in, a capture out, statistics on stdout.
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
 
 #include <fmt/format.h>
 
@@ -12,16 +15,22 @@
 namespace faultline {
 namespace {
 
+std::vector<std::string> port_names(const Scenario& scenario) {
+  std::vector<std::string> names;
+  for (const PortSpec& port : scenario.ports) names.push_back(port.name);
+  return names;
+}
+
 struct InputWord {
-  std::size_t port = 0;
+  std::optional<std::size_t> port;  ///< nothing: none is named
   std::string path;
 };
 
-/// `PORT=FILE`, or FILE for the first port of the first wire. Nothing where PORT is unknown.
+/// `PORT=FILE`, or FILE alone. Nothing where PORT is unknown.
 std::optional<InputWord> split_input(const std::string& word, const Scenario& scenario) {
   const std::size_t equals = word.find('=');
   if (equals == std::string::npos || word.find('/') < equals)
-    return InputWord{scenario.wires.front().first, word};
+    return InputWord{std::nullopt, word};
   const std::string name = word.substr(0, equals);
   for (std::size_t port = 0; port < scenario.ports.size(); ++port)
     if (scenario.ports[port].name == name)
@@ -32,6 +41,32 @@ std::optional<InputWord> split_input(const std::string& word, const Scenario& sc
   return std::nullopt;
 }
 
+std::optional<SourceSet> read_left(const std::vector<std::string>& words) {
+  SourceSet left;
+  for (const std::string& word : words)
+    if (!left.add(word)) {
+      tell(fmt::format("--left {}: no address; an IPv4 or IPv6 address or prefix such as "
+                       "10.0.0.0/8, or a MAC address",
+                       word),
+           OutputForm::kHuman);
+      return std::nullopt;
+    }
+  return left;
+}
+
+/// Where the packets of an input enter: the port that is named; else by source, where --left says
+/// what is left; else the port that the packet's interface is named after, or the first.
+Entry entry_for(const InputWord& input, const SourceSet& left, const Scenario& scenario) {
+  const WireSpec& wire = scenario.wires.front();
+  const EntryPorts ends{static_cast<std::uint8_t>(wire.first),
+                        static_cast<std::uint8_t>(wire.second)};
+  if (input.port)
+    return Entry::at(static_cast<std::uint8_t>(*input.port));
+  if (!left.empty())
+    return Entry::by_source(left, ends);
+  return Entry::by_interface(port_names(scenario), ends.first);
+}
+
 bool same_file(const std::string& left, const std::string& right) {
   struct stat a {};
   struct stat b {};
@@ -39,19 +74,33 @@ bool same_file(const std::string& left, const std::string& right) {
          a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+/// The size of a file that has one; nothing for pipes.
+std::optional<std::uint64_t> file_bytes(const std::string& path) {
+  struct stat status {};
+  const bool known =
+      path == "-" ? fstat(STDIN_FILENO, &status) == 0 : stat(path.c_str(), &status) == 0;
+  if (!known || !S_ISREG(status.st_mode))
+    return std::nullopt;
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
 struct Prepared {
   std::vector<SimulationInput> inputs;
+  std::optional<std::uint64_t> bytes = 0;  ///< of all of them, where known
   Exit exit = Exit::kDone;
 };
 
 Prepared open_inputs(const SimulateOptions& options, const Scenario& scenario) {
   Prepared prepared;
+  const auto left = read_left(options.left);
+  if (!left)
+    prepared.exit = Exit::kUsage;
   for (const std::string& word : options.inputs) {
     const auto input = split_input(word, scenario);
-    if (!input) {
+    if (!input)
       prepared.exit = Exit::kUsage;
+    if (prepared.exit != Exit::kDone)
       return prepared;
-    }
     if (same_file(input->path, options.output)) {
       tell(Problems{problem_at({options.output, 0, 0}, "is an input as well")}, options.form);
       prepared.exit = Exit::kUnusable;
@@ -63,10 +112,48 @@ Prepared open_inputs(const SimulateOptions& options, const Scenario& scenario) {
       prepared.exit = Exit::kUnusable;
       return prepared;
     }
-    prepared.inputs.push_back({input->port, input->path, std::move(*reader)});
+    const auto bytes = file_bytes(input->path);
+    prepared.bytes =
+        bytes && prepared.bytes ? std::optional(*bytes + *prepared.bytes) : std::nullopt;
+    prepared.inputs.push_back({entry_for(*input, *left, scenario), std::move(*reader)});
   }
   return prepared;
 }
+
+/// A line on a terminal that says how far the simulation is, at most ten times a second.
+class ProgressLine {
+ public:
+  explicit ProgressLine(std::optional<std::uint64_t> bytes) : bytes_(bytes) {}
+  ~ProgressLine() { clear(); }
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  void show(const SimulationProgress& progress) {
+    const auto now = std::chrono::steady_clock::now();
+    if (shown_ && now - last_ < std::chrono::milliseconds(100))
+      return;
+    last_ = now;
+    shown_ = true;
+    constexpr double kNsASecond = 1e9;
+    fmt::print(stderr, "\r{} packets, {:.1f} s of the capture", progress.packets,
+               static_cast<double>(progress.time_ns) / kNsASecond);
+    if (bytes_ && *bytes_ > 0)
+      fmt::print(stderr, ", {} %",
+                 std::min<std::uint64_t>(100, progress.bytes_read * 100 / *bytes_));
+    fmt::print(stderr, "\033[K");
+    std::fflush(stderr);
+  }
+  void clear() {
+    if (shown_)
+      fmt::print(stderr, "\r\033[K");
+    shown_ = false;
+  }
+
+ private:
+  std::optional<std::uint64_t> bytes_;
+  std::chrono::steady_clock::time_point last_{};
+  bool shown_ = false;
+};
 
 /// Workers that the policy's rules can be shared among.
 std::uint32_t workers_for(const SimulateOptions& options, const Policy& policy) {
@@ -78,13 +165,23 @@ std::uint32_t workers_for(const SimulateOptions& options, const Policy& policy) 
   return 1;
 }
 
-void tell_result(const SimulateOptions& options, const SimulationResult& result) {
+void tell_result(const SimulateOptions& options, const Scenario& scenario,
+                 const SimulationResult& result) {
   if (result.backwards > 0)
     fmt::print(stderr, "faultline: {} time-stamps ran backwards and count as the latest seen\n",
                result.backwards);
   if (result.cut > 0)
     fmt::print(stderr, "faultline: {} packets are shorter in the capture than on the wire\n",
                result.cut);
+  if (result.oversized > 0)
+    fmt::print(stderr, "faultline: {} packets are longer than {} bytes and judged by those\n",
+               result.oversized, Hold::kFrameBytesMax);
+  for (std::size_t port = 0; port < result.two_way_flows.size(); ++port)
+    if (result.two_way_flows[port] > 0)
+      fmt::print(stderr,
+                 "faultline: warning: port '{}' received both directions of {} flows; split the "
+                 "capture with --left\n",
+                 scenario.ports[port].name, result.two_way_flows[port]);
   if (options.form == OutputForm::kJson) {
     fmt::print("{}\n", result.statistics.dump());
     return;
@@ -98,10 +195,30 @@ void tell_result(const SimulateOptions& options, const SimulationResult& result)
   fmt::print(stderr, "  ({})\n", result.balanced ? "balanced" : "NOT BALANCED");
 }
 
+/// An output that ends too early must not be taken for a whole one.
+void discard_output(const std::string& path) {
+  struct stat status {};
+  if (path != "-" && lstat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+      unlink(path.c_str()) == 0)
+    fmt::print(stderr, "faultline: {} was incomplete and has been removed\n", path);
+  else
+    fmt::print(stderr, "faultline: {} is incomplete\n", path == "-" ? "standard output" : path);
+}
+
+SimulationSettings settings_for(const SimulateOptions& options, const Scenario& scenario,
+                                const Policy& policy) {
+  SimulationSettings settings;
+  settings.rx_burst = options.burst;
+  settings.workers = workers_for(options, policy);
+  settings.flows_max = scenario.flows_max;
+  settings.flow_idle_ns = scenario.flow_idle_ns;
+  settings.hold_bytes = scenario.hold_bytes.value_or(settings.hold_bytes);
+  return settings;
+}
+
 Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
                        const Policy& policy, Prepared prepared) {
-  std::vector<std::string> names;
-  for (const PortSpec& port : scenario.ports) names.push_back(port.name);
+  const std::vector<std::string> names = port_names(scenario);
   Result<CaptureWriter> writer = CaptureWriter::create(options.output, names);
   if (!writer) {
     tell(writer.error(), options.form);
@@ -110,23 +227,24 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
   const EalSettings eal{.main_core = allowed_cores().front(), .worker_cores = {}, .memory_mb = 224};
   if (const auto started = start_eal(eal); !started) {
     tell(started.error(), options.form);
+    discard_output(options.output);
     return Exit::kRefused;
   }
-  SimulationSettings settings;
-  settings.rx_burst = options.burst;
-  settings.workers = workers_for(options, policy);
-  settings.flows_max = scenario.flows_max;
-  settings.flow_idle_ns = scenario.flow_idle_ns;
-  settings.hold_bytes = scenario.hold_bytes.value_or(settings.hold_bytes);
+  SimulationSettings settings = settings_for(options, scenario, policy);
+  ProgressLine line(prepared.bytes);
+  if (isatty(STDERR_FILENO) == 1)
+    settings.progress = [&line](const SimulationProgress& progress) { line.show(progress); };
   Result<SimulationResult> result =
       simulate(policy, names, settings, std::move(prepared.inputs), *writer);
+  line.clear();
   const Result<void> closed = writer->close();
   stop_eal();
   if (!result || !closed) {
     tell(result ? closed.error() : result.error(), options.form);
+    discard_output(options.output);
     return Exit::kUnusable;
   }
-  tell_result(options, *result);
+  tell_result(options, scenario, *result);
   return Exit::kDone;
 }
 

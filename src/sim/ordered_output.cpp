@@ -28,7 +28,10 @@ void OrderedOutput::sent(const HoldKey& key, const rte_mbuf* mbuf) noexcept {
     const auto* data = rte_pktmbuf_mtod(segment, const std::byte*);
     bytes.insert(bytes.end(), data, data + segment->data_len);
   }
-  waiting_.push({key, buffer});
+  const LeavingFrame frame = cut_frames_.leaves(key.sequence, mbuf->pkt_len);
+  bytes.resize(frame.shown_bytes);
+  bytes.insert(bytes.end(), frame.tail.begin(), frame.tail.end());
+  waiting_.push({key, buffer, frame.original_bytes});
 }
 
 void OrderedOutput::write_until(std::uint64_t horizon_ns) {
@@ -38,7 +41,7 @@ void OrderedOutput::write_until(std::uint64_t horizon_ns) {
     CapturedPacket packet;
     packet.time_ns = first.key.release_ns;
     packet.interface = first.key.egress;
-    packet.original_length_bytes = static_cast<std::uint32_t>(bytes.size());
+    packet.original_length_bytes = first.original_bytes;
     packet.bytes = bytes;
     writer_.write(packet);
     free_buffers_.push_back(first.buffer);

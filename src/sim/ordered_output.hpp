@@ -11,12 +11,14 @@
 
 #include "drivers/sim.hpp"
 #include "record/capture_writer.hpp"
+#include "sim/cut_frames.hpp"
 
 namespace faultline {
 
 class OrderedOutput final : public SimulatedOutput {
  public:
-  explicit OrderedOutput(CaptureWriter& writer) : writer_(writer) {}
+  OrderedOutput(CaptureWriter& writer, CutFrames& cut_frames)
+      : writer_(writer), cut_frames_(cut_frames) {}
 
   void sent(const HoldKey& key, const rte_mbuf* mbuf) noexcept override;
 
@@ -27,12 +29,14 @@ class OrderedOutput final : public SimulatedOutput {
   struct Waiting {
     HoldKey key;
     std::size_t buffer = 0;
+    std::uint32_t original_bytes = 0;
   };
   struct Later {
     bool operator()(const Waiting& left, const Waiting& right) const noexcept;
   };
 
   CaptureWriter& writer_;
+  CutFrames& cut_frames_;
   std::priority_queue<Waiting, std::vector<Waiting>, Later> waiting_;
   std::vector<std::vector<std::byte>> buffers_;
   std::vector<std::size_t> free_buffers_;
