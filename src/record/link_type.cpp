@@ -38,7 +38,7 @@ constexpr std::pair<std::uint32_t, std::string_view> kNames[] = {
     {119, "IEEE802_11_PRISM"},
     {122, "IP_OVER_FC"},
     {123, "SUNATM"},
-    {127, "IEEE802_11_RADIOTAP"},
+    {127, "RADIOTAP"},
     {129, "ARCNET_LINUX"},
     {130, "JUNIPER_MLPPP"},
     {131, "JUNIPER_MLFR"},

@@ -54,7 +54,7 @@ class CutFrames {
 
   std::map<std::uint64_t, Batch> batches_;  ///< those with cut frames, by first sequence number
   bool open_ = false;                       ///< the last batch is still being judged
-  std::uint64_t first_ = 0;                 ///< of the last batch; widened, like all within
+  std::uint64_t first_ = std::uint64_t{1} << 32;  ///< of the last batch; widened, like all within
   std::uint64_t held_before_ = 0;
   std::uint64_t sent_of_older_ = 0;  ///< since begin()
 };
