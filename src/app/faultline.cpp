@@ -19,9 +19,31 @@ void add_json(CLI::App& command, OutputForm& form) {
       "-j,--json", [&form] { form = OutputForm::kJson; }, "JSON on stdout");
 }
 
+void add_seed(CLI::App& command, std::optional<std::uint64_t>& seed) {
+  command
+      .add_option_function<std::string>(
+          "--seed",
+          [&seed](const std::string& word) {
+            seed = parse_count(word);
+            if (!seed)
+              throw CLI::ValidationError("--seed", word + " is no number from 0 to 2^64 - 1");
+          },
+          "wins over the scenario's")
+      ->type_name("UINT64");
+}
+
+void add_left(CLI::App& command, std::vector<std::string>& left) {
+  command
+      .add_option("--left", left,
+                  "CIDR or MAC: splits captures, these sources enter the first port")
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
 struct Arguments {
   CheckOptions check;
   SimulateOptions simulate;
+  ExplainOptions explain;
   DaemonOptions daemon;
   std::string apply_file;
   std::string held = "send";
@@ -42,28 +64,37 @@ void add_offline_commands(CLI::App& app, Arguments& arguments) {
       ->required()
       ->take_all()
       ->allow_extra_args(false);
-  simulate
-      ->add_option("--left", options.left,
-                   "CIDR or MAC: splits captures, these sources enter the first port")
-      ->take_all()
-      ->allow_extra_args(false);
+  add_left(*simulate, options.left);
   simulate->add_option("--out", options.output, "pcapng to write; - for stdout")->required();
-  simulate
-      ->add_option_function<std::string>(
-          "--seed",
-          [&options](const std::string& word) {
-            options.seed = parse_count(word);
-            if (!options.seed)
-              throw CLI::ValidationError("--seed", word + " is no number from 0 to 2^64 - 1");
-          },
-          "wins over the scenario's")
-      ->type_name("UINT64");
+  add_seed(*simulate, options.seed);
+  simulate->add_option("--drops", options.drops, "pcapng of the packets that were dropped");
+  simulate->add_option("--journal", options.journal, "what rules did, one line of JSON each");
+  simulate->add_option("--annotate", options.annotate, "which packets carry a comment")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Annotate>{
+          {"none", Annotate::kNone}, {"touched", Annotate::kTouched}, {"all", Annotate::kAll}}));
   simulate->add_option("--burst", options.burst, "packets a worker takes at once")
       ->check(CLI::Range(1U, kBurstMax));
   simulate->add_option("--workers", options.workers, "workers to spread flows over")
       ->check(CLI::Range(1U, 16U));
   add_json(*simulate, options.form);
   simulate->callback([&arguments] { arguments.exit = run_simulate(arguments.simulate); });
+}
+
+void add_explain(CLI::App& app, Arguments& arguments) {
+  ExplainOptions& options = arguments.explain;
+  CLI::App* explain =
+      app.add_subcommand("explain", "Say which rules match a packet, what they draw, and its fate");
+  explain->add_option("FILE", options.file, "the scenario")->required();
+  auto* from = explain->add_option_group("packets");
+  from->add_option("--pcap", options.capture, "[PORT=]CAPTURE");
+  from->add_option("--hex", options.hex, "one frame in hex digits, entering the first port");
+  from->require_option(1);
+  add_left(*explain, options.left);
+  explain->add_option("--packet", options.packet, "only this one, counted from 1")
+      ->check(CLI::Range(std::uint64_t{1}, UINT64_MAX));
+  add_seed(*explain, options.seed);
+  add_json(*explain, options.form);
+  explain->callback([&arguments] { arguments.exit = run_explain(arguments.explain); });
 }
 
 void add_daemon_commands(CLI::App& app, Arguments& arguments) {
@@ -98,6 +129,7 @@ int run(int count, char** words) {
   app.add_option("--socket", arguments.daemon.socket, "the daemon's socket (or FAULTLINE_SOCKET)");
   app.fallthrough();
   add_offline_commands(app, arguments);
+  add_explain(app, arguments);
   add_daemon_commands(app, arguments);
   try {
     app.parse(count, words);

@@ -7,65 +7,15 @@
 #include <fmt/format.h>
 
 #include "app/commands.hpp"
+#include "app/inputs.hpp"
 #include "base/seed.hpp"
 #include "drivers/eal.hpp"
 #include "policy/compile.hpp"
+#include "sim/capture_sink.hpp"
 #include "sim/simulation.hpp"
 
 namespace faultline {
 namespace {
-
-std::vector<std::string> port_names(const Scenario& scenario) {
-  std::vector<std::string> names;
-  for (const PortSpec& port : scenario.ports) names.push_back(port.name);
-  return names;
-}
-
-struct InputWord {
-  std::optional<std::size_t> port;  ///< nothing: none is named
-  std::string path;
-};
-
-/// `PORT=FILE`, or FILE alone. Nothing where PORT is unknown.
-std::optional<InputWord> split_input(const std::string& word, const Scenario& scenario) {
-  const std::size_t equals = word.find('=');
-  if (equals == std::string::npos || word.find('/') < equals)
-    return InputWord{std::nullopt, word};
-  const std::string name = word.substr(0, equals);
-  for (std::size_t port = 0; port < scenario.ports.size(); ++port)
-    if (scenario.ports[port].name == name)
-      return InputWord{port, word.substr(equals + 1)};
-  std::string known;
-  for (const PortSpec& port : scenario.ports) known += (known.empty() ? "" : ", ") + port.name;
-  tell(fmt::format("--in {}: unknown port '{}'; one of {}", word, name, known), OutputForm::kHuman);
-  return std::nullopt;
-}
-
-std::optional<SourceSet> read_left(const std::vector<std::string>& words) {
-  SourceSet left;
-  for (const std::string& word : words)
-    if (!left.add(word)) {
-      tell(fmt::format("--left {}: no address; an IPv4 or IPv6 address or prefix such as "
-                       "10.0.0.0/8, or a MAC address",
-                       word),
-           OutputForm::kHuman);
-      return std::nullopt;
-    }
-  return left;
-}
-
-/// Where the packets of an input enter: the port that is named; else by source, where --left says
-/// what is left; else the port that the packet's interface is named after, or the first.
-Entry entry_for(const InputWord& input, const SourceSet& left, const Scenario& scenario) {
-  const WireSpec& wire = scenario.wires.front();
-  const EntryPorts ends{static_cast<std::uint8_t>(wire.first),
-                        static_cast<std::uint8_t>(wire.second)};
-  if (input.port)
-    return Entry::at(static_cast<std::uint8_t>(*input.port));
-  if (!left.empty())
-    return Entry::by_source(left, ends);
-  return Entry::by_interface(port_names(scenario), ends.first);
-}
 
 bool same_file(const std::string& left, const std::string& right) {
   struct stat a {};
@@ -96,13 +46,15 @@ Prepared open_inputs(const SimulateOptions& options, const Scenario& scenario) {
   if (!left)
     prepared.exit = Exit::kUsage;
   for (const std::string& word : options.inputs) {
-    const auto input = split_input(word, scenario);
+    const auto input = split_input("--in", word, scenario);
     if (!input)
       prepared.exit = Exit::kUsage;
     if (prepared.exit != Exit::kDone)
       return prepared;
-    if (same_file(input->path, options.output)) {
-      tell(Problems{problem_at({options.output, 0, 0}, "is an input as well")}, options.form);
+    for (const std::string& output : {options.output, options.drops, options.journal}) {
+      if (output.empty() || !same_file(input->path, output))
+        continue;
+      tell(Problems{problem_at({output, 0, 0}, "is an input as well")}, options.form);
       prepared.exit = Exit::kUnusable;
       return prepared;
     }
@@ -165,6 +117,14 @@ std::uint32_t workers_for(const SimulateOptions& options, const Policy& policy) 
   return 1;
 }
 
+/// How much must be remembered of each packet for what is to be written.
+TrailDetail detail_for(const SimulateOptions& options) {
+  if (!options.journal.empty())
+    return TrailDetail::kNumberedChanges;
+  return options.drops.empty() && options.annotate == Annotate::kNone ? TrailDetail::kNothing
+                                                                      : TrailDetail::kChanges;
+}
+
 void tell_result(const SimulateOptions& options, const Scenario& scenario,
                  const SimulationResult& result) {
   if (result.backwards > 0)
@@ -205,11 +165,18 @@ void discard_output(const std::string& path) {
     fmt::print(stderr, "faultline: {} is incomplete\n", path == "-" ? "standard output" : path);
 }
 
+void discard_outputs(const SimulateOptions& options) {
+  for (const std::string& path : {options.output, options.drops, options.journal})
+    if (!path.empty())
+      discard_output(path);
+}
+
 SimulationSettings settings_for(const SimulateOptions& options, const Scenario& scenario,
                                 const Policy& policy) {
   SimulationSettings settings;
   settings.rx_burst = options.burst;
   settings.workers = workers_for(options, policy);
+  settings.detail = detail_for(options);
   settings.flows_max = scenario.flows_max;
   settings.flow_idle_ns = scenario.flow_idle_ns;
   settings.hold_bytes = scenario.hold_bytes.value_or(settings.hold_bytes);
@@ -219,15 +186,16 @@ SimulationSettings settings_for(const SimulateOptions& options, const Scenario& 
 Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
                        const Policy& policy, Prepared prepared) {
   const std::vector<std::string> names = port_names(scenario);
-  Result<CaptureWriter> writer = CaptureWriter::create(options.output, names);
-  if (!writer) {
-    tell(writer.error(), options.form);
+  Result<std::unique_ptr<CaptureSink>> sink = CaptureSink::create(
+      {options.output, options.drops, options.journal, options.annotate, names});
+  if (!sink) {
+    tell(sink.error(), options.form);
     return Exit::kUnusable;
   }
   const EalSettings eal{.main_core = allowed_cores().front(), .worker_cores = {}, .memory_mb = 224};
   if (const auto started = start_eal(eal); !started) {
     tell(started.error(), options.form);
-    discard_output(options.output);
+    discard_outputs(options);
     return Exit::kRefused;
   }
   SimulationSettings settings = settings_for(options, scenario, policy);
@@ -235,13 +203,13 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
   if (isatty(STDERR_FILENO) == 1)
     settings.progress = [&line](const SimulationProgress& progress) { line.show(progress); };
   Result<SimulationResult> result =
-      simulate(policy, names, settings, std::move(prepared.inputs), *writer);
+      simulate(policy, names, settings, std::move(prepared.inputs), **sink);
   line.clear();
-  const Result<void> closed = writer->close();
+  const Result<void> closed = (*sink)->close();
   stop_eal();
   if (!result || !closed) {
     tell(result ? closed.error() : result.error(), options.form);
-    discard_output(options.output);
+    discard_outputs(options);
     return Exit::kUnusable;
   }
   tell_result(options, scenario, *result);

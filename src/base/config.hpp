@@ -62,6 +62,7 @@ class MappingReader {
 
   /// The value of `key`, or null when it is absent. The key becomes a known one.
   const ConfigNode* take(std::string_view key);
+  bool has(std::string_view key) const { return node_.is_mapping() && node_.find(key) != nullptr; }
   /// As take; absence is reported at the mapping's own place.
   const ConfigNode* require(std::string_view key);
   /// A key of the language that this version cannot honour: known, and refused by name as "not

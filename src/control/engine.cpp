@@ -19,6 +19,8 @@ constexpr std::uint64_t kActiveAfterNs = kNsPerMs;
 constexpr std::uint64_t kTtlDefaultNs = 3600 * kNsPerSecond;
 constexpr std::uint64_t kAdoptionTimeoutNs = 2 * kNsPerSecond;
 constexpr std::uint64_t kSnapshotTimeoutNs = 500 * kNsPerMs;
+/// Policies kept for packets that will be judged by them again.
+constexpr std::size_t kRetiredMax = 256;
 constexpr std::uint64_t kReclaimEveryNs = 100 * kNsPerMs;
 constexpr std::uint64_t kRefineEveryNs = kNsPerSecond;
 
@@ -187,7 +189,7 @@ std::vector<LiveWorker*> Engine::worker_pointers() const {
 ChangeResult Engine::put_policy(const std::string& text,
                                 std::optional<std::uint64_t> if_generation) {
   const std::lock_guard lock(mutex_);
-  if (auto failed = check_generation(if_generation))
+  if (auto failed = check_may_change(if_generation))
     return tl::unexpected(std::move(*failed));
   Result<ConfigNode> tree = parse_config(text, intern_file_name("policy"));
   if (!tree)
@@ -205,7 +207,7 @@ ChangeResult Engine::put_policy(const std::string& text,
 ChangeResult Engine::patch_rule(const std::string& name, const std::string& text,
                                 std::optional<std::uint64_t> if_generation) {
   const std::lock_guard lock(mutex_);
-  if (auto failed = check_generation(if_generation))
+  if (auto failed = check_may_change(if_generation))
     return tl::unexpected(std::move(*failed));
   Request request;
   request.tree = tree_;
@@ -288,8 +290,14 @@ ChangeResult Engine::wait_for_adoption() {
   return Change{current.generation, current.seed};
 }
 
-std::optional<ChangeFailure> Engine::check_generation(std::optional<std::uint64_t> expected) const {
+std::optional<ChangeFailure> Engine::check_may_change(std::optional<std::uint64_t> expected) const {
   const std::uint64_t current = publisher_->current().generation;
+  if (publisher_->retired() >= kRetiredMax)
+    return ChangeFailure{
+        Refusal::kConflict,
+        fmt::format("packets of {} earlier policies are still on their way: heal, or wait",
+                    publisher_->retired()),
+        {}};
   if (!expected || *expected == current)
     return std::nullopt;
   return ChangeFailure{

@@ -95,7 +95,7 @@ class Engine {
   ChangeResult change(Request request);
   ChangeResult wait_for_adoption();
   std::optional<ChangeFailure> check_same_machine(const Scenario& scenario) const;
-  std::optional<ChangeFailure> check_generation(std::optional<std::uint64_t> expected) const;
+  std::optional<ChangeFailure> check_may_change(std::optional<std::uint64_t> expected) const;
   std::vector<LiveWorker*> worker_pointers() const;
   /// Asks every worker for a snapshot. Those that do not answer in time are marked.
   struct Gathered {

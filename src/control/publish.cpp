@@ -53,9 +53,16 @@ void Publisher::reclaim(const std::vector<LiveWorker*>& workers) {
     retired.token = rte_rcu_qsbr_start(readers_);
     retired.has_token = true;
   }
+  // Packets in a hold may have to be judged again by the policy they came in under. A worker tells
+  // so before its quiescent state, so what it says is asked after that.
   while (!retired_.empty() && retired_.front().has_token &&
-         rte_rcu_qsbr_check(readers_, retired_.front().token, false) == 1)
+         rte_rcu_qsbr_check(readers_, retired_.front().token, false) == 1) {
+    const std::uint64_t generation = retired_.front().policy->generation;
+    for (const LiveWorker* worker : workers)
+      if (worker->policies_needed() <= generation)
+        return;
     retired_.pop_front();
+  }
 }
 
 void Publisher::run(LiveWorker& worker, std::uint32_t id, const std::atomic<bool>& stop,

@@ -32,6 +32,8 @@ class Publisher {
   void publish(std::unique_ptr<const Policy> policy);
   /// Whether every worker judges by the newest policy.
   bool adopted_by_all(const std::vector<LiveWorker*>& workers) const noexcept;
+  /// How many replaced policies are still kept for packets in flight.
+  std::size_t retired() const noexcept { return retired_.size(); }
   /// Frees what no worker can hold any more. Never waits.
   void reclaim(const std::vector<LiveWorker*>& workers);
 

@@ -14,6 +14,7 @@
 #include "dataplane/histogram.hpp"
 #include "dataplane/hold.hpp"
 #include "dataplane/port.hpp"
+#include "dataplane/witness.hpp"
 
 namespace faultline {
 
@@ -38,7 +39,12 @@ class Act {
   Act(const Act&) = delete;
   Act& operator=(const Act&) = delete;
 
-  void drop(rte_mbuf* mbuf, DropReason reason) noexcept {
+  /// Who is told of every drop from now on; null for nobody.
+  void set_witness(Witness* witness) noexcept { witness_ = witness; }
+
+  void drop(rte_mbuf* mbuf, const HoldKey& key, DropReason reason) noexcept {
+    if (witness_ != nullptr) [[unlikely]]
+      witness_->dropped(key, mbuf, reason);
     ++counters_.ledger.dropped[static_cast<std::size_t>(reason)];
     done_[done_count_++] = mbuf;
     if (done_count_ == done_.size())
@@ -47,19 +53,15 @@ class Act {
 
   /// Copies the packet into the hold. A full hold is a counted drop.
   void hold(rte_mbuf* mbuf, const HoldKey& key) noexcept {
-    std::byte* place =
-        mbuf->pkt_len <= Hold::kFrameBytesMax ? hold_.push(key, mbuf->pkt_len) : nullptr;
-    if (place == nullptr) {
-      drop(mbuf, DropReason::kOverflow);
-      return;
-    }
-    for (const rte_mbuf* segment = mbuf; segment != nullptr; segment = segment->next) {
-      rte_memcpy(place, rte_pktmbuf_mtod(segment, const void*), segment->data_len);
-      place += segment->data_len;
-    }
-    done_[done_count_++] = mbuf;
-    if (done_count_ == done_.size())
-      free_done();
+    put(mbuf, key, 0, [](std::byte*) {});
+  }
+
+  /// As hold, but the packet will be judged again at its release: `write` fills `resume_bytes`
+  /// (a multiple of 8) with what it takes to go on. False when it was dropped instead.
+  template <typename Write>
+  bool park(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t resume_bytes,
+            const Write& write) noexcept {
+    return put(mbuf, key, resume_bytes, write);
   }
 
   /// Queues the packet for its port; it leaves at finish(), or earlier when the queue is full.
@@ -67,7 +69,7 @@ class Act {
     Port& port = *ports_[key.egress];
     if (mbuf->pkt_len > port.frame_bytes_max(mbuf) || !port.carrier()) {
       ++port_counters_[key.egress].tx_errors;
-      drop(mbuf, DropReason::kTxError);
+      drop(mbuf, key, DropReason::kTxError);
       return;
     }
     OutBurst& out = out_[key.egress];
@@ -77,11 +79,13 @@ class Act {
       transmit(key.egress);
   }
 
-  /// Sends up to `budget` packets whose time has come. `departure` gives the instant at which a
-  /// packet with this release time leaves, for its lateness. Returns how many left.
-  template <typename Departure>
+  /// Takes up to `budget` packets whose time has come out of the hold. One that is to be judged
+  /// again goes to `resume(mbuf, held)` (held is valid until the hold changes), the others leave.
+  /// `departure` gives the instant at which a packet with this release time leaves, for its
+  /// lateness. Returns how many were taken.
+  template <typename Departure, typename Judge>
   std::uint32_t release(std::uint64_t now_ns, std::uint32_t budget, Histogram& lateness,
-                        const Departure& departure) noexcept {
+                        const Departure& departure, const Judge& resume) noexcept {
     std::uint32_t released = 0;
     while (released < budget && hold_.next_release_ns() <= now_ns) {
       if (spare_count_ == 0 && !refill_spare())
@@ -91,12 +95,23 @@ class Act {
       char* bytes = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(held.length));
       FAULTLINE_CHECK(bytes != nullptr);
       rte_memcpy(bytes, held.bytes, held.length);
-      note_departure(held, departure(now_ns, held.key.release_ns), lateness);
-      hold_.pop();
-      send(mbuf, held.key);
       ++released;
+      if (held.resume != nullptr) {
+        resume(mbuf, held);
+        continue;
+      }
+      hold_.pop();
+      leave(mbuf, held.key, held.flushed, now_ns, lateness, departure);
     }
     return released;
+  }
+
+  /// Sends a packet that was in the hold and notes how late it is.
+  template <typename Departure>
+  void leave(rte_mbuf* mbuf, const HoldKey& key, bool flushed, std::uint64_t now_ns,
+             Histogram& lateness, const Departure& departure) noexcept {
+    note_departure(key, flushed, departure(now_ns, key.release_ns), lateness);
+    send(mbuf, key);
   }
 
   /// Ends a burst: everything queued is handed to its port, everything done with is freed.
@@ -117,13 +132,35 @@ class Act {
   const Hold& held() const noexcept { return hold_; }
 
  private:
-  void note_departure(const HeldPacket& held, std::uint64_t departs_ns,
+  template <typename Write>
+  bool put(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t resume_bytes,
+           const Write& write) noexcept {
+    std::byte* place = mbuf->pkt_len <= Hold::kFrameBytesMax
+                           ? hold_.push(key, {resume_bytes, mbuf->pkt_len})
+                           : nullptr;
+    if (place == nullptr) {
+      drop(mbuf, key, DropReason::kOverflow);
+      return false;
+    }
+    write(place);
+    place += resume_bytes;
+    for (const rte_mbuf* segment = mbuf; segment != nullptr; segment = segment->next) {
+      rte_memcpy(place, rte_pktmbuf_mtod(segment, const void*), segment->data_len);
+      place += segment->data_len;
+    }
+    done_[done_count_++] = mbuf;
+    if (done_count_ == done_.size())
+      free_done();
+    return true;
+  }
+
+  void note_departure(const HoldKey& key, bool flushed, std::uint64_t departs_ns,
                       Histogram& lateness) noexcept {
-    if (departs_ns < held.key.release_ns) {
-      ++(held.flushed ? counters_.flushed : counters_.early);
+    if (departs_ns < key.release_ns) {
+      ++(flushed ? counters_.flushed : counters_.early);
       return;
     }
-    const std::uint64_t late_ns = departs_ns - held.key.release_ns;
+    const std::uint64_t late_ns = departs_ns - key.release_ns;
     lateness.add(late_ns);
     if (late_ns > counters_.lateness_max_ns)
       counters_.lateness_max_ns = late_ns;
@@ -157,12 +194,13 @@ class Act {
       next += done.sent;
       if (done.next_is_refused) {
         ++counters.tx_errors;
-        drop(out.mbufs[next++], DropReason::kTxError);
+        drop(out.mbufs[next], out.keys[next], DropReason::kTxError);
+        ++next;
         tries = 0;
       }
     }
     counters.tx_full += out.count - next;
-    for (; next < out.count; ++next) drop(out.mbufs[next], DropReason::kTxFull);
+    for (; next < out.count; ++next) drop(out.mbufs[next], out.keys[next], DropReason::kTxFull);
     out.count = 0;
   }
 
@@ -173,6 +211,7 @@ class Act {
 
   std::vector<Port*> ports_;
   rte_mempool* pool_;
+  Witness* witness_ = nullptr;
   Hold hold_;
   WorkerCounters& counters_;
   std::vector<PortCounters>& port_counters_;

@@ -2,24 +2,31 @@
 #include "dataplane/decide.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 namespace faultline {
 
-Decide::Decide(std::uint64_t flows_max, std::uint64_t flow_idle_ns, std::size_t ports)
-    : ports_(ports),
-      flows_(flows_max, flow_idle_ns),
+Decide::Decide(const Settings& settings)
+    : ports_(settings.ports),
+      flows_(settings.flows_max, settings.flow_idle_ns),
       active_(kRulesMax),
-      path_rules_(ports * kRulesMax),
-      path_plans_(ports),
+      path_rules_(ports_ * kRulesMax),
+      path_plans_(ports_),
       states_(kScopeStatesMax),
       state_epochs_(kScopeStatesMax),
-      rule_paths_(kRulesMax * ports),
+      rule_paths_(kRulesMax * ports_),
       rule_epochs_(kRulesMax),
-      arrivals_(ports),
-      scopes_(flows_max),
+      holds_backlog_(kScopeStatesMax),
+      arrivals_(ports_),
       rule_counters_(kRulesMax),
       delays_(new Histogram[kRulesMax]),
-      plan_scratch_(kRulesMax) {}
+      plan_scratch_(kRulesMax),
+      backlog_(settings.queued_max),
+      scopes_(settings.flows_max, backlog_),
+      parked_rules_(std::size_t{kBurstMax} * kRulesMax) {
+  asked_.backlog = &backlog_;
+}
 
 void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
   policy_ = &policy;
@@ -30,9 +37,16 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
     ++rule_epochs_[slot];
   }
   for (const std::uint32_t state : policy.fresh_states) {
+    if (holds_backlog_[state] != 0)
+      backlog_.clear(states_[state].as<BacklogList>());
+    holds_backlog_[state] = 0;
     states_[state] = {};
     ++state_epochs_[state];
   }
+  for (const RuleProgram& rule : policy.rules)
+    for (const RuleStep& step : rule.steps)
+      for (std::size_t port = 0; step.impairment.holds_backlog && port < ports_; ++port)
+        holds_backlog_[step.first_state + port] = 1;
   asked_.zero_ns = policy.zero_ns;
   plans_.restart();
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {
@@ -65,14 +79,18 @@ void Decide::judge(const PerPacket<FrameView>& frames, BurstPart part, JudgedBur
     burst.length_bytes[i] = frames[i].length;
     burst.ecn[i] = kEcnNotCapable;
     burst.marked[i] = false;
+    parked_[i].rules = 0;
     arrival_number_[i] = ++arrivals_[part.ingress];
   }
-  if (!reads_frames(part.ingress))
+  const bool wants_flows = witness_ != nullptr && witness_->wants_flows();
+  if (policy_ == nullptr || (!reads_frames(part.ingress) && !wants_flows))
     return;
-  if (policy_->paths[part.ingress].needs_flow)
+  if (policy_->paths[part.ingress].needs_flow || wants_flows)
     plan_by_flow(frames, part, burst, counters);
   else
     plan_by_path(frames, part, counters);
+  if (witness_ != nullptr) [[unlikely]]
+    witness_->arrived(*policy_, part.first, part.count, burst);
   const auto first = plan_.begin() + part.first;
   const bool shared = std::all_of(first, first + part.count, [&](const Plan& plan) {
     return plan.data() == first->data() && plan.size() == first->size();
@@ -97,6 +115,7 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
   for (std::uint32_t i = part.first; i < end; ++i) {
     if (outcome[i] == ParseOutcome::kUnparsed) {
       ++counters.unparsed;
+      burst.number[i] = 0;
       plan_[i] = {};
       continue;
     }
@@ -144,7 +163,7 @@ void Decide::apply_shared_plan(BurstPart part, JudgedBurst& burst) noexcept {
   for (const std::uint16_t rule : plan_[part.first]) {
     if (active_[rule] == 0)
       continue;
-    apply_rule(policy_->rules[rule], part.ingress, all, burst);
+    apply_rule(rule, part.ingress, all, burst);
     if (policy_->rules[rule].final)
       return;
   }
@@ -173,7 +192,7 @@ void Decide::apply_mixed_plans(BurstPart part, JudgedBurst& burst) noexcept {
     }
     if (active_[next] == 0)
       continue;
-    apply_rule(policy_->rules[next], part.ingress, matched, burst);
+    apply_rule(static_cast<std::uint16_t>(next), part.ingress, matched, burst);
     if (policy_->rules[next].final)
       for (std::uint32_t turn = 0; turn < matched.count; ++turn)
         cursor[matched.position[turn]] = kPlanDone;
@@ -193,34 +212,134 @@ Selection survivors(const Selection& among, const JudgedBurst& burst) noexcept {
 
 }  // namespace
 
-void Decide::apply_rule(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
+void Decide::apply_rule(std::uint16_t index, std::uint8_t ingress, const Selection& matched,
                         JudgedBurst& burst) noexcept {
-  RuleCounters& counters = rule_counters_[rule.slot];
-  counters.matched += matched.count;
+  const RuleProgram& rule = policy_->rules[index];
+  rule_counters_[rule.slot].matched += matched.count;
   count_matches(rule, ingress, matched, burst);
-  number_dice(rule, ingress, matched, burst);
   if (witness_ != nullptr) [[unlikely]]
     witness_->matched(rule, matched, burst);
-  const Selection judged = survivors(matched, burst);
-  PerPacket<std::uint64_t> before_ns;
-  if (rule.delays)
-    before_ns = burst.time_ns;
+  const Selection judged = survivors(take_with(index, matched), burst);
+  number_dice(rule, ingress, judged, burst);
+  run_steps(index, 0, ingress, judged, burst.time_ns, burst);
+}
+
+/// What of `matched` can be judged now. Packets that wait for an earlier stage take the rule and
+/// their count with them.
+Selection Decide::take_with(std::uint16_t index, const Selection& matched) noexcept {
+  Selection here;
+  for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
+    const std::uint8_t i = matched.position[turn];
+    if (parked_[i].rules == 0)
+      here.position[here.count++] = i;
+    else
+      append_rule(i, index);
+  }
+  return here;
+}
+
+/// Asks the rule's impairments from `first_step` on and counts what became of the packets.
+void Decide::run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t ingress,
+                       const Selection& judged, const PerPacket<std::uint64_t>& entered_ns,
+                       JudgedBurst& burst) noexcept {
+  const RuleProgram& rule = policy_->rules[index];
+  RuleCounters& counters = rule_counters_[rule.slot];
+  const PerPacket<std::uint64_t> before_ns = entered_ns;
   Selection alive = judged;
   ImpairmentTally tally;
-  for (std::size_t index = 0; index < rule.steps.size(); ++index) {
-    ask(rule, index, ingress, alive, burst, tally);
-    if (rule.steps[index].impairment.drops)
+  for (std::size_t step = first_step; step < rule.steps.size(); ++step) {
+    if (rule.steps[step].parks && (step != first_step || !resuming_)) {
+      park(index, step, alive, before_ns, burst);
+      alive.count = 0;
+    }
+    if (alive.count == 0)
+      break;
+    ask(rule, step, ingress, alive, burst, tally);
+    if (rule.steps[step].impairment.drops)
       alive = survivors(alive, burst);
   }
   counters.clamped += tally.clamped;
   counters.undecided += tally.undecided;
   counters.cut += tally.cut;
-  counters.dropped += judged.count - alive.count;
+  const Selection ended = ended_here(judged, burst);
+  counters.dropped += ended.count - alive.count;
   for (std::uint32_t turn = 0; turn < alive.count; ++turn)
     counters.edited += burst.marked[alive.position[turn]] ? 1U : 0U;
-  count_losses(rule, ingress, judged, burst);
+  count_losses(rule, ingress, ended, burst);
   if (rule.delays)
     count_delays(rule, counters, alive, before_ns, burst);
+}
+
+/// Those that the rule is done with: dropped or passed on, but not parked.
+Selection Decide::ended_here(const Selection& judged, const JudgedBurst& burst) const noexcept {
+  Selection ended;
+  for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
+    const std::uint8_t i = judged.position[turn];
+    if (parked_[i].rules == 0 || burst.reason[i] != DropReason::kNone)
+      ended.position[ended.count++] = i;
+  }
+  return ended;
+}
+
+void Decide::park(std::uint16_t index, std::size_t step, const Selection& alive,
+                  const PerPacket<std::uint64_t>& entered_ns, const JudgedBurst& burst) noexcept {
+  for (std::uint32_t turn = 0; turn < alive.count; ++turn) {
+    const std::uint8_t i = alive.position[turn];
+    parked_[i] = Resume{.policy = policy_,
+                        .identity = burst.identity[i],
+                        .number = burst.number[i],
+                        .arrival_number = arrival_number_[i],
+                        .entered_ns = entered_ns[i],
+                        .step = static_cast<std::uint16_t>(step),
+                        .ecn = burst.ecn[i]};
+    append_rule(i, index);
+  }
+}
+
+void Decide::append_rule(std::uint8_t i, std::uint16_t index) noexcept {
+  parked_rules_[i * kRulesMax + parked_[i].rules++] = {asked_.match_number[i], index, 0};
+}
+
+void Decide::write_resume(std::uint32_t i, std::byte* place) const noexcept {
+  std::memcpy(place, &parked_[i], sizeof(Resume));
+  std::memcpy(place + sizeof(Resume), &parked_rules_[i * kRulesMax],
+              parked_[i].rules * sizeof(ResumeRule));
+}
+
+void Decide::resume(const Resume& resume, const HoldKey& key, const FrameView& frame,
+                    JudgedBurst& burst) noexcept {
+  const Policy* current = std::exchange(policy_, resume.policy);
+  asked_.zero_ns = policy_->zero_ns;
+  const Resume packet = resume;
+  const auto* rules = reinterpret_cast<const ResumeRule*>(&resume + 1);
+  burst.arrival_ns[0] = key.arrival_ns;
+  burst.time_ns[0] = key.release_ns;
+  burst.identity[0] = packet.identity;
+  burst.number[0] = packet.number;
+  burst.sequence[0] = key.sequence;
+  burst.length_bytes[0] = frame.length;
+  burst.ecn[0] = packet.ecn;
+  burst.marked[0] = false;
+  burst.reason[0] = DropReason::kNone;
+  arrival_number_[0] = packet.arrival_number;
+  parked_[0].rules = 0;
+  parse_flow_key({frame.bytes, frame.available}, frame.length, keys_[0]);
+  Selection one;
+  one.position[0] = 0;
+  one.count = 1;
+  for (std::uint32_t turn = 0; turn < packet.rules; ++turn) {
+    const auto index = static_cast<std::uint16_t>(rules[turn].rule);
+    asked_.match_number[0] = rules[turn].match_number;
+    const Selection judged = survivors(take_with(index, one), burst);
+    number_dice(policy_->rules[index], key.ingress, judged, burst);
+    PerPacket<std::uint64_t> entered_ns;
+    entered_ns[0] = turn == 0 ? packet.entered_ns : burst.time_ns[0];
+    resuming_ = turn == 0;
+    run_steps(index, turn == 0 ? packet.step : 0, key.ingress, judged, entered_ns, burst);
+  }
+  resuming_ = false;
+  policy_ = current;
+  asked_.zero_ns = policy_->zero_ns;
 }
 
 /// Asks one impairment about the living packets, at once unless their scopes do not fit into the
@@ -228,6 +347,8 @@ void Decide::apply_rule(const RuleProgram& rule, std::uint8_t ingress, const Sel
 void Decide::ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingress,
                  const Selection& alive, JudgedBurst& burst, ImpairmentTally& tally) noexcept {
   const CompiledImpairment& impairment = rule.steps[index].impairment;
+  if (impairment.decide == nullptr)
+    return;
   for (std::uint32_t first = 0; first < alive.count;) {
     const std::uint32_t end = find_states(rule.steps[index], rule, ingress, alive, first, burst);
     Selection part;
@@ -242,7 +363,8 @@ void Decide::ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingres
   }
 }
 
-/// The identity of the scope that packet `i` belongs to: the path itself, or whom `per` names on it.
+/// The identity of the scope that packet `i` belongs to: the path itself, or whom `per` names on
+/// it.
 std::uint64_t Decide::scope_identity(Per per, bool shared, std::uint8_t ingress, std::uint8_t i,
                                      const JudgedBurst& burst) const noexcept {
   const std::uint64_t path = shared ? kSharedIdentity : policy_->paths[ingress].identity;
@@ -269,7 +391,7 @@ RuleScopeState& Decide::scope_of(const RuleProgram& rule, std::uint8_t ingress, 
   const std::uint64_t identity = scope_identity(rule.per, rule.shared, ingress, i, burst);
   const auto slot = static_cast<std::uint32_t>(kScopeStatesMax + rule.slot * ports_ + path);
   scopes_.begin_round();
-  return scopes_.find(slot, rule_epochs_[rule.slot], identity, burst.arrival_ns[i])
+  return scopes_.find({slot, rule_epochs_[rule.slot], false}, identity, burst.arrival_ns[i])
       ->as<RuleScopeState>();
 }
 
@@ -325,8 +447,8 @@ std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
     asked_.scope[i] = scope_identity(step.per, rule.shared, ingress, i, burst);
     if (!step.impairment.uses_state)
       continue;
-    asked_.state[i] =
-        scopes_.find(slot, state_epochs_[slot], asked_.scope[i], burst.arrival_ns[i]);
+    asked_.state[i] = scopes_.find({slot, state_epochs_[slot], step.impairment.holds_backlog},
+                                   asked_.scope[i], burst.arrival_ns[i]);
     if (asked_.state[i] == nullptr)
       return turn;
   }

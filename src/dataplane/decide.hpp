@@ -10,8 +10,11 @@
 #include "dataplane/counters.hpp"
 #include "dataplane/flow_table.hpp"
 #include "dataplane/histogram.hpp"
+#include "dataplane/hold.hpp"
 #include "dataplane/plan_cache.hpp"
+#include "dataplane/resume.hpp"
 #include "dataplane/scope_table.hpp"
+#include "dataplane/witness.hpp"
 #include "policy/policy.hpp"
 
 namespace faultline {
@@ -36,24 +39,15 @@ struct RuleScopeState {
   bool last_lost = false;
 };
 
-/// Sees what each impairment did to which packets of a burst: annotations, journals, explain.
-class Witness {
- public:
-  virtual ~Witness() = default;
-  /// The packets that `rule` matched, before its first impairment is asked.
-  virtual void matched(const RuleProgram& rule, const Selection& matched,
-                       const JudgedBurst& burst) noexcept = 0;
-  /// Before impairment `step` of the rule is asked about the living packets of `selection`.
-  virtual void asks(const RuleProgram& rule, std::size_t step, const Selection& selection,
-                    const Asked& asked, const JudgedBurst& burst) noexcept = 0;
-  /// After it was.
-  virtual void judged(const RuleProgram& rule, std::size_t step, const Selection& selection,
-                      const JudgedBurst& burst) noexcept = 0;
-};
-
 class Decide {
  public:
-  Decide(std::uint64_t flows_max, std::uint64_t flow_idle_ns, std::size_t ports);
+  struct Settings {
+    std::uint64_t flows_max = 65'536;
+    std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
+    std::uint64_t queued_max = 1U << 20;  ///< packets in all queues together
+    std::size_t ports = 2;
+  };
+  explicit Decide(const Settings& settings);
 
   /// Who is told about every judgement from now on; null for nobody.
   void set_witness(Witness* witness) noexcept { witness_ = witness; }
@@ -67,6 +61,20 @@ class Decide {
   /// Fills time_ns and reason of the part's packets. `frames` and `burst` are indexed alike.
   void judge(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
              WorkerCounters& counters) noexcept;
+
+  /// Whether packet `i` of the last burst must be judged again at burst.time_ns[i], and then how
+  /// many bytes it takes with it for that.
+  std::uint32_t resume_bytes(std::uint32_t i) const noexcept {
+    return parked_[i].rules == 0
+               ? 0
+               : static_cast<std::uint32_t>(sizeof(Resume) + parked_[i].rules * sizeof(ResumeRule));
+  }
+  /// Writes them.
+  void write_resume(std::uint32_t i, std::byte* place) const noexcept;
+  /// Goes on with a packet that was parked: fills entry 0 of the burst, of which nothing else is
+  /// used. `resume` is followed by its rules.
+  void resume(const Resume& resume, const HoldKey& key, const FrameView& frame,
+              JudgedBurst& burst) noexcept;
 
   /// Whether anything would read the frames of this port: if not, nobody needs to touch them.
   bool reads_frames(std::uint8_t ingress) const noexcept {
@@ -87,14 +95,22 @@ class Decide {
   Plan plan_of(Flow& flow, const PathProgram& path) noexcept;
   void apply_shared_plan(BurstPart part, JudgedBurst& burst) noexcept;
   void apply_mixed_plans(BurstPart part, JudgedBurst& burst) noexcept;
-  void apply_rule(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
+  void apply_rule(std::uint16_t index, std::uint8_t ingress, const Selection& matched,
                   JudgedBurst& burst) noexcept;
+  void run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t ingress,
+                 const Selection& judged, const PerPacket<std::uint64_t>& entered_ns,
+                 JudgedBurst& burst) noexcept;
+  void park(std::uint16_t index, std::size_t step, const Selection& alive,
+            const PerPacket<std::uint64_t>& entered_ns, const JudgedBurst& burst) noexcept;
+  Selection ended_here(const Selection& judged, const JudgedBurst& burst) const noexcept;
+  Selection take_with(std::uint16_t index, const Selection& matched) noexcept;
+  void append_rule(std::uint8_t i, std::uint16_t index) noexcept;
   void count_matches(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
                      const JudgedBurst& burst) noexcept;
   void number_dice(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
                    const JudgedBurst& burst) noexcept;
-  void ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingress,
-           const Selection& alive, JudgedBurst& burst, ImpairmentTally& tally) noexcept;
+  void ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingress, const Selection& alive,
+           JudgedBurst& burst, ImpairmentTally& tally) noexcept;
   std::uint32_t find_states(const RuleStep& step, const RuleProgram& rule, std::uint8_t ingress,
                             const Selection& selection, std::uint32_t first,
                             const JudgedBurst& burst) noexcept;
@@ -118,8 +134,8 @@ class Decide {
   std::vector<std::uint32_t> state_epochs_;  ///< by first_state + ingress: how often it was cleared
   std::vector<RuleScopeState> rule_paths_;   ///< by slot · ports + ingress
   std::vector<std::uint32_t> rule_epochs_;   ///< by slot
+  std::vector<std::uint8_t> holds_backlog_;  ///< by first_state + ingress
   std::vector<std::uint64_t> arrivals_;      ///< by ingress: packets so far
-  ScopeTable scopes_;
   std::vector<RuleCounters> rule_counters_;  ///< by slot
   std::unique_ptr<Histogram[]> delays_;      ///< by slot
   std::vector<std::uint16_t> plan_scratch_;
@@ -127,6 +143,11 @@ class Decide {
   PerPacket<FlowKey> keys_;
   PerPacket<std::uint64_t> arrival_number_;
   Asked asked_;
+  BacklogPool backlog_;
+  ScopeTable scopes_;
+  PerPacket<Resume> parked_;              ///< `rules` above 0: judged again later
+  std::vector<ResumeRule> parked_rules_;  ///< by i · kRulesMax
+  bool resuming_ = false;  ///< the first step asked is one that the packet has waited for
   Witness* witness_ = nullptr;
 };
 

@@ -2,7 +2,13 @@
 // identity.
 #include "dataplane/flow_table.hpp"
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <bit>
+#include <utility>
+
+#include "base/check.hpp"
 
 namespace faultline {
 namespace {
@@ -14,7 +20,8 @@ std::uint64_t with_ingress(std::uint64_t identity, std::uint8_t ingress) noexcep
 
 }  // namespace
 
-FlowTable::FlowTable(std::uint64_t flows_max, std::uint64_t idle_ns) : idle_ns_(idle_ns) {
+FlowTable::FlowTable(std::uint64_t flows_max, std::uint64_t idle_ns, std::uint64_t ghosts_min)
+    : idle_ns_(idle_ns) {
   // Half as much room again: with two choices of eight places the table then turns nobody away (at
   // four fifths full it did, a few in a hundred thousand).
   const std::uint64_t wanted = (flows_max + flows_max / 2) / kWays + 1;
@@ -22,9 +29,16 @@ FlowTable::FlowTable(std::uint64_t flows_max, std::uint64_t idle_ns) : idle_ns_(
   bucket_mask_ = buckets - 1;
   buckets_.resize(buckets);
   flows_.resize(buckets * kWays);
-  const std::uint64_t ghosts = buckets * kWays * 2;
-  ghost_mask_ = ghosts - 1;
-  ghosts_.resize(ghosts);
+  const std::uint64_t sets = std::bit_ceil(std::max(flows_max * 4, ghosts_min) / kGhostWays);
+  ghost_set_mask_ = sets - 1;
+  void* memory = mmap(nullptr, sets * kGhostWays * sizeof(Ghost), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  FAULTLINE_CHECK(memory != MAP_FAILED);
+  ghosts_ = static_cast<Ghost*>(memory);
+}
+
+FlowTable::~FlowTable() {
+  munmap(ghosts_, (ghost_set_mask_ + 1) * kGhostWays * sizeof(Ghost));
 }
 
 FlowTable::Place FlowTable::place_of(std::uint64_t identity, std::uint8_t ingress) const noexcept {
@@ -100,25 +114,35 @@ std::uint64_t FlowTable::room_for(const Place& place, std::uint64_t now_ns) noex
   return oldest;
 }
 
-FlowTable::Ghost& FlowTable::ghost_of(std::uint64_t identity, std::uint8_t ingress) noexcept {
-  return ghosts_[(with_ingress(identity, ingress) >> 16) & ghost_mask_];
+FlowTable::Ghost* FlowTable::ghosts_for(std::uint64_t spread) noexcept {
+  return ghosts_ + ((spread >> 16) & ghost_set_mask_) * kGhostWays;
 }
 
 void FlowTable::leave_ghost(const Flow& flow) noexcept {
-  Ghost& ghost = ghost_of(flow.identity, flow.ingress);
-  const std::uint64_t identity = with_ingress(flow.identity, flow.ingress);
-  if (ghost.packets != 0 && ghost.identity != identity)
+  const std::uint64_t spread = with_ingress(flow.identity, flow.ingress);
+  Ghost* set = ghosts_for(spread);
+  // A full set forgets the count that is easiest to spare: the smallest.
+  Ghost* place = set;
+  for (Ghost* ghost = set; ghost < set + kGhostWays; ++ghost) {
+    if (ghost->packets != 0 && ghost->identity == spread) {
+      place = ghost;
+      break;
+    }
+    if (ghost->packets < place->packets)
+      place = ghost;
+  }
+  if (place->packets != 0 && place->identity != spread)
     ++counters_.ghost_collisions;
-  ghost = {flow.packets, identity};
+  *place = {flow.packets, spread};
 }
 
 std::uint64_t FlowTable::take_ghost(std::uint64_t identity, std::uint8_t ingress) noexcept {
-  Ghost& ghost = ghost_of(identity, ingress);
-  if (ghost.packets == 0 || ghost.identity != with_ingress(identity, ingress))
-    return 0;
-  const std::uint64_t packets = ghost.packets;
-  ghost = {};
-  return packets;
+  const std::uint64_t spread = with_ingress(identity, ingress);
+  Ghost* set = ghosts_for(spread);
+  for (Ghost* ghost = set; ghost < set + kGhostWays; ++ghost)
+    if (ghost->packets != 0 && ghost->identity == spread)
+      return std::exchange(*ghost, Ghost{}).packets;
+  return 0;
 }
 
 }  // namespace faultline

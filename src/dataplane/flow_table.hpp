@@ -26,13 +26,20 @@ struct FlowCounters {
   std::uint64_t created = 0;
   std::uint64_t expired = 0;           ///< made room after having been idle
   std::uint64_t evicted = 0;           ///< made room while still in use
-  std::uint64_t ghost_collisions = 0;  ///< counts lost: two flows wanted one ghost
+  std::uint64_t ghost_collisions = 0;  ///< counts lost: too many flows wanted the same ghosts
 };
 
 class FlowTable {
  public:
-  /// Room for `flows_max` flows; one idle for `idle_ns` makes room first.
-  FlowTable(std::uint64_t flows_max, std::uint64_t idle_ns);
+  static constexpr std::uint64_t kGhostsMin = 1 << 20;
+
+  /// Room for `flows_max` flows; one idle for `idle_ns` makes room first. There is a ghost for four
+  /// times as many flows, and at least `ghosts_min` (rounded up to a power of two). The ghosts'
+  /// memory is taken when first used.
+  FlowTable(std::uint64_t flows_max, std::uint64_t idle_ns, std::uint64_t ghosts_min = kGhostsMin);
+  ~FlowTable();
+  FlowTable(const FlowTable&) = delete;
+  FlowTable& operator=(const FlowTable&) = delete;
 
   void prefetch(std::uint64_t identity, std::uint8_t ingress) const noexcept;
 
@@ -44,6 +51,7 @@ class FlowTable {
 
  private:
   static constexpr std::uint32_t kWays = 8;
+  static constexpr std::uint32_t kGhostWays = 4;
 
   /// Tags of eight flows, 0: free. One load tells which of them may be the one.
   struct Bucket {
@@ -66,14 +74,14 @@ class FlowTable {
   std::uint64_t room_for(const Place& place, std::uint64_t now_ns) noexcept;
   void leave_ghost(const Flow& flow) noexcept;
   std::uint64_t take_ghost(std::uint64_t identity, std::uint8_t ingress) noexcept;
-  Ghost& ghost_of(std::uint64_t identity, std::uint8_t ingress) noexcept;
+  Ghost* ghosts_for(std::uint64_t spread) noexcept;
 
   std::uint64_t idle_ns_;
   std::uint64_t bucket_mask_ = 0;
-  std::uint64_t ghost_mask_ = 0;
+  std::uint64_t ghost_set_mask_ = 0;
   std::vector<Bucket> buckets_;
   std::vector<Flow> flows_;
-  std::vector<Ghost> ghosts_;
+  Ghost* ghosts_ = nullptr;  ///< in sets of kGhostWays
   FlowCounters counters_;
 };
 

@@ -34,10 +34,12 @@ Hold::~Hold() {
   munmap(memory_, capacity_bytes());
 }
 
-std::byte* Hold::push(const HoldKey& key, std::uint32_t length) noexcept {
-  FAULTLINE_CHECK(key.release_ns >= key.arrival_ns && length <= kFrameBytesMax);
-  const std::uint32_t needed = record_bytes(length);
-  std::uint32_t place = line_for(key.release_ns);
+std::byte* Hold::push(const HoldKey& key, Size size) noexcept {
+  FAULTLINE_CHECK(key.release_ns >= key.arrival_ns && size.frame <= kFrameBytesMax);
+  const std::uint32_t needed = record_bytes(size);
+  if (key.release_ns - key.arrival_ns > kWaitMaxNs || needed > kChunkBytes - kFirstRecord)
+    return nullptr;
+  std::uint32_t place = line_for(key);
   const bool opens = place == lines_in_use_;
   if (opens && !open_line())
     return nullptr;
@@ -46,12 +48,12 @@ std::byte* Hold::push(const HoldKey& key, std::uint32_t length) noexcept {
   if (line.tail_offset + needed > kChunkBytes && !extend_line(line))
     return nullptr;
   auto* place_of_record = chunk(line.tail_chunk) + line.tail_offset;
-  const Record record{key.release_ns, ((key.release_ns - key.arrival_ns) << 16) | length,
+  const Record record{key.release_ns, ((key.release_ns - key.arrival_ns) << 16) | size.frame,
                       key.sequence,   key.ingress,
-                      key.egress,     0};
+                      key.egress,     static_cast<std::uint16_t>(size.resume / 8)};
   std::memcpy(place_of_record, &record, sizeof record);
   line.tail_offset += needed;
-  line.tail_release_ns = key.release_ns;
+  line.tail = key;
   ++line.packets;
   if (opens) {
     line.head = key;
@@ -67,16 +69,17 @@ std::byte* Hold::push(const HoldKey& key, std::uint32_t length) noexcept {
 HeldPacket Hold::front() const noexcept {
   const Line& line = lines_[heap_[0]];
   const Record& record = record_at(line.head_chunk, line.head_offset);
-  return {line.head, reinterpret_cast<const std::byte*>(&record) + sizeof(Record),
-          static_cast<std::uint32_t>(record.waited_and_length & 0xFFFF), flushed(line.head)};
+  const Size size = size_of(record);
+  const auto* behind = reinterpret_cast<const std::byte*>(&record) + sizeof(Record);
+  return {line.head, size.resume > 0 ? behind : nullptr, behind + size.resume, size.frame,
+          flushed(line.head)};
 }
 
 void Hold::pop() noexcept {
   const std::uint32_t index = heap_[0];
   Line& line = lines_[index];
   const Record& record = record_at(line.head_chunk, line.head_offset);
-  const std::uint32_t size =
-      record_bytes(static_cast<std::uint32_t>(record.waited_and_length & 0xFFFF));
+  const std::uint32_t size = record_bytes(size_of(record));
   --packets_;
   bytes_ -= size;
   line.head_offset += size;
@@ -113,30 +116,43 @@ HoldKey Hold::key_of(const Record& record) noexcept {
           record.ingress, record.egress};
 }
 
+namespace {
+
+bool sequence_before(const HoldKey& left, const HoldKey& right) noexcept {
+  return static_cast<std::int32_t>(left.sequence - right.sequence) < 0;
+}
+
+/// The order in which packets leave: (release, arrival, ingress, sequence).
+bool key_before(const HoldKey& left, const HoldKey& right) noexcept {
+  if (left.release_ns != right.release_ns)
+    return left.release_ns < right.release_ns;
+  if (left.arrival_ns != right.arrival_ns)
+    return left.arrival_ns < right.arrival_ns;
+  return left.ingress != right.ingress ? left.ingress < right.ingress
+                                       : sequence_before(left, right);
+}
+
+}  // namespace
+
 bool Hold::leaves_before(const HoldKey& left, const HoldKey& right) const noexcept {
-  const bool sequence_before = static_cast<std::int32_t>(left.sequence - right.sequence) < 0;
   if (flushing_) {
     const bool left_flushed = flushed(left);
     if (left_flushed != flushed(right))
       return left_flushed;
     if (left_flushed)
-      return sequence_before;
+      return sequence_before(left, right);
   }
-  if (left.release_ns != right.release_ns)
-    return left.release_ns < right.release_ns;
-  if (left.arrival_ns != right.arrival_ns)
-    return left.arrival_ns < right.arrival_ns;
-  return left.ingress != right.ingress ? left.ingress < right.ingress : sequence_before;
+  return key_before(left, right);
 }
 
-/// The place in by_tail_ of the line that takes this release: the first whose tail is not later.
+/// The place in by_tail_ of the line that takes this packet: the first whose tail is not behind it.
 /// lines_in_use_ when there is none.
-std::uint32_t Hold::line_for(std::uint64_t release_ns) const noexcept {
+std::uint32_t Hold::line_for(const HoldKey& key) const noexcept {
   std::uint32_t low = 0;
   std::uint32_t high = lines_in_use_;
   while (low < high) {
     const std::uint32_t middle = (low + high) / 2;
-    if (lines_[by_tail_[middle]].tail_release_ns <= release_ns)
+    if (!key_before(key, lines_[by_tail_[middle]].tail))
       high = middle;
     else
       low = middle + 1;
@@ -144,13 +160,13 @@ std::uint32_t Hold::line_for(std::uint64_t release_ns) const noexcept {
   return low;
 }
 
-/// Appends a line behind all others: its first packet's release is earlier than every tail.
+/// Appends a line behind all others: its first packet's key is before every tail.
 bool Hold::open_line() noexcept {
   if (lines_in_use_ == kLinesMax || free_chunk_count_ == 0)
     return false;
   const std::uint32_t index = free_lines_[kLinesMax - 1 - lines_in_use_];
   const std::uint32_t first = free_chunks_[--free_chunk_count_];
-  lines_[index] = Line{{}, 0, first, kFirstRecord, first, kFirstRecord, 0};
+  lines_[index] = Line{{}, {}, first, kFirstRecord, first, kFirstRecord, 0};
   by_tail_[lines_in_use_++] = index;
   return true;
 }
@@ -170,7 +186,7 @@ void Hold::close_line(std::uint32_t index) noexcept {
   Line& line = lines_[index];
   FAULTLINE_CHECK(line.head_chunk == line.tail_chunk);
   free_chunks_[free_chunk_count_++] = line.tail_chunk;
-  std::uint32_t place = line_for(line.tail_release_ns);
+  std::uint32_t place = line_for(line.tail);
   while (by_tail_[place] != index) ++place;
   std::copy(by_tail_.begin() + place + 1, by_tail_.begin() + lines_in_use_,
             by_tail_.begin() + place);

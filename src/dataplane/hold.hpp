@@ -1,13 +1,12 @@
 // The hold: where packets wait for their release time. Bytes only, packed into a log of chunks, so
 // that memory is the bandwidth-delay product and the mbuf pool stays small and warm. Owns no mbuf.
 //
-// The log is a set of lines, each a FIFO whose release times never fall. A packet joins the line
-// with the latest end that is not later than its own release (binary search); if none fits, a line
-// is opened. This greedy choice opens as few lines as any could (patience sorting; Aldous &
-// Diaconis, 1999): one for a constant delay, k for k constant delays mixed, however they
-// interleave. A heap over the lines' heads gives the next release. A chunk belongs to one line and
-// is freed when its last record has left, so one packet held for a minute pins one chunk and not a
-// minute of traffic.
+// The log is a set of lines, each a FIFO whose keys never fall. A packet joins the line with the
+// latest end that is not behind its own key (binary search); if none fits, a line is opened. This
+// greedy choice opens as few lines as any could (patience sorting; Aldous & Diaconis, 1999): one
+// for a constant delay, k for k constant delays mixed, however they interleave. A heap over the
+// lines' heads gives the next release. A chunk belongs to one line and is freed when its last
+// record has left, so one packet held for a minute pins one chunk and not a minute of traffic.
 #pragma once
 
 #include <array>
@@ -32,7 +31,8 @@ struct HoldKey {
 
 struct HeldPacket {
   HoldKey key;
-  const std::byte* bytes = nullptr;  ///< valid until pop()
+  const std::byte* resume = nullptr;  ///< what push() reserved in front; null when nothing
+  const std::byte* bytes = nullptr;   ///< of the frame; both valid until pop()
   std::uint32_t length = 0;
   bool flushed = false;  ///< leaves now whatever its release time says
 };
@@ -50,9 +50,17 @@ class Hold {
   Hold(const Hold&) = delete;
   Hold& operator=(const Hold&) = delete;
 
-  /// Makes room for one packet and returns where its bytes go; null when the hold is full. Packets
-  /// of equal release must be pushed in the order (arrival, ingress, sequence): a line is a FIFO.
-  std::byte* push(const HoldKey& key, std::uint32_t length) noexcept;
+  /// How long a packet may wait at most.
+  static constexpr std::uint64_t kWaitMaxNs = (std::uint64_t{1} << 48) - 1;
+
+  /// Bytes of one packet: a record to go on with (a multiple of 8), and the frame behind it.
+  struct Size {
+    std::uint32_t resume = 0;
+    std::uint32_t frame = 0;
+  };
+  /// Makes room for one packet and returns where its bytes go; null when the hold is full,
+  /// or the packet too large or its wait too long for a record.
+  std::byte* push(const HoldKey& key, Size size) noexcept;
 
   bool empty() const noexcept { return lines_in_use_ == 0; }
   /// The release time of the packet that is next to leave: 0 for one that is flushed, UINT64_MAX
@@ -87,7 +95,7 @@ class Hold {
     std::uint32_t sequence;
     std::uint8_t ingress;
     std::uint8_t egress;
-    std::uint16_t reserved;
+    std::uint16_t resume_words;  ///< of eight bytes each, between record and frame
   };
   static_assert(sizeof(Record) == 24);
 
@@ -100,7 +108,7 @@ class Hold {
 
   struct Line {
     HoldKey head;
-    std::uint64_t tail_release_ns = 0;
+    HoldKey tail;
     std::uint32_t head_chunk = 0;
     std::uint32_t head_offset = 0;
     std::uint32_t tail_chunk = 0;
@@ -118,8 +126,12 @@ class Hold {
     return *reinterpret_cast<const Record*>(chunk(chunk_index) + offset);
   }
   static HoldKey key_of(const Record& record) noexcept;
-  static std::uint32_t record_bytes(std::uint32_t length) noexcept {
-    return (static_cast<std::uint32_t>(sizeof(Record)) + length + 7) & ~7U;
+  static std::uint32_t record_bytes(Size size) noexcept {
+    return (static_cast<std::uint32_t>(sizeof(Record)) + size.resume + size.frame + 7) & ~7U;
+  }
+  static Size size_of(const Record& record) noexcept {
+    return {std::uint32_t{record.resume_words} * 8,
+            static_cast<std::uint32_t>(record.waited_and_length & 0xFFFF)};
   }
 
   bool flushed(const HoldKey& key) const noexcept {
@@ -129,7 +141,7 @@ class Hold {
   bool line_before(std::uint32_t left, std::uint32_t right) const noexcept {
     return leaves_before(lines_[left].head, lines_[right].head);
   }
-  std::uint32_t line_for(std::uint64_t release_ns) const noexcept;
+  std::uint32_t line_for(const HoldKey& key) const noexcept;
   bool open_line() noexcept;
   bool extend_line(Line& line) noexcept;
   void advance_line(Line& line) noexcept;

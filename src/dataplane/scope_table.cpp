@@ -1,8 +1,9 @@
-// One bucket of eight for each scope, chosen by a mix of slot and identity.
+// Two candidate buckets of eight for each scope, chosen by a mix of slot and identity.
 #include "dataplane/scope_table.hpp"
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "base/check.hpp"
@@ -17,10 +18,10 @@ bool ScopeTable::goes_before(const Entry& entry, const Entry& other) const noexc
   return entry.last_seen_ns < other.last_seen_ns;
 }
 
-ScopeTable::ScopeTable(std::uint64_t scopes_max) {
-  // Twice the room: with one choice of eight places a bucket overflows only when the table is
-  // nearly as full as was asked for.
-  const std::uint64_t buckets = std::bit_ceil(scopes_max * 2 / kWays + 1);
+ScopeTable::ScopeTable(std::uint64_t scopes_max, BacklogPool& backlog) : backlog_(backlog) {
+  // Half as much room again, as in the flow table: with two choices of eight places nobody is
+  // turned away.
+  const std::uint64_t buckets = std::bit_ceil((scopes_max + scopes_max / 2) / kWays + 1);
   bucket_mask_ = buckets - 1;
   void* memory = mmap(nullptr, buckets * kWays * sizeof(Entry), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -32,29 +33,55 @@ ScopeTable::~ScopeTable() {
   munmap(entries_, (bucket_mask_ + 1) * kWays * sizeof(Entry));
 }
 
-ScopeState* ScopeTable::find(std::uint32_t slot, std::uint32_t epoch, std::uint64_t identity,
+ScopeState* ScopeTable::find(const Owner& owner, std::uint64_t identity,
                              std::uint64_t now_ns) noexcept {
-  std::uint64_t mixed = identity ^ (std::uint64_t{slot} * 0x9E3779B97F4A7C15);
-  mixed ^= mixed >> 29;
-  Entry* bucket = entries_ + (mixed & bucket_mask_) * kWays;
-  Entry* oldest = bucket;
-  for (Entry* entry = bucket; entry < bucket + kWays; ++entry) {
-    if (entry->slot_plus_one == slot + 1 && entry->identity == identity && entry->epoch == epoch) {
+  std::uint64_t mixed = (identity ^ (owner.slot + 1)) * 0x9E3779B97F4A7C15;
+  mixed ^= mixed >> 32;
+  Entry* const first = entries_ + (mixed & bucket_mask_) * kWays;
+  Entry* const second = entries_ + ((mixed >> 24) & bucket_mask_) * kWays;
+  for (Entry* bucket : {first, second}) {
+    for (Entry* entry = bucket; entry < bucket + kWays; ++entry) {
+      if (entry->slot_plus_one != owner.slot + 1 || entry->identity != identity ||
+          entry->epoch != owner.epoch)
+        continue;
       entry->last_seen_ns = now_ns;
       entry->round = round_;
       return &entry->state;
     }
-    if (oldest->slot_plus_one != 0 && (entry->slot_plus_one == 0 || goes_before(*entry, *oldest)))
-      oldest = entry;
   }
-  if (oldest->slot_plus_one == 0)
+  Entry* place = room_in(first, second);
+  if (place->slot_plus_one == 0)
     ++counters_.active;
-  else if (oldest->round == round_)
+  else if (place->round == round_)
     return nullptr;
   else
     ++counters_.lost;
-  *oldest = Entry{identity, now_ns, slot + 1, epoch, round_, {}};
-  return &oldest->state;
+  if (place->holds_backlog != 0)
+    backlog_.clear(place->state.as<BacklogList>());
+  *place = Entry{
+      identity, now_ns, owner.slot + 1, owner.epoch, round_, owner.holds_backlog ? 1U : 0U, {}};
+  return &place->state;
+}
+
+/// A free place in the emptier bucket, else that of the scope that makes room first.
+ScopeTable::Entry* ScopeTable::room_in(Entry* first, Entry* second) const noexcept {
+  const auto free_in = [](const Entry* bucket) {
+    return std::count_if(bucket, bucket + kWays,
+                         [](const Entry& entry) { return entry.slot_plus_one == 0; });
+  };
+  const auto free_in_first = free_in(first);
+  const auto free_in_second = free_in(second);
+  if (free_in_first + free_in_second > 0) {
+    Entry* bucket = free_in_first >= free_in_second ? first : second;
+    while (bucket->slot_plus_one != 0) ++bucket;
+    return bucket;
+  }
+  Entry* oldest = first;
+  for (Entry* bucket : {first, second})
+    for (Entry* entry = bucket; entry < bucket + kWays; ++entry)
+      if (goes_before(*entry, *oldest))
+        oldest = entry;
+  return oldest;
 }
 
 }  // namespace faultline

@@ -18,7 +18,8 @@ struct ScopeCounters {
 class ScopeTable {
  public:
   /// Room for at least `scopes_max` scopes. Memory is taken when first used.
-  explicit ScopeTable(std::uint64_t scopes_max);
+  /// Queues of forgotten scopes go back to `backlog`.
+  ScopeTable(std::uint64_t scopes_max, BacklogPool& backlog);
   ~ScopeTable();
   ScopeTable(const ScopeTable&) = delete;
   ScopeTable& operator=(const ScopeTable&) = delete;
@@ -26,11 +27,15 @@ class ScopeTable {
   /// What find() returned since the last call may be forgotten from here on.
   void begin_round() noexcept { ++round_; }
 
-  /// The state of scope `identity` of whatever owns `slot` since it was given to it under `epoch`;
-  /// all zero when new. Stays where it is until begin_round(). Null when room could only be made
-  /// by forgetting a scope of this round: never the first time after begin_round().
-  ScopeState* find(std::uint32_t slot, std::uint32_t epoch, std::uint64_t identity,
-                   std::uint64_t now_ns) noexcept;
+  struct Owner {
+    std::uint32_t slot = 0;
+    std::uint32_t epoch = 0;  ///< how often the slot was handed out
+    bool holds_backlog = false;
+  };
+  /// The state of scope `identity` of an owner; all zero when new. Stays where it is until
+  /// begin_round(). Null when room could only be made by forgetting a scope of this round: never
+  /// the first time after begin_round().
+  ScopeState* find(const Owner& owner, std::uint64_t identity, std::uint64_t now_ns) noexcept;
 
   const ScopeCounters& counters() const noexcept { return counters_; }
 
@@ -42,16 +47,19 @@ class ScopeTable {
     std::uint64_t last_seen_ns;
     std::uint32_t slot_plus_one;  ///< 0: free
     std::uint32_t epoch;
-    std::uint64_t round;
+    std::uint32_t round;  ///< wraps
+    std::uint32_t holds_backlog;
     ScopeState state;
   };
   static_assert(sizeof(Entry) == 96);
 
+  Entry* room_in(Entry* first, Entry* second) const noexcept;
   bool goes_before(const Entry& entry, const Entry& other) const noexcept;
 
   std::uint64_t bucket_mask_ = 0;
   Entry* entries_ = nullptr;
-  std::uint64_t round_ = 1;
+  std::uint32_t round_ = 1;
+  BacklogPool& backlog_;
   ScopeCounters counters_;
 };
 

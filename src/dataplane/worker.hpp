@@ -36,9 +36,16 @@ class Worker {
         time_(time),
         published_(published),
         port_counters_(ports_.size()),
-        decide_(settings.flows_max, settings.flow_idle_ns, ports_.size()),
+        decide_({settings.flows_max, settings.flow_idle_ns, settings.hold_bytes / kQueuedBytesMin,
+                 ports_.size()}),
         act_(ports_, pool, settings.hold_bytes, counters_, port_counters_),
         box_(ports_.size()) {}
+
+  /// Who watches from now on; null for nobody.
+  void set_witness(Witness* witness) noexcept {
+    decide_.set_witness(witness);
+    act_.set_witness(witness);
+  }
 
   /// One turn: every port once. The caller repeats it.
   void poll() noexcept {
@@ -53,10 +60,10 @@ class Worker {
   /// Receives nothing more. Returns true when nothing is left.
   bool wind_down(HeldAction action, DropReason reason) noexcept {
     if (action == HeldAction::kDrop)
-      act_.discard_held(reason);
+      discard_held(reason);
     else if (action == HeldAction::kSend)
       act_.held().begin_flush(sequence_);
-    act_.release(time_.now_ns(), settings_.release_budget, lateness_, departure());
+    release(time_.now_ns());
     act_.finish();
     box_.serve([this](WorkerSnapshot& snapshot) { fill(snapshot); });
     return act_.held().empty();
@@ -64,6 +71,11 @@ class Worker {
 
   std::uint64_t adopted_generation() const noexcept {
     return adopted_generation_.load(std::memory_order_acquire);
+  }
+  /// The oldest generation of a policy that a packet in the hold will be judged by again;
+  /// UINT64_MAX when there is none.
+  std::uint64_t policies_needed() const noexcept {
+    return policies_needed_.load(std::memory_order_acquire);
   }
   /// When the next held packet leaves; kNever when none is held.
   std::uint64_t next_release_ns() const noexcept { return act_.held().next_release_ns(); }
@@ -87,8 +99,7 @@ class Worker {
     }
     if (now_ns >= next_instant_ns_) [[unlikely]]
       advance(now_ns);
-    const std::uint32_t released =
-        act_.release(now_ns, settings_.release_budget, lateness_, departure());
+    const std::uint32_t released = release(now_ns);
     send_direct(now_ns);
     act_.finish();
     had_work_ = count + released > 0;
@@ -118,7 +129,9 @@ class Worker {
                         egress};
       sequence_ = burst_.sequence[i] + 1;
       if (burst_.reason[i] != DropReason::kNone) {
-        act_.drop(mbufs[i], burst_.reason[i]);
+        act_.drop(mbufs[i], key, burst_.reason[i]);
+      } else if (decide_.resume_bytes(i) > 0) {
+        park(mbufs[i], key, i);
       } else if (key.release_ns > key.arrival_ns) {
         act_.hold(mbufs[i], key);
       } else {
@@ -126,6 +139,56 @@ class Worker {
         direct_.keys[direct_.count++] = key;
       }
     }
+  }
+
+  /// Into the hold until the packet's own time has come, to be judged again then.
+  void park(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t i) noexcept {
+    std::uint64_t generation = 0;
+    const bool parked = act_.park(mbuf, key, decide_.resume_bytes(i), [&](std::byte* place) {
+      decide_.write_resume(i, place);
+      generation = reinterpret_cast<const Resume*>(place)->policy->generation;
+    });
+    if (parked)
+      policies_.take(generation);
+  }
+
+  /// Lets go what is due.
+  std::uint32_t release(std::uint64_t now_ns) noexcept {
+    const std::uint32_t released = act_.release(
+        now_ns, settings_.release_budget, lateness_, departure(),
+        [&](rte_mbuf* mbuf, const HeldPacket& held) noexcept { resume(mbuf, held, now_ns); });
+    policies_needed_.store(policies_.oldest(), std::memory_order_release);
+    return released;
+  }
+
+  /// A packet has come to the stage it was parked for: it is judged from there on.
+  void resume(rte_mbuf* mbuf, const HeldPacket& held, std::uint64_t now_ns) noexcept {
+    const HoldKey came = held.key;
+    const bool flushed = held.flushed;
+    const auto& record = *reinterpret_cast<const Resume*>(held.resume);
+    const Policy& policy = *record.policy;
+    if (!flushed)
+      decide_.resume(record, came,
+                     {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len, mbuf->pkt_len},
+                     burst_);
+    act_.held().pop();
+    const HoldKey key{burst_.time_ns[0], came.arrival_ns, came.sequence, came.ingress, came.egress};
+    if (flushed)
+      act_.leave(mbuf, came, true, now_ns, lateness_, departure());
+    else if (burst_.reason[0] != DropReason::kNone)
+      act_.drop(mbuf, key, burst_.reason[0]);
+    else if (decide_.resume_bytes(0) > 0)
+      park(mbuf, key, 0);
+    else if (key.release_ns > came.release_ns)
+      act_.hold(mbuf, key);
+    else
+      act_.leave(mbuf, key, false, now_ns, lateness_, departure());
+    policies_.give_back(policy.generation);
+  }
+
+  void discard_held(DropReason reason) noexcept {
+    act_.discard_held(reason);
+    policies_.clear();
   }
 
   /// Packets that wait for nothing leave behind those whose time has come; if the budget left some
@@ -192,7 +255,7 @@ class Worker {
         act_.held().begin_flush(sequence_);
         return;
       case HeldAction::kDrop:
-        act_.discard_held(policy.held_drop_reason);
+        discard_held(policy.held_drop_reason);
         return;
     }
   }
@@ -221,6 +284,9 @@ class Worker {
     };
   }
 
+  /// What a queued packet takes in the hold at least.
+  static constexpr std::uint64_t kQueuedBytesMin = 64;
+
   WorkerSettings settings_;
   std::vector<Port*> ports_;
   Time& time_;
@@ -241,6 +307,8 @@ class Worker {
   std::uint64_t busy_ns_ = 0;
   bool had_work_ = false;
   std::atomic<std::uint64_t> adopted_generation_{0};
+  std::atomic<std::uint64_t> policies_needed_{UINT64_MAX};
+  PolicyUse policies_;
   SnapshotBox box_;
 };
 

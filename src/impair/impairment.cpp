@@ -11,10 +11,9 @@ namespace {
 /// Kinds and models of scenario version 1 that this version cannot honour yet. They are refused by
 /// name, so that nothing a scenario asks for is silently ignored.
 constexpr std::string_view kKindsNotYet[] = {
-    "reorder",   "duplicate", "replay",     "corrupt",    "truncate", "mtu",
-    "set",       "tcp",       "reject",     "mark_ce",    "rate",     "queue",
-    "police",    "slot",      "link_trace", "stop_after", "inject",   "icmp_unreachable",
-    "partition", "pause",     "crash",      "flap",       "clock"};
+    "reorder", "duplicate",        "replay",    "corrupt", "truncate", "mtu",        "set",
+    "tcp",     "reject",           "mark_ce",   "police",  "slot",     "link_trace", "stop_after",
+    "inject",  "icmp_unreachable", "partition", "pause",   "crash",    "flap",       "clock"};
 constexpr std::string_view kLossModelsNotYet[] = {"correlated", "markov4", "every",     "list",
                                                   "burst",      "outage",  "bit-error", "all"};
 
@@ -77,6 +76,17 @@ bool kind_exists(std::string_view kind, std::vector<std::string_view>& known) {
 }
 
 }  // namespace
+
+CompileContext context_of(CompileContext context, const ConfigNode& impair) {
+  if (context.index > 0) {
+    const ConfigNode& before = impair.items[context.index - 1];
+    if (before.is_mapping() && before.entries.size() == 1)
+      context.kind_before = before.entries.front().key;
+  }
+  if (context.index + 1 < impair.items.size())
+    context.queue_behind = impair.items[context.index + 1].find("queue");
+  return context;
+}
 
 std::optional<CompiledImpairment> compile_impairment(const ConfigNode& item,
                                                      const CompileContext& context,

@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "base/config.hpp"
+#include "impair/backlog.hpp"
 #include "impair/burst.hpp"
 
 namespace faultline {
@@ -70,6 +71,7 @@ struct Asked {
   PerPacket<std::uint64_t> identity;      ///< by the rule's `draw:` the dice of memoryless models
   PerPacket<std::uint64_t> number;        ///< likewise
   std::uint64_t zero_ns = 0;              ///< time zero: processes in time count from it
+  BacklogPool* backlog = nullptr;         ///< the queues of all scopes of this worker
 };
 
 /// What an impairment counts beside the fates it gives.
@@ -100,18 +102,21 @@ struct CompileContext {
   std::string_view rule_name;
   std::uint32_t index = 0;  ///< of the impairment within its rule, from 0
   Per per = Per::kRule;
+  std::string_view kind_before;              ///< of the impairment before it; empty for the first
+  const ConfigNode* queue_behind = nullptr;  ///< the value of a `queue:` right behind it
 };
 
 struct CompiledImpairment {
   std::string_view model;  ///< filled in by compile_impairment
   Parameters parameters;
-  DecideFunction decide = nullptr;
+  DecideFunction decide = nullptr;  ///< null: nothing to ask
   ExplainFunction explain = nullptr;
   std::shared_ptr<const void> tables;  ///< keeps alive what the parameters point to
   std::optional<Per> scope;            ///< another scope than the rule's `per:`
   std::uint64_t adds_ns = 0;           ///< the most it may add to a packet's time (capacity)
   bool uses_dice = false;              ///< reads identity and number
   bool uses_state = false;             ///< reads state
+  bool holds_backlog = false;          ///< its state begins with a BacklogList
   bool uses_step = false;              ///< reads step
   bool uses_match_number = false;      ///< reads match_number
   bool delays = false;                 ///< may advance a packet's time
@@ -119,6 +124,7 @@ struct CompiledImpairment {
   bool owns_scope = false;             ///< one worker must see all packets of the scope, in order
   bool breaks_order = false;           ///< packets of its scope may overtake each other
   bool needs_order = false;            ///< judges packets of its scope in the order of their times
+  bool adds_unbounded = false;         ///< no bound but the hold's on what it adds
 };
 
 struct ImpairmentModel {
@@ -134,6 +140,9 @@ struct ImpairmentModel {
 
 /// All models, in the order of the list in meson.build.
 std::span<const ImpairmentModel* const> impairment_registry() noexcept;
+
+/// `context`, completed by what stands before and behind item `context.index` of a rule's list.
+CompileContext context_of(CompileContext context, const ConfigNode& impair);
 
 /// The compiled form of one item of a rule's `impair:` list, `{KIND: VALUE}`.
 /// Errors: not one key, unknown kind or model (with the nearest), kinds and models that are not yet

@@ -192,9 +192,12 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   model.loss_bad = spelling->loss_bad;
   model.action = spelling->action;
   model.fingerprint = fingerprint_of(model);
-  return CompiledImpairment{
-      .parameters = Parameters::from(model), .decide = decide, .uses_state = true,
-      .uses_step = true, .drops = true, .owns_scope = true};
+  return CompiledImpairment{.parameters = Parameters::from(model),
+                            .decide = decide,
+                            .uses_state = true,
+                            .uses_step = true,
+                            .drops = true,
+                            .owns_scope = true};
 }
 
 }  // namespace

@@ -38,7 +38,8 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
   std::uint32_t index = 0;
   for (const ConfigNode& item : spec.impair->items) {
     std::string_view kind;
-    const CompileContext context{request.seed, spec.name, index, spec.per};
+    const CompileContext context =
+        context_of({request.seed, spec.name, index, spec.per, {}, nullptr}, *spec.impair);
     const auto compiled = compile_impairment(item, context, &kind, problems);
     RuleStep step;
     std::string key = spec.name + "/" + std::to_string(index) + "/" + std::string(kind) + "/";
@@ -81,6 +82,43 @@ void check_delays(const Scenario& scenario, const Policy& policy, Problems& prob
                                         scenario.ports[path.egress].name + "' add up to " +
                                         format_duration(delay_of(path, policy)),
                                     "at most " + format_duration(kPathDelayMaxNs)));
+}
+
+/// Whether packets that come to `stage` of `rule` in the order of arrival would come out of order
+/// in time, because of step `before` of `earlier`, which stands in front of it.
+bool breaks_order_for(const RuleProgram& earlier, const RuleStep& before, const RuleProgram& rule,
+                      const RuleStep& stage) {
+  if (!before.impairment.delays)
+    return false;
+  if (before.impairment.breaks_order)
+    return true;
+  if (&earlier == &rule)
+    return before.per != Per::kRule && before.per != stage.per;
+  // A delay keeps the order of what it delays: only where that is all there is.
+  return earlier.match.has_value() || before.per != Per::kRule ||
+         (rule.shared && earlier.paths != rule.paths);
+}
+
+bool must_park(const std::vector<RuleProgram>& rules, std::size_t index, std::size_t stage) {
+  const RuleProgram& rule = rules[index];
+  if (!rule.steps[stage].impairment.needs_order)
+    return false;
+  for (std::size_t earlier = 0; earlier <= index; ++earlier) {
+    if ((rules[earlier].paths & rule.paths).none())
+      continue;
+    const std::size_t end = earlier == index ? stage : rules[earlier].steps.size();
+    for (std::size_t step = 0; step < end; ++step)
+      if (breaks_order_for(rules[earlier], rules[earlier].steps[step], rule, rule.steps[stage]))
+        return true;
+  }
+  return false;
+}
+
+/// Finds the stages that must see packets at their own times.
+void lay_stages(Policy& policy) {
+  for (std::size_t index = 0; index < policy.rules.size(); ++index)
+    for (std::size_t stage = 0; stage < policy.rules[index].steps.size(); ++stage)
+      policy.rules[index].steps[stage].parks = must_park(policy.rules, index, stage);
 }
 
 std::uint64_t expiry_of(const RuleSpec& spec, const CompileRequest& request, bool enabled) {
@@ -158,6 +196,7 @@ Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& re
   release_old_names(scenario, next);
   Problems problems;
   for (const RuleSpec& spec : scenario.rules) compile_rule(spec, request, next, policy, problems);
+  lay_stages(policy);
   check_delays(scenario, policy, problems);
   if (!problems.empty())
     return tl::unexpected(std::move(problems));

@@ -22,7 +22,7 @@ struct CompileRequest {
   std::uint64_t generation = 1;
   std::uint64_t seed = 0;
   std::uint64_t active_from_ns = 0;
-  std::uint64_t zero_ns = 0;  ///< time zero; processes in time count from it
+  std::uint64_t zero_ns = 0;              ///< time zero; processes in time count from it
   std::uint64_t ttl_default_ns = kNever;  ///< for rules without `ttl:`; kNever: they do not end
   const Policy* previous = nullptr;       ///< rules that stay enabled keep their end, except …
   std::set<std::string> restarted;        ///< … these, whose ttl starts anew

@@ -24,6 +24,7 @@ struct RuleStep {
   CompiledImpairment impairment;
   std::string kind;
   Per per = Per::kRule;  ///< whose state the impairment keeps
+  bool parks = false;    ///< packets come here at their own time: something before it breaks order
   /// Index of the scope's state in a worker's array, for path 0; path p has first_state + p.
   std::uint32_t first_state = 0;
 };
@@ -38,8 +39,8 @@ struct RuleProgram {
   std::vector<RuleStep> steps;
   Per per = Per::kRule;
   Draw draw = Draw::kFlow;
-  bool shared = false;         ///< one state for all paths
-  bool final = false;          ///< no later rule sees a packet that this one matched
+  bool shared = false;  ///< one state for all paths
+  bool final = false;   ///< no later rule sees a packet that this one matched
   bool delays = false;
   bool uses_dice = false;      ///< a step reads identity and number
   bool uses_step = false;      ///< a step reads a chain's index

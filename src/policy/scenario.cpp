@@ -284,7 +284,7 @@ class ScenarioReader {
     CompileContext context{.rule_name = rule.name, .per = rule.per};
     for (const ConfigNode& item : rule.impair->items) {
       std::string_view kind;
-      compile_impairment(item, context, &kind, problems_);
+      compile_impairment(item, context_of(context, *rule.impair), &kind, problems_);
       ++context.index;
     }
   }

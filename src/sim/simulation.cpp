@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "drivers/driver.hpp"
-#include "sim/ordered_output.hpp"
 #include "sim/source.hpp"
 #include "sim/two_way.hpp"
 #include "sim/virtual_worker.hpp"
@@ -23,11 +22,11 @@ constexpr std::uint64_t kPacketsAReport = 10'000;
 class Simulation {
  public:
   Simulation(const Policy& policy, std::size_t ports, const SimulationSettings& settings,
-             rte_mempool* pool, CaptureWriter& writer)
+             rte_mempool* pool, DepartureSink& sink)
       : policy_(policy),
         settings_(settings),
         pool_(pool),
-        output_(writer, cut_frames_),
+        output_(sink, settings.detail, cut_frames_),
         published_(&policy),
         two_way_(ports) {
     const WorkerSettings worker_settings{.rx_burst = settings.rx_burst,
@@ -40,19 +39,21 @@ class Simulation {
         pointers.push_back(ports_.emplace_back(std::make_unique<SimPort>(output_)).get());
       workers_.push_back(
           std::make_unique<VirtualWorker>(worker_settings, pointers, time_, pool, published_));
+      // Also where nobody asks for trails: cut frames are forgotten by what the witness hears.
+      workers_.back()->set_witness(&output_.witness());
     }
     ports_a_worker_ = ports;
   }
 
   Result<void> run(std::vector<Source>& sources) {
-    while (Source* source = next_source(sources)) {
+    while (Source* source = packets_ < settings_.packets_max ? next_source(sources) : nullptr) {
       cut_frames_.begin(sequence_);
       if (auto fed = feed(*source, sources); !fed)
         return fed;
       poll_all();
       cut_frames_.end(sequence_, held_packets());
       const Source* next = next_source(sources);
-      output_.write_until(std::min(next_release_ns(), next ? next->arrival_ns() : kNever));
+      output_.hand_over_until(std::min(next_release_ns(), next ? next->arrival_ns() : kNever));
     }
     drain();
     return {};
@@ -90,11 +91,12 @@ class Simulation {
     const std::uint8_t port = source.port();
     do {
       put(source);
+      ++packets_;
       if (auto read = source.advance(); !read)
         return read;
-    } while (++count < settings_.rx_burst && next_source(sources) == &source &&
-             source.port() == port);
-    report(sources, count);
+    } while (++count < settings_.rx_burst && packets_ < settings_.packets_max &&
+             next_source(sources) == &source && source.port() == port);
+    report(sources);
     return {};
   }
 
@@ -121,8 +123,7 @@ class Simulation {
   }
 
   /// Tells how far it is, now and then.
-  void report(const std::vector<Source>& sources, std::uint32_t count) {
-    packets_ += count;
+  void report(const std::vector<Source>& sources) {
     if (!settings_.progress || packets_ < report_at_)
       return;
     report_at_ = packets_ + kPacketsAReport;
@@ -155,9 +156,9 @@ class Simulation {
          next_ns = next_release_ns()) {
       time_.set(std::max(time_.now_ns(), next_ns + kDrainStepNs));
       poll_all();
-      output_.write_until(next_release_ns());
+      output_.hand_over_until(next_release_ns());
     }
-    output_.write_until(kNever);
+    output_.hand_over_until(kNever);
   }
 
   const Policy& policy_;
@@ -165,7 +166,7 @@ class Simulation {
   rte_mempool* pool_;
   VirtualTime time_;
   CutFrames cut_frames_;
-  OrderedOutput output_;
+  Departures output_;
   std::atomic<const Policy*> published_;
   std::vector<std::unique_ptr<SimPort>> ports_;  ///< by worker · ports + port
   std::vector<std::unique_ptr<VirtualWorker>> workers_;
@@ -199,7 +200,7 @@ Result<void> set_time_zero(std::vector<Source>& sources, Policy& policy) {
 
 Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>& port_names,
                                   const SimulationSettings& settings,
-                                  std::vector<SimulationInput> inputs, CaptureWriter& output) {
+                                  std::vector<SimulationInput> inputs, DepartureSink& sink) {
   const Result<rte_mempool*> made = make_pool("simulation", kSimulatedMbufs, kFrameBytesMax);
   if (!made)
     return tl::unexpected(made.error());
@@ -211,7 +212,7 @@ Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>&
     return tl::unexpected(zero.error());
   SimulationResult result;
   {
-    Simulation simulation(policy, port_names.size(), settings, pool, output);
+    Simulation simulation(policy, port_names.size(), settings, pool, sink);
     if (auto ran = simulation.run(sources); !ran)
       return tl::unexpected(ran.error());
     StatisticsSum statistics(policy, port_names);

@@ -11,7 +11,7 @@
 #include "control/statistics.hpp"
 #include "policy/policy.hpp"
 #include "record/capture_reader.hpp"
-#include "record/capture_writer.hpp"
+#include "sim/departures.hpp"
 #include "sim/entry.hpp"
 
 namespace faultline {
@@ -34,6 +34,8 @@ struct SimulationSettings {
   std::uint64_t flows_max = 65'536;
   std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
   std::uint64_t hold_bytes = std::uint64_t{1} << 30;
+  TrailDetail detail = TrailDetail::kChanges;
+  std::uint64_t packets_max = UINT64_MAX;                   ///< stops to read after so many
   std::function<void(const SimulationProgress&)> progress;  ///< called every 10,000 packets or so
 };
 
@@ -49,9 +51,9 @@ struct SimulationResult {
 
 /// Runs all inputs to their end and drains the hold. DPDK must have been started. The policy's
 /// times count from time zero, the first packet of all inputs. Errors: an input that cannot be read
-/// on. Whether the output could be written, its close() tells.
+/// on. Everything that leaves is handed to `sink`.
 Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>& port_names,
                                   const SimulationSettings& settings,
-                                  std::vector<SimulationInput> inputs, CaptureWriter& output);
+                                  std::vector<SimulationInput> inputs, DepartureSink& sink);
 
 }  // namespace faultline

@@ -38,6 +38,8 @@ struct Fate {
 /// Remembers which numbers the packets had among the matches of the rule asked last.
 class MatchNumbers final : public Witness {
  public:
+  bool wants_flows() const noexcept override { return false; }
+  void arrived(const Policy&, std::uint32_t, std::uint32_t, const JudgedBurst&) noexcept override {}
   void matched(const RuleProgram&, const Selection&, const JudgedBurst&) noexcept override {}
   void asks(const RuleProgram&, std::size_t, const Selection& selection, const Asked& asked,
             const JudgedBurst&) noexcept override {
@@ -46,6 +48,7 @@ class MatchNumbers final : public Witness {
   }
   void judged(const RuleProgram&, std::size_t, const Selection&,
               const JudgedBurst&) noexcept override {}
+  void dropped(const HoldKey&, const rte_mbuf*, DropReason) noexcept override {}
 
   PerPacket<std::uint64_t> match_number{};
 };
@@ -54,7 +57,7 @@ class MatchNumbers final : public Witness {
 class Bench {
  public:
   explicit Bench(std::string_view yaml, const CompileRequest& request = {.seed = 42})
-      : decide(65'536, 60 * kNsPerSecond, 2), slots_(2) {
+      : decide(Decide::Settings{}), slots_(2) {
     adopt(yaml, request);
     decide.set_witness(&numbers);
   }
@@ -136,7 +139,7 @@ Fate delayed(std::uint64_t delay_ns) {
 }
 
 TEST(DataplaneDecide, WithoutAPolicyEverythingPasses) {
-  Decide decide(16, kNsPerSecond, 2);
+  Decide decide({.flows_max = 16, .flow_idle_ns = kNsPerSecond});
   EXPECT_FALSE(decide.reads_frames(0));
   PerPacket<FrameView> frames{};
   frames[0].length = 60;  // no bytes: nobody may look at them

@@ -29,7 +29,9 @@ FlowKey key_of(std::uint64_t flow) {
 /// A table, and one way to send it a packet.
 class Bench {
  public:
-  Bench(std::uint64_t flows_max, std::uint64_t idle_ns) : table(flows_max, idle_ns) {}
+  /// Few ghosts, so that they collide.
+  Bench(std::uint64_t flows_max, std::uint64_t idle_ns, std::uint64_t ghosts_min = 16)
+      : table(flows_max, idle_ns, ghosts_min) {}
 
   /// The number of this packet within its flow.
   std::uint64_t packet(std::uint64_t flow, std::uint8_t ingress, std::uint64_t now_ns) {
@@ -122,7 +124,7 @@ TEST(DataplaneFlowTable, CountsWithoutACollisionAreExact) {
     for (std::uint64_t round = 1; round <= 100; ++round)
       for (std::uint64_t flow = first; flow < first + 9; ++flow)
         exact &= bench.packet(flow, 0, ++now_ns) == round;
-    EXPECT_EQ(exact, bench.table.counters().ghost_collisions == 0) << first;
+    EXPECT_TRUE(exact || bench.table.counters().ghost_collisions > 0) << first;
     if (exact) {
       EXPECT_GE(bench.table.counters().evicted, 800U);
       return;

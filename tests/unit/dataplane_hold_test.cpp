@@ -43,7 +43,7 @@ class Model {
             std::uint8_t ingress = 0) {
     const HoldKey key{release_ns, arrival_ns, static_cast<std::uint32_t>(next_), ingress,
                       static_cast<std::uint8_t>(1 - ingress)};
-    std::byte* place = hold.push(key, length);
+    std::byte* place = hold.push(key, {0, length});
     if (place == nullptr)
       return false;
     const std::vector<std::byte> bytes = payload_of(key.sequence, length);
@@ -430,8 +430,8 @@ TEST(DataplaneHold, AtLeastOneChunk) {
 
 TEST(DataplaneHoldDeathTest, BrokenKeysEndTheProcess) {
   Hold hold(kMebibyte);
-  EXPECT_DEATH(hold.push({.release_ns = 1, .arrival_ns = 2}, 60), "broken invariant");
-  EXPECT_DEATH(hold.push({.release_ns = 2, .arrival_ns = 1}, Hold::kFrameBytesMax + 1),
+  EXPECT_DEATH(hold.push({.release_ns = 1, .arrival_ns = 2}, {0, 60}), "broken invariant");
+  EXPECT_DEATH(hold.push({.release_ns = 2, .arrival_ns = 1}, {0, Hold::kFrameBytesMax + 1}),
                "broken invariant");
 }
 

@@ -235,16 +235,16 @@ TEST(ImpairDelay, KeysThatAreNotYet) {
 TEST(ImpairDelay, KindsThatAreNotYetOrUnknown) {
   for (const std::string kind :
        {"reorder", "duplicate", "replay", "corrupt", "truncate", "mtu", "set", "tcp", "reject",
-        "mark_ce", "rate", "queue", "police", "slot", "link_trace", "stop_after", "inject",
+        "mark_ce", "police", "slot", "link_trace", "stop_after", "inject",
         "icmp_unreachable"}) {
     EXPECT_EQ(test::item_errors(kind + ": {}"),
               std::vector<std::string>{"f:1:1: error: impairment '" + kind +
-                                       "' is not yet supported; delay, loss"});
+                                       "' is not yet supported; delay, loss, queue, rate"});
   }
   const test::ErrorCase cases[] = {
       {"dealy: 1ms",
-       {"f:1:1: error: unknown impairment 'dealy'; delay, loss; did you mean 'delay'?"}},
-      {"drop: 1%", {"f:1:1: error: unknown impairment 'drop'; delay, loss"}},
+       {"f:1:1: error: unknown impairment 'dealy'; delay, loss, queue, rate; did you mean 'delay'?"}},
+      {"drop: 1%", {"f:1:1: error: unknown impairment 'drop'; delay, loss, queue, rate"}},
       {"delay: 1ms\nloss: 1%",
        {"f:1:1: error: an impairment is one key with its value, found a mapping; for example "
         "{delay: 40ms}"}},

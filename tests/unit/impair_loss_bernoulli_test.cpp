@@ -189,8 +189,7 @@ TEST(ImpairLossBernoulli, Errors) {
       {"loss: [1%]", {"f:1:7: error: found a list; " + allowed}},
       {"loss: {}", {"f:1:7: error: loss: 'rate' is missing"}},
       {"loss: {model: bernoulli}", {"f:1:7: error: loss: 'rate' is missing"}},
-      {"loss: {rate: 1%, action: mark}",
-       {"f:1:26: error: found 'mark'; one of drop, mark-ce"}},
+      {"loss: {rate: 1%, action: mark}", {"f:1:26: error: found 'mark'; one of drop, mark-ce"}},
       {"loss: {rate: x, rat: 1%}",
        {"f:1:14: error: found 'x'; " + allowed,
         "f:1:17: error: loss: unknown key 'rat'; known keys are model, action, rate; did you mean "

@@ -210,11 +210,11 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
 TEST(PolicyScenario, ImpairmentsOfTheLanguageThatAreNotYet) {
   for (const std::string kind :
        {"corrupt", "duplicate", "replay", "reorder", "reject", "mark_ce", "stop_after", "inject",
-        "truncate", "mtu", "set", "tcp", "icmp_unreachable", "rate", "queue", "police", "slot",
+        "truncate", "mtu", "set", "tcp", "icmp_unreachable", "police", "slot",
         "link_trace"}) {
     EXPECT_EQ(errors_of("version: 1\nrules: [{name: r, impair: [" + kind + ": {x: 1}]}]\n"),
               std::vector<std::string>{"f:2:28: error: impairment '" + kind +
-                                       "' is not yet supported; delay, loss"});
+                                       "' is not yet supported; delay, loss, queue, rate"});
   }
   for (const std::string model :
        {"correlated", "markov4", "every", "list", "burst", "outage", "bit-error"}) {

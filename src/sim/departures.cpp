@@ -1,11 +1,11 @@
-// The simulator's output in release order.
-#include "sim/ordered_output.hpp"
+// The simulator's output in order.
+#include "sim/departures.hpp"
 
 #include <tuple>
 
 namespace faultline {
 
-bool OrderedOutput::Later::operator()(const Waiting& left, const Waiting& right) const noexcept {
+bool Departures::Later::operator()(const Waiting& left, const Waiting& right) const noexcept {
   const auto order = [](const HoldKey& key) {
     return std::tuple(key.release_ns, key.arrival_ns, key.ingress);
   };
@@ -14,7 +14,7 @@ bool OrderedOutput::Later::operator()(const Waiting& left, const Waiting& right)
   return static_cast<std::int32_t>(left.key.sequence - right.key.sequence) > 0;
 }
 
-void OrderedOutput::sent(const HoldKey& key, const rte_mbuf* mbuf) noexcept {
+void Departures::wait(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept {
   std::size_t buffer = buffers_.size();
   if (free_buffers_.empty()) {
     buffers_.emplace_back();
@@ -31,21 +31,16 @@ void OrderedOutput::sent(const HoldKey& key, const rte_mbuf* mbuf) noexcept {
   const LeavingFrame frame = cut_frames_.leaves(key.sequence, mbuf->pkt_len);
   bytes.resize(frame.shown_bytes);
   bytes.insert(bytes.end(), frame.tail.begin(), frame.tail.end());
-  waiting_.push({key, buffer, frame.original_bytes});
+  waiting_.push({key, reason, buffer, frame.original_bytes});
 }
 
-void OrderedOutput::write_until(std::uint64_t horizon_ns) {
+void Departures::hand_over_until(std::uint64_t horizon_ns) {
   while (!waiting_.empty() && waiting_.top().key.release_ns < horizon_ns) {
-    const Waiting& first = waiting_.top();
-    const std::vector<std::byte>& bytes = buffers_[first.buffer];
-    CapturedPacket packet;
-    packet.time_ns = first.key.release_ns;
-    packet.interface = first.key.egress;
-    packet.original_length_bytes = first.original_bytes;
-    packet.bytes = bytes;
-    writer_.write(packet);
-    free_buffers_.push_back(first.buffer);
+    const Waiting first = waiting_.top();
     waiting_.pop();
+    sink_.departed({first.key, first.reason, buffers_[first.buffer], first.original_bytes},
+                   trail_.take(first.key.sequence));
+    free_buffers_.push_back(first.buffer);
   }
 }
 

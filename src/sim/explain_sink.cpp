@@ -1,0 +1,125 @@
+// Trails into words.
+#include "sim/explain_sink.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/units.hpp"
+#include "packet/flow_key.hpp"
+
+namespace faultline {
+namespace {
+
+using Json = ExplainSink::Json;
+
+struct Parsed {
+  FlowKey key;
+  bool ok = false;
+};
+
+Parsed parse(const Departure& departure) {
+  const std::span<const std::byte> bytes = departure.bytes;
+  Parsed parsed;
+  parsed.ok = parse_flow_key({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
+                             departure.original_bytes, parsed.key) == ParseOutcome::kParsed;
+  return parsed;
+}
+
+std::string result_text(const Touch& touch) {
+  if (touch.reason == DropReason::kLoss)
+    return "drop";
+  if (touch.reason != DropReason::kNone)
+    return fmt::format("drop ({})", drop_reason_name(touch.reason));
+  if (touch.marked)
+    return "mark-ce";
+  return touch.delay_ns > 0 ? "delay " + format_duration(touch.delay_ns) : "pass";
+}
+
+}  // namespace
+
+Json ExplainSink::impairments_json(const RuleProgram& rule, const PacketTrail& trail) const {
+  Json impairments = Json::array();
+  for (const Touch& touch : trail.touches) {
+    if (touch.rule != &rule)
+      continue;
+    const RuleStep& step = rule.steps[touch.step];
+    Json told = {{"kind", step.kind}};
+    if (!step.impairment.model.empty())
+      told["model"] = step.impairment.model;
+    if (touch.explanation.draw)
+      told["draw"] = *touch.explanation.draw;
+    if (touch.explanation.threshold)
+      told["threshold"] = *touch.explanation.threshold;
+    if (!touch.explanation.state.empty())
+      told["state"] = touch.explanation.state;
+    if (touch.delay_ns > 0)
+      told["delay_ns"] = touch.delay_ns;
+    told["result"] = result_text(touch);
+    impairments.push_back(std::move(told));
+  }
+  return impairments;
+}
+
+Json ExplainSink::rules_json(const Departure& departure, const PacketTrail& trail) const {
+  const Parsed parsed = parse(departure);
+  Json rules = Json::array();
+  if (trail.policy == nullptr)
+    return rules;
+  for (const RuleProgram& rule : trail.policy->rules) {
+    const bool matched = std::ranges::find(trail.matched, &rule) != trail.matched.end();
+    std::string why;
+    if (!rule.paths.test(departure.key.ingress))
+      why = "not on this path";
+    else if (!rule.active_at(departure.key.arrival_ns))
+      why = rule.enabled ? "its ttl is over" : "disabled";
+    else if (!parsed.ok)
+      why = "the frame cannot be parsed";
+    else if (!rule.match)
+      why = matched ? "matches every packet" : "an earlier rule is final";
+    else
+      why = matched ? "its match holds" : "its match does not hold";
+    rules.push_back({{"rule", rule.name},
+                     {"matched", matched},
+                     {"why", why},
+                     {"impairments", impairments_json(rule, trail)}});
+  }
+  return rules;
+}
+
+Json ExplainSink::fate_json(const Departure& departure, const PacketTrail& trail) const {
+  const HoldKey& key = departure.key;
+  if (departure.reason != DropReason::kNone) {
+    Json fate = {{"action", "drop"}, {"reason", drop_reason_name(departure.reason)}};
+    for (const Touch& touch : trail.touches)
+      if (touch.reason != DropReason::kNone)
+        fate["rule"] = touch.rule->name;
+    return fate;
+  }
+  Json edits = Json::array();
+  for (const Touch& touch : trail.touches)
+    if (touch.marked)
+      edits.push_back("ecn=ce");
+  return {{"action", "send"},
+          {"release_ns", key.release_ns},
+          {"delay_ns", key.release_ns - key.arrival_ns},
+          {"copies", 0},
+          {"edits", edits}};
+}
+
+void ExplainSink::departed(const Departure& departure, const PacketTrail& trail) {
+  const std::uint64_t number = std::uint64_t{departure.key.sequence} + 1;
+  const Parsed parsed = parse(departure);
+  waiting_[number] = {{"n", number},
+                      {"flow", to_text(parsed.key)},
+                      {"packet_in_flow", trail.number},
+                      {"rules", rules_json(departure, trail)},
+                      {"fate", fate_json(departure, trail)}};
+  for (auto first = waiting_.begin(); first != waiting_.end() && first->first == next_;
+       first = waiting_.begin(), ++next_) {
+    tell_(first->first, first->second);
+    waiting_.erase(first);
+  }
+}
+
+}  // namespace faultline

@@ -1,0 +1,75 @@
+// What rules did to each packet on its way through a simulation, kept from its arrival until it
+// leaves: for comments, journals and explanations.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "dataplane/witness.hpp"
+
+namespace faultline {
+
+/// One impairment's doing to one packet.
+struct Touch {
+  const RuleProgram* rule = nullptr;
+  std::size_t step = 0;
+  std::uint64_t delay_ns = 0;
+  DropReason reason = DropReason::kNone;
+  bool marked = false;
+  Explanation explanation;  ///< with TrailDetail::kAll
+
+  bool changed() const { return delay_ns > 0 || reason != DropReason::kNone || marked; }
+};
+
+struct PacketTrail {
+  const Policy* policy = nullptr;           ///< by which it was judged; only with the number
+  std::uint64_t number = 0;                 ///< in its flow, from 1; 0: not asked for, or unparsed
+  std::vector<const RuleProgram*> matched;  ///< with TrailDetail::kAll
+  std::vector<Touch> touches;
+};
+
+enum class TrailDetail : std::uint8_t {
+  kNothing,          ///< nobody asks
+  kChanges,          ///< touches that changed something
+  kNumberedChanges,  ///< the like, and every packet's number in its flow
+  kAll,  ///< every match and every impairment asked, explained: bursts of one packet only
+};
+
+/// Hears of drops as they happen.
+class DropListener {
+ public:
+  virtual ~DropListener() = default;
+  virtual void dropped(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept = 0;
+};
+
+class Trail final : public Witness {
+ public:
+  Trail(TrailDetail detail, DropListener& listener) : detail_(detail), listener_(listener) {}
+
+  bool wants_flows() const noexcept override { return detail_ > TrailDetail::kChanges; }
+  void arrived(const Policy& policy, std::uint32_t first, std::uint32_t count,
+               const JudgedBurst& burst) noexcept override;
+  void matched(const RuleProgram& rule, const Selection& matched,
+               const JudgedBurst& burst) noexcept override;
+  void asks(const RuleProgram& rule, std::size_t step, const Selection& selection,
+            const Asked& asked, const JudgedBurst& burst) noexcept override;
+  void judged(const RuleProgram& rule, std::size_t step, const Selection& selection,
+              const JudgedBurst& burst) noexcept override;
+  void dropped(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept override {
+    listener_.dropped(key, mbuf, reason);
+  }
+
+  /// What befell the packet with this sequence number; it is forgotten here.
+  PacketTrail take(std::uint32_t sequence);
+
+ private:
+  TrailDetail detail_;
+  DropListener& listener_;
+  std::unordered_map<std::uint32_t, PacketTrail> packets_;
+  PerPacket<std::uint64_t> before_ns_;
+  PerPacket<bool> before_marked_;
+  PerPacket<Explanation> explanations_;
+};
+
+}  // namespace faultline
