@@ -56,8 +56,9 @@ def test_the_commands_of_simulate_work(tmp_path):
         ended = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, env=environment,
                                capture_output=True, text=True, check=False)
         assert ended.returncode == 0 and "warning" not in ended.stderr, (command, ended.stderr)
-        out = re.search(r"\S+\.pcapng$", command.removesuffix(" --json"))[0]
+        out = re.search(r"(?:--out|>) (\w+\.pcapng)", command)[1]
         written.setdefault(out, []).append((tmp_path / out).read_bytes())
+    assert (tmp_path / "lost.pcapng").stat().st_size > 0 < (tmp_path / "wan.jsonl").stat().st_size
     assert all(len(set(same)) == 1 for same in written.values())  # two ways to the same bytes
     assert written["two.pcapng"] == written["split.pcapng"][:1]
 

@@ -3,6 +3,7 @@ other link types, broken files. Those in tests/captures always; with --long all 
 source package brings."""
 
 import os
+import struct
 from collections import Counter
 from pathlib import Path
 
@@ -90,6 +91,37 @@ def balanced(outcome, count):
     ledger = outcome.stats["ledger"]
     assert ledger["balanced"] is True and not any(ledger["dropped"].values())
     assert ledger["received"] == ledger["sent"] == count and ledger["held"] == 0
+
+
+def test_cut_packets_through_everything(program, tmp_path, few):
+    """Cut by a snap length, then late, lost, queued behind a rate and dropped there: what leaves and
+    what is dropped has the captured bytes and the length on the wire, and nothing is missing."""
+    count, snap, original = 400, 60, 1000
+    record = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, snap, 1)
+    given = []
+    for number in range(count):
+        frame = bytearray(few.capture.frame(number % len(few.capture))[:50])
+        frame[16:18] = (original - 14).to_bytes(2, "big")  # IPv4 total length
+        frame[38:40] = (original - 34).to_bytes(2, "big")  # UDP length
+        frame[42:50] = number.to_bytes(8, "big")
+        data = bytes(frame) + b"\xEE" * (snap - 50)
+        given.append(data)
+        record += struct.pack("<4I", 1, number * 100_000, snap, original) + data
+    path = tmp_path / "cut.pcap"
+    path.write_bytes(record)
+    # Some flows are late, so the link behind waits for each packet's time before it judges.
+    scenario = scenario_of(("some", ["delay: 3ms"], "{sport: 10000}"),
+                           ("wan", ["loss: 10%", "rate: 40Mbit", "queue: {limit: 20p}"]), seed=5)
+    for workers in (1, 3):
+        outcome = program.simulated(scenario, [path], "--drops", tmp_path / "drops.pcapng",
+                                    "--workers", workers)
+        left, lost = odd_captures.read(outcome.out), odd_captures.read(tmp_path / "drops.pcapng")
+        dropped = outcome.stats["ledger"]["dropped"]
+        assert dropped["loss"] > 10 and dropped["queue"] > 10 and len(left) > 50, dropped
+        assert all((len(packet.data), packet.original) == (snap, original)
+                   for packet in left + lost)
+        assert sorted(packet.data for packet in left + lost) == sorted(given)
+        assert outcome.stats["ports"]["left"]["rx_bytes"] == count * original
 
 
 @pytest.mark.parametrize("path", captures_in(KEPT), ids=lambda path: path.name)

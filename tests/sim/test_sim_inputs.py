@@ -2,6 +2,7 @@
 terminal; what is said of both directions at one port, and what becomes of an output whose input
 breaks."""
 
+import json
 import os
 import pty
 import re
@@ -112,6 +113,16 @@ def test_both_directions_at_one_port_are_warned_of(program, mixed, few):
     assert len(re.findall(r"both directions", outcome.stderr)) == 1, outcome.text()
     assert re.search(r"warning: port 'left' received both directions of 2 flows", outcome.stderr)
     assert "both directions" not in program.simulated(DELAYED, [few.path]).stderr
+
+
+def test_explain_puts_packets_where_simulate_does(program, mixed):
+    """--left splits there too: a rule from the left meets half of the packets."""
+    scenario = program.folder / "one-way.yaml"
+    scenario.write_text(ONE_WAY)
+    for options, dropped in (([], 40), (["--left", "10.0.0.0/24"], 20)):
+        outcome = program.run("explain", scenario, "--pcap", mixed, *options, "--json")
+        fates = [json.loads(line)["fate"]["action"] for line in outcome.stdout.splitlines()]
+        assert (len(fates), fates.count("drop")) == (40, dropped), outcome.text()
 
 
 # -- memory, progress -----------------------------------------------------------------------------
