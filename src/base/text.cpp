@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <utility>
 
 #include "base/units.hpp"
@@ -90,6 +91,23 @@ std::optional<std::size_t> read_word(const ConfigNode& node,
                                 fmt::format("one of {}", fmt::join(words, ", ")),
                                 std::move(suggestion)));
   return std::nullopt;
+}
+
+std::optional<double> read_real(const ConfigNode& node, RealBounds bounds, Problems& problems) {
+  const std::string allowed =
+      fmt::format("a number between {:g} and {:g}", bounds.minimum, bounds.maximum);
+  double value = 0;
+  const char* end = node.text.data() + node.text.size();
+  const auto [last, error] = std::from_chars(node.text.data(), end, value);
+  if (!node.is_scalar() || error != std::errc{} || last != end) {
+    problems.push_back(problem_at(node.mark, "found " + describe(node), allowed));
+    return std::nullopt;
+  }
+  if (!(value >= bounds.minimum && value <= bounds.maximum)) {
+    problems.push_back(problem_at(node.mark, describe(node) + " is out of range", allowed));
+    return std::nullopt;
+  }
+  return value;
 }
 
 }  // namespace faultline

@@ -36,6 +36,12 @@ std::optional<std::uint64_t> read_duration_ns(const ConfigNode& node, Bounds bou
 std::optional<std::uint64_t> read_rate_bps(const ConfigNode& node, Bounds bounds, Problems&);
 std::optional<std::uint64_t> read_size_bytes(const ConfigNode& node, Bounds bounds, Problems&);
 std::optional<std::uint64_t> read_count(const ConfigNode& node, Bounds bounds, Problems&);
+/// A plain number without a unit, such as 2.5: the double nearest to it.
+struct RealBounds {
+  double minimum = 0;
+  double maximum = 0;
+};
+std::optional<double> read_real(const ConfigNode& node, RealBounds bounds, Problems&);
 std::optional<Threshold> read_probability(const ConfigNode& node, Problems&);
 std::optional<bool> read_bool(const ConfigNode& node, Problems&);
 /// A non-empty scalar.

@@ -14,8 +14,6 @@ constexpr std::string_view kKindsNotYet[] = {
     "reorder", "duplicate",        "replay",    "corrupt", "truncate", "mtu",        "set",
     "tcp",     "reject",           "mark_ce",   "police",  "slot",     "link_trace", "stop_after",
     "inject",  "icmp_unreachable", "partition", "pause",   "crash",    "flap",       "clock"};
-constexpr std::string_view kLossModelsNotYet[] = {"correlated", "markov4", "every",     "list",
-                                                  "burst",      "outage",  "bit-error", "all"};
 
 template <std::size_t N>
 bool contains(const std::string_view (&words)[N], std::string_view word) {
@@ -54,11 +52,6 @@ const ImpairmentModel* find_model(std::string_view kind, const ConfigNode& value
         (named->text == model->model || named->text == model->alias))
       return model;
     known.push_back(model->model);
-  }
-  if (kind == "loss" && contains(kLossModelsNotYet, named->text)) {
-    problems.push_back(problem_at(
-        named->mark, "loss model '" + named->text + "' is not yet supported", join(known)));
-    return nullptr;
   }
   problems.push_back(problem_at(named->mark, "unknown model " + describe(*named), join(known),
                                 nearest_word(named->text, known)));

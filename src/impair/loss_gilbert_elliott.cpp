@@ -1,144 +1,111 @@
 // loss, model gilbert-elliott (and gilbert, its case with the defaults): a two-state chain, Good
 // and Bad, with a loss probability in each. E. N. Gilbert, "Capacity of a burst-noise channel",
 // BSTJ 39 (1960); E. O. Elliott, "Estimates of error rates for codes on burst-noise channels", BSTJ
-// 42 (1963).
-//
-// The chain stores nothing that it could not compute again. Step n draws one uniform u(n): below
-// min(p, 1−r) the next state is Bad, from max(p, 1−r) on it is Good, whatever the state was; in the
-// band between, the state stays (p + r ≤ 1) or flips (p + r > 1). So the state is found by looking
-// back to the last step that was decided, 1/(p+r) steps on average, and it is exactly stationary,
-// also before packet 1. A scope caches the state it last knew, so that in sequence a step costs one
-// draw.
-#include <algorithm>
+// 42 (1963). The chain steps with packets, or with time (`clock: time`).
+#include <fmt/format.h>
 
-#include "base/dice.hpp"
 #include "base/units.hpp"
 #include "impair/loss.hpp"
+#include "impair/two_state_chain.hpp"
 
 namespace faultline {
 namespace {
 
-/// No outcome within this many steps (p + r below about 10⁻⁵): drawn from the stationary law.
-constexpr std::uint64_t kLookBackMax = 1 << 20;
+constexpr double kMeanRunMax = 1e9;
 
 struct GilbertElliott {
-  Dice transition;
-  Dice fate;
-  Threshold bad_below;   ///< min(p, 1−r)
-  Threshold good_from;   ///< max(p, 1−r)
-  Threshold stationary;  ///< π_B = p/(p+r)
+  TwoStateChain chain;
   Threshold loss_good;
   Threshold loss_bad;
-  std::uint32_t fingerprint = 0;  ///< of the parameters: a changed rule does not trust the cache
-  bool band_flips = false;        ///< p + r > 1
   LossAction action = LossAction::kDrop;
 };
-static_assert(sizeof(GilbertElliott) <= Parameters::kBytes);
+static_assert(sizeof(GilbertElliott) <= Parameters::kBytes - 16);
 
-/// The state before step `index`, when `known`.
-struct Chain {
-  std::uint64_t index = 0;
-  std::uint32_t fingerprint = 0;
-  bool known = false;
-  bool bad = false;
+/// With `clock: time`.
+struct SlottedGilbertElliott {
+  GilbertElliott model;
+  std::uint64_t slot_ns = 0;
+};
+static_assert(sizeof(SlottedGilbertElliott) <= Parameters::kBytes);
+
+/// By which numbers the fate dice of a packet are thrown.
+struct FateNumber {
+  std::uint64_t identity;
+  std::uint64_t index;
 };
 
-class ChainWalk {
- public:
-  ChainWalk(const GilbertElliott& model, std::uint64_t identity, Chain chain,
-            ImpairmentTally& tally) noexcept
-      : model_(model), identity_(identity), chain_(chain), tally_(tally) {
-    if (chain_.fingerprint != model.fingerprint)
-      chain_ = Chain{0, model.fingerprint, false, false};
-  }
-
-  /// The state before step `index`: the outcome of step index − 1. Indices may be asked in any
-  /// order; ascending ones are cheap.
-  bool bad_before(std::uint64_t index) noexcept {
-    if (!chain_.known || chain_.index != index) {
-      chain_.bad = look_back(index);
-      chain_.index = index;
-      chain_.known = true;
-    }
-    return chain_.bad;
-  }
-
-  const Chain& chain() const noexcept { return chain_; }
-
- private:
-  enum class Outcome : std::uint8_t { kBad, kGood, kBand };
-
-  Outcome outcome(std::uint64_t step) noexcept {
-    const std::uint32_t upper = cache_.upper(model_.transition, identity_, step);
-    if (model_.transition.hits(upper, identity_, step, model_.bad_below))
-      return Outcome::kBad;
-    return model_.transition.hits(upper, identity_, step, model_.good_from) ? Outcome::kBand
-                                                                            : Outcome::kGood;
-  }
-
-  bool look_back(std::uint64_t index) noexcept {
-    bool flipped = false;
-    for (std::uint64_t back = 1; back <= kLookBackMax; ++back) {
-      const std::uint64_t step = index - back;  // wraps below 0: the chain has no beginning
-      const Outcome found = outcome(step);
-      if (found != Outcome::kBand)
-        return (found == Outcome::kBad) != flipped;
-      flipped ^= model_.band_flips;
-      if (chain_.known && chain_.index == step)
-        return chain_.bad != flipped;
-    }
-    ++tally_.undecided;
-    // One draw for the whole scope (0 is no packet's number), carried through the flips: whoever
-    // asks for a state finds the same chain.
-    const bool parity = model_.band_flips && (index & 1) != 0;
-    return model_.fate.hits(identity_, 0, model_.stationary) != parity;
-  }
-
-  const GilbertElliott& model_;
-  std::uint64_t identity_;
-  Chain chain_;
-  ImpairmentTally& tally_;
-  DiceCache cache_;
-};
-
-bool lost(const GilbertElliott& model, std::uint64_t identity, std::uint64_t index,
-          bool bad) noexcept {
+bool lost(const GilbertElliott& model, FateNumber number, bool bad) noexcept {
   const Threshold& threshold = bad ? model.loss_bad : model.loss_good;
   if (threshold == Threshold::never())
     return false;
-  return threshold == Threshold::always() || model.fate.hits(identity, index, threshold);
+  // The stationary draw and the fates share their dice: index 0 is no packet's.
+  return threshold == Threshold::always() ||
+         model.chain.stationary_dice.hits(number.identity, number.index, threshold);
 }
 
+/// Loss is drawn with the state held before the packet's own transition.
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally& tally) noexcept {
   const GilbertElliott& model = parameters.as<GilbertElliott>();
   for_each_scope_run(asked, selection, [&](std::uint32_t first, std::uint32_t end) {
     const std::uint8_t head = selection.position[first];
     const std::uint64_t scope = asked.scope[head];
-    ChainWalk walk(model, scope, asked.state[head]->as<Chain>(), tally);
+    ChainWalk walk(model.chain, scope, asked.state[head]->as<ChainState>(), tally);
     for (std::uint32_t turn = first; turn < end; ++turn) {
       const std::uint8_t i = selection.position[turn];
-      // Loss is drawn with the state held before the packet's own transition.
-      if (lost(model, scope, asked.step[i], walk.bad_before(asked.step[i])))
+      if (lost(model, {scope, asked.step[i]}, walk.bad_before(asked.step[i])))
         lose(model.action, burst, i);
     }
-    asked.state[head]->as<Chain>() = walk.chain();
+    asked.state[head]->as<ChainState>() = walk.state();
   });
 }
 
-/// p / (p + r) in 32 bits: drawn only where no outcome was found.
-Threshold stationary_share(Threshold p, Threshold r) {
-  const double share = p.approximate() / (p.approximate() + r.approximate());
-  const double scaled = share * 4294967296.0;
-  return {static_cast<std::uint64_t>(scaled), 0};
+std::uint64_t slot_of(const SlottedGilbertElliott& slotted, const Asked& asked,
+                      const JudgedBurst& burst, std::uint8_t i) noexcept {
+  return (burst.time_ns[i] - asked.zero_ns) / slotted.slot_ns;
 }
 
-std::uint32_t fingerprint_of(const GilbertElliott& model) {
-  const std::uint64_t words[] = {model.transition.uniform(0, 0), model.bad_below.high,
-                                 model.bad_below.low, model.good_from.high, model.good_from.low};
-  std::uint64_t hash = hash_name("gilbert-elliott");
-  for (const std::uint64_t word : words) hash = (hash ^ word) * 0x100000001B3;
-  return static_cast<std::uint32_t>(hash ^ (hash >> 32));
+void decide_in_time(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
+                    const Selection& selection, ImpairmentTally& tally) noexcept {
+  const SlottedGilbertElliott& slotted = parameters.as<SlottedGilbertElliott>();
+  const GilbertElliott& model = slotted.model;
+  for_each_scope_run(asked, selection, [&](std::uint32_t first, std::uint32_t end) {
+    const std::uint8_t head = selection.position[first];
+    ChainWalk walk(model.chain, asked.scope[head], asked.state[head]->as<ChainState>(), tally);
+    for (std::uint32_t turn = first; turn < end; ++turn) {
+      const std::uint8_t i = selection.position[turn];
+      const bool bad = walk.bad_before(slot_of(slotted, asked, burst, i));
+      if (lost(model, {asked.identity[i], asked.number[i]}, bad))
+        lose(model.action, burst, i);
+    }
+    asked.state[head]->as<ChainState>() = walk.state();
+  });
+}
+
+Explanation explain_state(const GilbertElliott& model, const Asked& asked, std::uint8_t i,
+                          std::uint64_t step, FateNumber number) {
+  ImpairmentTally tally;
+  ChainWalk walk(model.chain, asked.scope[i], asked.state[i]->as<ChainState>(), tally);
+  const bool bad = walk.bad_before(step);
+  const Threshold& threshold = bad ? model.loss_bad : model.loss_good;
+  Explanation told;
+  told.state = bad ? "bad" : "good";
+  told.threshold = threshold.approximate();
+  told.draw = unit_interval(model.chain.stationary_dice.uniform(number.identity, number.index));
+  return told;
+}
+
+Explanation explain(const Parameters& parameters, const Asked& asked, const JudgedBurst&,
+                    std::uint8_t i) {
+  return explain_state(parameters.as<GilbertElliott>(), asked, i, asked.step[i],
+                       {asked.scope[i], asked.step[i]});
+}
+
+Explanation explain_in_time(const Parameters& parameters, const Asked& asked,
+                            const JudgedBurst& burst, std::uint8_t i) {
+  const SlottedGilbertElliott& slotted = parameters.as<SlottedGilbertElliott>();
+  return explain_state(slotted.model, asked, i, slot_of(slotted, asked, burst, i),
+                       {asked.identity[i], asked.number[i]});
 }
 
 struct Spelling {
@@ -147,28 +114,97 @@ struct Spelling {
   Threshold loss_bad = Threshold::always();
   Threshold loss_good = Threshold::never();
   LossAction action = LossAction::kDrop;
+  std::uint64_t slot_ns = 0;  ///< 0: the chain steps with packets
+  bool starts_good = false;
 };
+
+/// p and r of a chain that is Bad with probability `rate`, in runs of `burst` steps on average:
+/// r = 1/burst, p = rate·r/(1 − rate).
+void from_rate_and_burst(const ConfigNode& node, Threshold rate, double burst, Spelling& spelling,
+                         Problems& problems) {
+  const double share = rate.approximate();
+  const double r = 1.0 / burst;
+  const double p = share * r / (1.0 - share);
+  if (rate == Threshold::always() || !(p <= 1.0)) {
+    problems.push_back(problem_at(
+        node.mark,
+        fmt::format("a rate of {:g} in runs of {:g} would need p = {:g}", share, burst, p),
+        "burst of at least rate/(1 - rate)"));
+    return;
+  }
+  spelling.p = Threshold::from_double(p);
+  spelling.r = Threshold::from_double(r);
+}
+
+void read_clock(MappingReader& reader, Spelling& spelling, Problems& problems) {
+  const ConfigNode* clock = reader.take("clock");
+  const ConfigNode* slot = reader.take("slot");
+  const auto word =
+      clock != nullptr ? read_word(*clock, {"packets", "time"}, problems) : std::nullopt;
+  if (word && *word == 1) {
+    spelling.slot_ns = kNsPerMs;
+    if (slot != nullptr)
+      spelling.slot_ns =
+          read_duration_ns(*slot, {kNsPerUs, 3600 * kNsPerSecond}, problems).value_or(kNsPerMs);
+  } else if (slot != nullptr) {
+    problems.push_back(problem_at(slot->mark, "a slot without clock: time", "both, or neither"));
+  }
+}
+
+/// The mean run in steps.
+std::optional<double> read_burst(const ConfigNode& node, const Spelling& spelling,
+                                 Problems& problems) {
+  if (spelling.slot_ns == 0)
+    return read_real(node, {1.0, kMeanRunMax}, problems);
+  const auto burst_ns = read_duration_ns(node, {spelling.slot_ns, kDurationMaxNs}, problems);
+  if (!burst_ns)
+    return std::nullopt;
+  return static_cast<double>(*burst_ns) / static_cast<double>(spelling.slot_ns);
+}
+
+void read_chain(const ConfigNode& node, MappingReader& reader, Spelling& spelling,
+                Problems& problems) {
+  const ConfigNode* rate_node = reader.take("rate");
+  const ConfigNode* burst_node = reader.take("burst");
+  if (rate_node == nullptr && burst_node == nullptr) {
+    if (const ConfigNode* value = reader.require("p"))
+      spelling.p = read_probability(*value, problems);
+    if (const ConfigNode* value = reader.require("r"))
+      spelling.r = read_probability(*value, problems);
+    if (spelling.p && spelling.r && *spelling.p == Threshold::never() &&
+        *spelling.r == Threshold::never())
+      problems.push_back(
+          problem_at(node.mark, "p and r are both 0, so the chain never moves", "p + r above 0"));
+    return;
+  }
+  for (const std::string_view other : {"p", "r"})
+    if (const ConfigNode* value = reader.take(other))
+      problems.push_back(problem_at(value->mark, fmt::format("'{}' beside rate and burst", other),
+                                    "p and r, or rate and burst"));
+  reader.require("rate");
+  reader.require("burst");
+  const auto rate = rate_node != nullptr ? read_probability(*rate_node, problems) : std::nullopt;
+  const auto burst =
+      burst_node != nullptr ? read_burst(*burst_node, spelling, problems) : std::nullopt;
+  if (rate && burst)
+    from_rate_and_burst(node, *rate, *burst, spelling, problems);
+}
 
 std::optional<Spelling> read_spelling(const ConfigNode& node, Problems& problems) {
   const std::size_t problems_before = problems.size();
   Spelling spelling;
   MappingReader reader(node, "loss", problems);
   reader.take("model");
-  reader.refuse_not_yet({"rate", "burst", "start", "clock", "slot"});
   spelling.action = read_loss_action(reader, problems);
-  if (const ConfigNode* value = reader.require("p"))
-    spelling.p = read_probability(*value, problems);
-  if (const ConfigNode* value = reader.require("r"))
-    spelling.r = read_probability(*value, problems);
+  read_clock(reader, spelling, problems);
+  read_chain(node, reader, spelling, problems);
+  if (const ConfigNode* value = reader.take("start"))
+    spelling.starts_good = read_word(*value, {"stationary", "good"}, problems) == 1U;
   if (const ConfigNode* value = reader.take("loss_bad"))
     spelling.loss_bad = read_probability(*value, problems).value_or(spelling.loss_bad);
   if (const ConfigNode* value = reader.take("loss_good"))
     spelling.loss_good = read_probability(*value, problems).value_or(spelling.loss_good);
   reader.finish();
-  if (spelling.p && spelling.r && *spelling.p == Threshold::never() &&
-      *spelling.r == Threshold::never())
-    problems.push_back(
-        problem_at(node.mark, "p and r are both 0, so the chain never moves", "p + r above 0"));
   if (problems.size() != problems_before)
     return std::nullopt;
   return spelling;
@@ -179,25 +215,29 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   const std::optional<Spelling> spelling = read_spelling(node, problems);
   if (!spelling)
     return std::nullopt;
-  const Threshold p = *spelling->p;
-  const Threshold stays_bad = spelling->r->complement();
   GilbertElliott model{};
-  model.transition = Dice(context.seed, context.rule_name, context.index, DicePurpose::kTransition);
-  model.fate = Dice(context.seed, context.rule_name, context.index, DicePurpose::kFate);
-  model.bad_below = std::min(p, stays_bad);
-  model.good_from = std::max(p, stays_bad);
-  model.band_flips = p > stays_bad;
-  model.stationary = stationary_share(p, *spelling->r);
+  model.chain = TwoStateChain::from(context, {*spelling->p, *spelling->r});
+  model.chain.starts_good = spelling->starts_good;
+  model.chain.first_step = spelling->slot_ns == 0 ? 1 : 0;
   model.loss_good = spelling->loss_good;
   model.loss_bad = spelling->loss_bad;
   model.action = spelling->action;
-  model.fingerprint = fingerprint_of(model);
-  return CompiledImpairment{.parameters = Parameters::from(model),
-                            .decide = decide,
-                            .uses_state = true,
-                            .uses_step = true,
-                            .drops = true,
-                            .owns_scope = true};
+  CompiledImpairment compiled{.parameters = Parameters::from(model),
+                              .decide = decide,
+                              .explain = explain,
+                              .uses_state = true,
+                              .uses_step = true,
+                              .drops = true,
+                              .owns_scope = true};
+  if (spelling->slot_ns != 0) {
+    compiled.parameters = Parameters::from(SlottedGilbertElliott{model, spelling->slot_ns});
+    compiled.decide = decide_in_time;
+    compiled.explain = explain_in_time;
+    compiled.uses_dice = true;
+    compiled.uses_step = false;
+    compiled.owns_scope = false;
+  }
+  return compiled;
 }
 
 }  // namespace

@@ -195,28 +195,21 @@ TEST(ImpairLossBernoulli, Errors) {
         "f:1:17: error: loss: unknown key 'rat'; known keys are model, action, rate; did you mean "
         "'rate'?"}},
       {"loss: {model: bernouli, rate: 1%}",
-       {"f:1:15: error: unknown model 'bernouli'; bernoulli, gilbert-elliott; did you mean "
+       {"f:1:15: error: unknown model 'bernouli'; all, bernoulli, bit-error, burst, correlated, "
+        "every, gilbert-elliott, list, markov4, outage; did you mean "
         "'bernoulli'?"}},
       {"loss: {model: [bernoulli], rate: 1%}",
-       {"f:1:15: error: unknown model a list; bernoulli, gilbert-elliott"}},
+       {"f:1:15: error: unknown model a list; all, bernoulli, bit-error, burst, correlated, every, "
+        "gilbert-elliott, list, markov4, outage"}},
       {"loss: {model: '', rate: 1%}",
-       {"f:1:15: error: unknown model ''; bernoulli, gilbert-elliott"}},
+       {"f:1:15: error: unknown model ''; all, bernoulli, bit-error, burst, correlated, every, "
+        "gilbert-elliott, list, markov4, outage"}},
       {"loss: {model: , rate: 1%}",
-       {"f:1:15: error: unknown model nothing; bernoulli, gilbert-elliott"}},
-      {"loss: all",
-       {"f:1:7: error: loss model 'all' is not yet supported; bernoulli, gilbert-elliott"}},
+       {"f:1:15: error: unknown model nothing; all, bernoulli, bit-error, burst, correlated, "
+        "every, gilbert-elliott, list, markov4, outage"}},
   };
   for (const test::ErrorCase& one : cases)
     EXPECT_EQ(test::item_errors(one.yaml), one.lines) << one.yaml;
-}
-
-TEST(ImpairLossBernoulli, ModelsThatAreNotYet) {
-  for (const std::string model :
-       {"correlated", "markov4", "every", "list", "burst", "outage", "bit-error", "all"}) {
-    EXPECT_EQ(test::item_errors("loss: {model: " + model + "}"),
-              std::vector<std::string>{"f:1:15: error: loss model '" + model +
-                                       "' is not yet supported; bernoulli, gilbert-elliott"});
-  }
 }
 
 }  // namespace

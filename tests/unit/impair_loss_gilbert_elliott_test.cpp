@@ -389,21 +389,38 @@ TEST(ImpairLossGilbertElliott, Errors) {
        {"f:1:48: error: '200%' is out of range; " + allowed,
         "f:1:65: error: found 'no'; " + allowed}},
       {"loss: {model: gilbert, p: 1%, r: 1%, q: 1%}",
-       {"f:1:38: error: loss: unknown key 'q'; known keys are model, rate, burst, start, clock, "
-        "slot, action, p, r, loss_bad, loss_good"}},
+       {"f:1:38: error: loss: unknown key 'q'; known keys are model, action, clock, slot, rate, "
+        "burst, p, "
+        "r, start, loss_bad, loss_good"}},
       {"loss: {model: gilbert, p: 1%, r: 1%, los_bad: 1%}",
-       {"f:1:38: error: loss: unknown key 'los_bad'; known keys are model, rate, burst, start, "
-        "clock, slot, action, p, r, loss_bad, loss_good; did you mean 'loss_bad'?"}},
+       {"f:1:38: error: loss: unknown key 'los_bad'; known keys are model, action, clock, slot, "
+        "rate, burst, p, r, start, loss_bad, loss_good; did you mean 'loss_bad'?"}},
       {"loss: {model: gilbert-eliott, p: 1%, r: 1%}",
-       {"f:1:15: error: unknown model 'gilbert-eliott'; bernoulli, gilbert-elliott; did you mean "
+       {"f:1:15: error: unknown model 'gilbert-eliott'; all, bernoulli, bit-error, burst, "
+        "correlated, every, gilbert-elliott, list, markov4, outage; did you mean "
         "'gilbert-elliott'?"}},
   };
   for (const test::ErrorCase& one : cases)
     EXPECT_EQ(test::item_errors(one.yaml), one.lines) << one.yaml;
-  for (const std::string key : {"rate", "burst", "start", "clock", "slot"}) {
-    EXPECT_EQ(test::item_errors("loss: {model: gilbert, p: 1%, r: 1%, " + key + ": 1}"),
-              std::vector<std::string>{"f:1:38: error: loss: '" + key + "' is not yet supported"});
-  }
+  const test::ErrorCase spellings[] = {
+      {"loss: {model: gilbert, rate: 1%}", {"f:1:7: error: loss: 'burst' is missing"}},
+      {"loss: {model: gilbert, p: 1%, rate: 1%, burst: 3}",
+       {"f:1:27: error: 'p' beside rate and burst; p and r, or rate and burst"}},
+      {"loss: {model: gilbert, rate: 90%, burst: 2}",
+       {"f:1:7: error: a rate of 0.9 in runs of 2 would need p = 4.5; burst of at least rate/(1 - "
+        "rate)"}},
+      {"loss: {model: gilbert, rate: 1%, burst: 0.9}",
+       {"f:1:41: error: '0.9' is out of range; a number between 1 and 1e+09"}},
+      {"loss: {model: gilbert, p: 1%, r: 1%, slot: 1ms}",
+       {"f:1:44: error: a slot without clock: time; both, or neither"}},
+      {"loss: {model: gilbert, rate: 1%, burst: 3, clock: time}",
+       {"f:1:41: error: '3' has no unit; a duration such as 40ms (ns us ms s m h d)"}},
+      {"loss: {model: gilbert, p: 1%, r: 1%, start: bad, clock: slots}",
+       {"f:1:57: error: found 'slots'; one of packets, time",
+        "f:1:45: error: found 'bad'; one of stationary, good"}},
+  };
+  for (const test::ErrorCase& one : spellings)
+    EXPECT_EQ(test::item_errors(one.yaml), one.lines) << one.yaml;
 }
 
 }  // namespace

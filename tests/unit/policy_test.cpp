@@ -186,9 +186,6 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
        "delay",
        {"jitter", "shape", "max", "correlation", "correlation_time", "trace", "interpolate", "loop",
         "distance", "file", "compensate"}},
-      {"version: 1\nrules: [{name: r, impair: [loss: {model: gilbert, p: 1%, r: 1%, PUT: 1}]}]\n",
-       "loss",
-       {"rate", "burst", "start", "clock", "slot"}},
   };
   for (const NotYetCase& one : cases) {
     for (const std::string& key : one.keys) {
@@ -210,17 +207,10 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
 TEST(PolicyScenario, ImpairmentsOfTheLanguageThatAreNotYet) {
   for (const std::string kind :
        {"corrupt", "duplicate", "replay", "reorder", "reject", "mark_ce", "stop_after", "inject",
-        "truncate", "mtu", "set", "tcp", "icmp_unreachable", "police", "slot",
-        "link_trace"}) {
+        "truncate", "mtu", "set", "tcp", "icmp_unreachable", "police", "slot", "link_trace"}) {
     EXPECT_EQ(errors_of("version: 1\nrules: [{name: r, impair: [" + kind + ": {x: 1}]}]\n"),
               std::vector<std::string>{"f:2:28: error: impairment '" + kind +
                                        "' is not yet supported; delay, loss, queue, rate"});
-  }
-  for (const std::string model :
-       {"correlated", "markov4", "every", "list", "burst", "outage", "bit-error"}) {
-    EXPECT_EQ(errors_of("version: 1\nrules: [{name: r, impair: [loss: {model: " + model + "}]}]\n"),
-              std::vector<std::string>{"f:2:42: error: loss model '" + model +
-                                       "' is not yet supported; bernoulli, gilbert-elliott"});
   }
 }
 
@@ -256,9 +246,6 @@ TEST(PolicyScenario, ValuesOfImpairmentsThatAreNotYet) {
     std::string message;  ///< with its column in the second line
   };
   const ValueCase cases[] = {
-      {"loss: all", "34: error: loss model 'all' is not yet supported; bernoulli, gilbert-elliott"},
-      {"loss: {model: all}",
-       "42: error: loss model 'all' is not yet supported; bernoulli, gilbert-elliott"},
       {"delay: {time: 1ms, order: free}", "54: error: order: free is not yet supported; keep"},
       {"delay: {time: 1ms, distribution: normal}",
        "61: error: distribution 'normal' is not yet supported; constant"},

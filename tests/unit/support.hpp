@@ -142,6 +142,9 @@ class ImpairmentBench {
         asked.match_number[i] = numbers[turn];
         asked.step[i] = numbers[turn];
         asked.state[i] = &state;
+        burst.time_ns[i] = (numbers[turn] - 1) * spacing_ns;
+        burst.length_bytes[i] = length_bytes;
+        burst.ecn[i] = ecn;
         burst.reason[i] = DropReason::kNone;
         selection.position[selection.count++] = i;
       }
@@ -156,6 +159,9 @@ class ImpairmentBench {
   CompiledImpairment compiled;
   ScopeState state;
   ImpairmentTally tally;
+  std::uint64_t spacing_ns = 0;     ///< packet number n comes at (n − 1) · spacing
+  std::uint32_t length_bytes = 60;  ///< of every packet
+  std::uint8_t ecn = 0;             ///< likewise
 
  private:
   std::uint64_t identity_;
@@ -165,6 +171,20 @@ inline std::vector<std::uint64_t> numbers_to(std::uint64_t last) {
   std::vector<std::uint64_t> numbers;
   for (std::uint64_t number = 1; number <= last; ++number) numbers.push_back(number);
   return numbers;
+}
+
+/// Whoever asks in bursts of 1, 7 or 64, forwards through the same packets, loses the same.
+inline std::vector<std::uint64_t> lost_in_any_bursts(std::string_view yaml, std::uint64_t identity,
+                                                     std::uint64_t last) {
+  std::vector<std::uint64_t> first;
+  for (const std::uint32_t burst_size : {1U, 7U, 64U}) {
+    ImpairmentBench bench(yaml, {42, "uplink", 0}, identity);
+    const std::vector<std::uint64_t> lost = bench.lost(numbers_to(last), burst_size);
+    if (burst_size == 1)
+      first = lost;
+    EXPECT_EQ(lost, first) << yaml << " in bursts of " << burst_size;
+  }
+  return first;
 }
 
 inline std::vector<std::uint64_t> first_20(std::vector<std::uint64_t> numbers) {

@@ -1,0 +1,62 @@
+// Outage: up and down in time; exponential times from the reference model in tests/model.
+#include <gtest/gtest.h>
+
+#include "tests/unit/support.hpp"
+
+namespace faultline {
+namespace {
+
+using test::first_20;
+using test::ImpairmentBench;
+using test::lost_in_any_bursts;
+using Numbers = std::vector<std::uint64_t>;
+
+[[maybe_unused]] constexpr std::uint64_t kIdentity = 0x1234567890ABCDEF;
+[[maybe_unused]] constexpr const char* kProbability =
+    "; a probability between 0% and 100%, such as 1%, 0.01 or 1e-7";
+
+void expect_errors(const std::vector<test::ErrorCase>& cases) {
+  for (const test::ErrorCase& one : cases)
+    EXPECT_EQ(test::item_errors(one.yaml), one.lines) << one.yaml;
+}
+
+TEST(ImpairLossOutage, Constant) {
+  ImpairmentBench bench("loss: {model: outage, up: 3ms, down: 2ms}", {42, "uplink", 0}, kIdentity);
+  bench.spacing_ns = 1'000'000;
+  EXPECT_EQ(bench.lost(test::numbers_to(16), 5), (Numbers{4, 5, 9, 10, 14, 15}));
+}
+
+TEST(ImpairLossOutage, TablesForASeed) {
+  for (const std::uint32_t burst_size : {1U, 7U, 64U}) {
+    ImpairmentBench bench("loss: {model: outage, up: 2ms, down: 1ms, distribution: exponential}",
+                          {42, "uplink", 0}, kIdentity);
+    bench.spacing_ns = 100'000;
+    EXPECT_EQ(first_20(bench.lost(test::numbers_to(400), burst_size)),
+              (Numbers{7,   8,   9,   10,  11,  12,  13,  14,  38,  86,
+                       106, 107, 108, 109, 110, 111, 120, 134, 135, 136}));
+  }
+}
+
+TEST(ImpairLossOutage, AnyOrderOfAccess) {
+  const std::string yaml = "loss: {model: outage, up: 2ms, down: 1ms, distribution: exponential}";
+  ImpairmentBench forwards(yaml, {42, "uplink", 0}, kIdentity);
+  forwards.spacing_ns = 100'000;
+  const Numbers all = forwards.lost(test::numbers_to(1'000), 64);
+  ImpairmentBench backwards(yaml, {42, "uplink", 0}, kIdentity);
+  backwards.spacing_ns = 100'000;
+  for (std::uint64_t number = 1'000; number > 0; --number)
+    EXPECT_EQ(!backwards.lost({number}, 1).empty(),
+              std::binary_search(all.begin(), all.end(), number))
+        << number;
+}
+
+TEST(ImpairLossOutage, Errors) {
+  expect_errors({{"loss: {model: outage, up: 1s}", {"f:1:7: error: loss: 'down' is missing"}},
+                 {"loss: {model: outage, up: 1s, down: 0s}",
+                  {"f:1:37: error: '0s' is out of range; a duration between 1us and 2196h"}},
+                 {"loss: {model: outage, up: 1s, down: 1s, distribution: normal}",
+                  {"f:1:55: error: found 'normal'; one of constant, exponential"}}});
+}
+
+}  // namespace
+}  // namespace faultline
