@@ -20,6 +20,7 @@ Exit run_check(const CheckOptions& options);
 struct SimulateOptions {
   std::string file;
   std::vector<std::string> inputs;  ///< [PORT=]FILE
+  std::vector<std::string> left;    ///< CIDR or MAC: sources that enter the first port
   std::string output;
   std::string drops;    ///< empty: not asked for
   std::string journal;  ///< empty: not asked for
@@ -34,6 +35,7 @@ Exit run_simulate(const SimulateOptions& options);
 struct ExplainOptions {
   std::string file;
   std::string capture;             ///< [PORT=]FILE; empty with hex
+  std::vector<std::string> left;   ///< CIDR or MAC: sources that enter the first port
   std::optional<std::string> hex;  ///< one frame, at time zero
   std::optional<std::uint64_t> packet;
   std::optional<std::uint64_t> seed;

@@ -86,8 +86,7 @@ void tell_packet(const Json& packet) {
     fmt::print("  fate: sent after {}\n", format_duration(fate["delay_ns"].get<std::uint64_t>()));
 }
 
-Result<SimulationInput> open_input(const ExplainOptions& options, const InputWord& word) {
-  std::string path = word.path;
+Result<SimulationInput> open_input(const ExplainOptions& options, std::string path, Entry entry) {
   if (options.hex) {
     const std::vector<std::byte> frame = parse_hex(*options.hex);
     if (frame.empty())
@@ -100,7 +99,7 @@ Result<SimulationInput> open_input(const ExplainOptions& options, const InputWor
   Result<CaptureReader> reader = CaptureReader::open(path);
   if (!reader)
     return tl::unexpected(reader.error());
-  return SimulationInput{word.port, path, std::move(*reader)};
+  return SimulationInput{std::move(entry), std::move(*reader)};
 }
 
 Exit explain(const ExplainOptions& options, const Scenario& scenario, const Policy& policy,
@@ -158,9 +157,11 @@ Exit run_explain(const ExplainOptions& options) {
   if (!options.seed && !scenario.seed)
     fmt::print(stderr, "faultline: seed {}\n", request.seed);
   const auto word = split_input("--pcap", options.capture, scenario);
-  if (!word)
+  const auto left = read_left(options.left);
+  if (!word || !left)
     return Exit::kUsage;
-  Result<SimulationInput> input = open_input(options, *word);
+  Result<SimulationInput> input =
+      open_input(options, word->path, entry_for(*word, *left, scenario));
   if (!input) {
     tell(input.error(), options.form);
     return options.hex ? Exit::kUsage : Exit::kUnusable;

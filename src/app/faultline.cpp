@@ -32,6 +32,14 @@ void add_seed(CLI::App& command, std::optional<std::uint64_t>& seed) {
       ->type_name("UINT64");
 }
 
+void add_left(CLI::App& command, std::vector<std::string>& left) {
+  command
+      .add_option("--left", left,
+                  "CIDR or MAC: splits captures, these sources enter the first port")
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
 struct Arguments {
   CheckOptions check;
   SimulateOptions simulate;
@@ -56,6 +64,7 @@ void add_offline_commands(CLI::App& app, Arguments& arguments) {
       ->required()
       ->take_all()
       ->allow_extra_args(false);
+  add_left(*simulate, options.left);
   simulate->add_option("--out", options.output, "pcapng to write; - for stdout")->required();
   add_seed(*simulate, options.seed);
   simulate->add_option("--drops", options.drops, "pcapng of the packets that were dropped");
@@ -80,6 +89,7 @@ void add_explain(CLI::App& app, Arguments& arguments) {
   from->add_option("--pcap", options.capture, "[PORT=]CAPTURE");
   from->add_option("--hex", options.hex, "one frame in hex digits, entering the first port");
   from->require_option(1);
+  add_left(*explain, options.left);
   explain->add_option("--packet", options.packet, "only this one, counted from 1")
       ->check(CLI::Range(std::uint64_t{1}, UINT64_MAX));
   add_seed(*explain, options.seed);

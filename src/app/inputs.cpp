@@ -1,4 +1,4 @@
-// Reading [PORT=]FILE.
+// Reading [PORT=]FILE and --left.
 #include "app/inputs.hpp"
 
 #include <fmt/format.h>
@@ -11,7 +11,7 @@ std::optional<InputWord> split_input(std::string_view option, const std::string&
                                      const Scenario& scenario) {
   const std::size_t equals = word.find('=');
   if (equals == std::string::npos || word.find('/') < equals)
-    return InputWord{scenario.wires.front().first, word};
+    return InputWord{std::nullopt, word};
   const std::string name = word.substr(0, equals);
   for (std::size_t port = 0; port < scenario.ports.size(); ++port)
     if (scenario.ports[port].name == name)
@@ -21,6 +21,36 @@ std::optional<InputWord> split_input(std::string_view option, const std::string&
   tell(fmt::format("{} {}: unknown port '{}'; one of {}", option, word, name, known),
        OutputForm::kHuman);
   return std::nullopt;
+}
+
+std::vector<std::string> port_names(const Scenario& scenario) {
+  std::vector<std::string> names;
+  for (const PortSpec& port : scenario.ports) names.push_back(port.name);
+  return names;
+}
+
+std::optional<SourceSet> read_left(const std::vector<std::string>& words) {
+  SourceSet left;
+  for (const std::string& word : words)
+    if (!left.add(word)) {
+      tell(fmt::format("--left {}: no address; an IPv4 or IPv6 address or prefix such as "
+                       "10.0.0.0/8, or a MAC address",
+                       word),
+           OutputForm::kHuman);
+      return std::nullopt;
+    }
+  return left;
+}
+
+Entry entry_for(const InputWord& input, const SourceSet& left, const Scenario& scenario) {
+  const WireSpec& wire = scenario.wires.front();
+  const EntryPorts ends{static_cast<std::uint8_t>(wire.first),
+                        static_cast<std::uint8_t>(wire.second)};
+  if (input.port)
+    return Entry::at(static_cast<std::uint8_t>(*input.port));
+  if (!left.empty())
+    return Entry::by_source(left, ends);
+  return Entry::by_interface(port_names(scenario), ends.first);
 }
 
 }  // namespace faultline

@@ -1,5 +1,8 @@
 // faultline simulate: captures in, a capture out, statistics on stdout.
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
 
 #include <fmt/format.h>
 
@@ -21,19 +24,33 @@ bool same_file(const std::string& left, const std::string& right) {
          a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+/// The size of a file that has one; nothing for pipes.
+std::optional<std::uint64_t> file_bytes(const std::string& path) {
+  struct stat status {};
+  const bool known =
+      path == "-" ? fstat(STDIN_FILENO, &status) == 0 : stat(path.c_str(), &status) == 0;
+  if (!known || !S_ISREG(status.st_mode))
+    return std::nullopt;
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
 struct Prepared {
   std::vector<SimulationInput> inputs;
+  std::optional<std::uint64_t> bytes = 0;  ///< of all of them, where known
   Exit exit = Exit::kDone;
 };
 
 Prepared open_inputs(const SimulateOptions& options, const Scenario& scenario) {
   Prepared prepared;
+  const auto left = read_left(options.left);
+  if (!left)
+    prepared.exit = Exit::kUsage;
   for (const std::string& word : options.inputs) {
     const auto input = split_input("--in", word, scenario);
-    if (!input) {
+    if (!input)
       prepared.exit = Exit::kUsage;
+    if (prepared.exit != Exit::kDone)
       return prepared;
-    }
     for (const std::string& output : {options.output, options.drops, options.journal}) {
       if (output.empty() || !same_file(input->path, output))
         continue;
@@ -47,10 +64,48 @@ Prepared open_inputs(const SimulateOptions& options, const Scenario& scenario) {
       prepared.exit = Exit::kUnusable;
       return prepared;
     }
-    prepared.inputs.push_back({input->port, input->path, std::move(*reader)});
+    const auto bytes = file_bytes(input->path);
+    prepared.bytes =
+        bytes && prepared.bytes ? std::optional(*bytes + *prepared.bytes) : std::nullopt;
+    prepared.inputs.push_back({entry_for(*input, *left, scenario), std::move(*reader)});
   }
   return prepared;
 }
+
+/// A line on a terminal that says how far the simulation is, at most ten times a second.
+class ProgressLine {
+ public:
+  explicit ProgressLine(std::optional<std::uint64_t> bytes) : bytes_(bytes) {}
+  ~ProgressLine() { clear(); }
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  void show(const SimulationProgress& progress) {
+    const auto now = std::chrono::steady_clock::now();
+    if (shown_ && now - last_ < std::chrono::milliseconds(100))
+      return;
+    last_ = now;
+    shown_ = true;
+    constexpr double kNsASecond = 1e9;
+    fmt::print(stderr, "\r{} packets, {:.1f} s of the capture", progress.packets,
+               static_cast<double>(progress.time_ns) / kNsASecond);
+    if (bytes_ && *bytes_ > 0)
+      fmt::print(stderr, ", {} %",
+                 std::min<std::uint64_t>(100, progress.bytes_read * 100 / *bytes_));
+    fmt::print(stderr, "\033[K");
+    std::fflush(stderr);
+  }
+  void clear() {
+    if (shown_)
+      fmt::print(stderr, "\r\033[K");
+    shown_ = false;
+  }
+
+ private:
+  std::optional<std::uint64_t> bytes_;
+  std::chrono::steady_clock::time_point last_{};
+  bool shown_ = false;
+};
 
 /// Workers that the policy's rules can be shared among.
 std::uint32_t workers_for(const SimulateOptions& options, const Policy& policy) {
@@ -70,13 +125,23 @@ TrailDetail detail_for(const SimulateOptions& options) {
                                                                       : TrailDetail::kChanges;
 }
 
-void tell_result(const SimulateOptions& options, const SimulationResult& result) {
+void tell_result(const SimulateOptions& options, const Scenario& scenario,
+                 const SimulationResult& result) {
   if (result.backwards > 0)
     fmt::print(stderr, "faultline: {} time-stamps ran backwards and count as the latest seen\n",
                result.backwards);
   if (result.cut > 0)
     fmt::print(stderr, "faultline: {} packets are shorter in the capture than on the wire\n",
                result.cut);
+  if (result.oversized > 0)
+    fmt::print(stderr, "faultline: {} packets are longer than {} bytes and judged by those\n",
+               result.oversized, Hold::kFrameBytesMax);
+  for (std::size_t port = 0; port < result.two_way_flows.size(); ++port)
+    if (result.two_way_flows[port] > 0)
+      fmt::print(stderr,
+                 "faultline: warning: port '{}' received both directions of {} flows; split the "
+                 "capture with --left\n",
+                 scenario.ports[port].name, result.two_way_flows[port]);
   if (options.form == OutputForm::kJson) {
     fmt::print("{}\n", result.statistics.dump());
     return;
@@ -90,10 +155,37 @@ void tell_result(const SimulateOptions& options, const SimulationResult& result)
   fmt::print(stderr, "  ({})\n", result.balanced ? "balanced" : "NOT BALANCED");
 }
 
+/// An output that ends too early must not be taken for a whole one.
+void discard_output(const std::string& path) {
+  struct stat status {};
+  if (path != "-" && lstat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+      unlink(path.c_str()) == 0)
+    fmt::print(stderr, "faultline: {} was incomplete and has been removed\n", path);
+  else
+    fmt::print(stderr, "faultline: {} is incomplete\n", path == "-" ? "standard output" : path);
+}
+
+void discard_outputs(const SimulateOptions& options) {
+  for (const std::string& path : {options.output, options.drops, options.journal})
+    if (!path.empty())
+      discard_output(path);
+}
+
+SimulationSettings settings_for(const SimulateOptions& options, const Scenario& scenario,
+                                const Policy& policy) {
+  SimulationSettings settings;
+  settings.rx_burst = options.burst;
+  settings.workers = workers_for(options, policy);
+  settings.detail = detail_for(options);
+  settings.flows_max = scenario.flows_max;
+  settings.flow_idle_ns = scenario.flow_idle_ns;
+  settings.hold_bytes = scenario.hold_bytes.value_or(settings.hold_bytes);
+  return settings;
+}
+
 Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
                        const Policy& policy, Prepared prepared) {
-  std::vector<std::string> names;
-  for (const PortSpec& port : scenario.ports) names.push_back(port.name);
+  const std::vector<std::string> names = port_names(scenario);
   Result<std::unique_ptr<CaptureSink>> sink = CaptureSink::create(
       {options.output, options.drops, options.journal, options.annotate, names});
   if (!sink) {
@@ -103,24 +195,24 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
   const EalSettings eal{.main_core = allowed_cores().front(), .worker_cores = {}, .memory_mb = 224};
   if (const auto started = start_eal(eal); !started) {
     tell(started.error(), options.form);
+    discard_outputs(options);
     return Exit::kRefused;
   }
-  SimulationSettings settings;
-  settings.rx_burst = options.burst;
-  settings.workers = workers_for(options, policy);
-  settings.detail = detail_for(options);
-  settings.flows_max = scenario.flows_max;
-  settings.flow_idle_ns = scenario.flow_idle_ns;
-  settings.hold_bytes = scenario.hold_bytes.value_or(settings.hold_bytes);
+  SimulationSettings settings = settings_for(options, scenario, policy);
+  ProgressLine line(prepared.bytes);
+  if (isatty(STDERR_FILENO) == 1)
+    settings.progress = [&line](const SimulationProgress& progress) { line.show(progress); };
   Result<SimulationResult> result =
       simulate(policy, names, settings, std::move(prepared.inputs), **sink);
+  line.clear();
   const Result<void> closed = (*sink)->close();
   stop_eal();
   if (!result || !closed) {
     tell(result ? closed.error() : result.error(), options.form);
+    discard_outputs(options);
     return Exit::kUnusable;
   }
-  tell_result(options, *result);
+  tell_result(options, scenario, *result);
   return Exit::kDone;
 }
 

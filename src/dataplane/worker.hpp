@@ -79,6 +79,7 @@ class Worker {
   }
   /// When the next held packet leaves; kNever when none is held.
   std::uint64_t next_release_ns() const noexcept { return act_.held().next_release_ns(); }
+  std::uint64_t held_packets() const noexcept { return act_.held().packets(); }
   SnapshotBox& snapshots() noexcept { return box_; }
   const Histogram& lateness() const noexcept { return lateness_; }
   const Histogram& delays_of(std::uint16_t slot) const noexcept { return decide_.delays_of(slot); }

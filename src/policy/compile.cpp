@@ -45,10 +45,12 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
     std::string key = spec.name + "/" + std::to_string(index) + "/" + std::string(kind) + "/";
     if (compiled)
       key += compiled->model;
-    if (compiled && !slots.states.take(key, step.first_state))
+    if (compiled && !slots.states.take(key, step.first_state)) {
       problems.push_back(problem_at(
           item.mark, "too many impairments for the workers' state",
           "at most " + std::to_string(kScopeStatesMax) + " states, one an impairment and port"));
+      return;  // the next ones find none either
+    }
     if (compiled) {
       step.impairment = *compiled;
       step.kind = kind;

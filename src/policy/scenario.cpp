@@ -11,6 +11,8 @@ namespace faultline {
 namespace {
 
 constexpr std::uint32_t kMtuDefault = 1500;
+/// More problems than this in one scenario help nobody.
+constexpr std::size_t kProblemsMax = 1'000;
 
 class ScenarioReader {
  public:
@@ -232,8 +234,10 @@ class ScenarioReader {
       complain(node->mark, "rules is " + describe(*node), "a list of rules");
       return;
     }
-    if (node->items.size() > kRulesMax)
+    if (node->items.size() > kRulesMax) {
       complain(node->mark, "more than 1024 rules", "at most 1024");
+      return;
+    }
     for (const ConfigNode& item : node->items) read_rule(item);
   }
 
@@ -243,9 +247,11 @@ class ScenarioReader {
     MappingReader reader(node, "rule", problems_);
     if (const ConfigNode* value = reader.require("name"))
       rule.name = read_name(*value, problems_).value_or("");
-    for (const RuleSpec& other : scenario_.rules)
-      if (!rule.name.empty() && other.name == rule.name)
-        complain(node.mark, "a second rule named '" + rule.name + "'", "names used once");
+    const bool named_twice =
+        std::any_of(scenario_.rules.begin(), scenario_.rules.end(),
+                    [&](const RuleSpec& other) { return other.name == rule.name; });
+    if (named_twice && !rule.name.empty())
+      complain(node.mark, "a second rule named '" + rule.name + "'", "names used once");
     read_ends(reader.take("from"), rule.from);
     read_ends(reader.take("to"), rule.to);
     rule.match = reader.take("match");
@@ -371,6 +377,13 @@ Result<Scenario> read_scenario(ConfigNode tree, ScenarioUse use) {
   std::stable_sort(problems.begin(), problems.end(), [](const Problem& left, const Problem& right) {
     return std::pair(left.line, left.column) < std::pair(right.line, right.column);
   });
+  if (problems.size() > kProblemsMax) {
+    Problem last = problems[kProblemsMax];
+    last.message = std::to_string(kProblemsMax) + " problems; what follows is not told";
+    last.allowed = last.suggestion = "";
+    problems.resize(kProblemsMax);
+    problems.push_back(std::move(last));
+  }
   return tl::unexpected(std::move(problems));
 }
 

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "base/int128.hpp"
+#include "record/link_type.hpp"
 
 namespace faultline {
 namespace {
@@ -27,8 +28,16 @@ constexpr std::size_t kBufferBytes = std::size_t{256} << 10;
 
 constexpr std::uint32_t kPcapMagicMicro = 0xa1b2c3d4;
 constexpr std::uint32_t kPcapMagicNano = 0xa1b23c4d;
+/// Microseconds, and 8 bytes more a record: interface, protocol, packet type (libpcap's
+/// "modified").
+constexpr std::uint32_t kPcapMagicModified = 0xa1b2cd34;
 constexpr std::size_t kPcapHeaderBytes = 24;
 constexpr std::size_t kPcapRecordBytes = 16;
+constexpr std::size_t kPcapModifiedBytes = 8;
+
+constexpr bool is_pcap(std::uint32_t magic) {
+  return magic == kPcapMagicMicro || magic == kPcapMagicNano || magic == kPcapMagicModified;
+}
 
 constexpr std::size_t kBlockBytesMin = 12;
 
@@ -45,19 +54,6 @@ T load(Bytes bytes, std::size_t at, ByteOrder order) {
     value = static_cast<T>(value | static_cast<T>(static_cast<T>(bytes[at + i]) << (8 * place)));
   }
   return value;
-}
-
-/// "LINUX_SLL (113)" for the link types that people meet, else the number (tcpdump.org/linktypes).
-std::string link_type_text(std::uint32_t link_type) {
-  constexpr std::pair<std::uint32_t, std::string_view> kNames[] = {
-      {0, "NULL"},       {12, "RAW"},   {101, "RAW"},  {105, "IEEE802_11"}, {113, "LINUX_SLL"},
-      {127, "RADIOTAP"}, {228, "IPV4"}, {229, "IPV6"}, {276, "LINUX_SLL2"}};
-  if (link_type >= 147 && link_type <= 162)
-    return fmt::format("USER{} ({})", link_type - 147, link_type);
-  for (const auto& [number, name] : kNames)
-    if (number == link_type)
-      return fmt::format("{} ({})", name, link_type);
-  return std::to_string(link_type);
 }
 
 tl::unexpected<Problems> unusable(std::string_view path, std::string message,
@@ -174,6 +170,7 @@ class CaptureReader::Decoder {
 
   Result<void> begin();
   Result<bool> next(CapturedPacket& packet);
+  std::uint64_t offset_bytes() const { return stream_.offset(); }
 
   std::vector<CaptureInterface> interfaces_;
   std::uint64_t packets_read_ = 0;
@@ -221,6 +218,7 @@ class CaptureReader::Decoder {
   ByteStream stream_;
   ByteOrder order_ = ByteOrder::kLittle;
   bool pcapng_ = false;
+  std::size_t pcap_record_bytes_ = kPcapRecordBytes;  ///< a record's header
   std::uint64_t record_offset_ = 0;    ///< where the record or block being read starts
   std::vector<TimeScale> scales_;      ///< one an interface
   std::size_t section_interface_ = 0;  ///< index of the section's interface 0
@@ -245,9 +243,9 @@ Result<void> CaptureReader::Decoder::begin() {
     const auto step = next_block(none);
     return step ? Result<void>{} : tl::unexpected(step.error());
   }
-  if (little == kPcapMagicMicro || little == kPcapMagicNano)
+  if (is_pcap(little))
     return begin_pcap(little);
-  if (big == kPcapMagicMicro || big == kPcapMagicNano) {
+  if (is_pcap(big)) {
     order_ = ByteOrder::kBig;
     return begin_pcap(big);
   }
@@ -272,6 +270,7 @@ Result<void> CaptureReader::Decoder::begin_pcap(std::uint32_t magic) {
     return fail(fmt::format("link type {} is not Ethernet", link_type_text(link_type)));
   interfaces_.push_back({link_type, {}, load32(header, 16)});
   scales_.emplace_back().multiplier = magic == kPcapMagicNano ? 1 : 1'000;
+  pcap_record_bytes_ += magic == kPcapMagicModified ? kPcapModifiedBytes : 0;
   stream_.skip(kPcapHeaderBytes);
   return {};
 }
@@ -292,14 +291,14 @@ Result<bool> CaptureReader::Decoder::next(CapturedPacket& packet) {
 
 auto CaptureReader::Decoder::next_pcap_record(CapturedPacket& packet) -> Result<Step> {
   record_offset_ = stream_.offset();
-  const Bytes header = stream_.peek(kPcapRecordBytes);
-  if (header.size() < kPcapRecordBytes)
+  const Bytes header = stream_.peek(pcap_record_bytes_);
+  if (header.size() < pcap_record_bytes_)
     return end_or_cut(header);
   const std::size_t captured_bytes = load32(header, 8);
   if (captured_bytes > kCapturedBytesMax)
     return fail_packet(fmt::format("captured length of {} bytes", captured_bytes),
                        fmt::format("at most {}", kCapturedBytesMax));
-  const std::size_t record_bytes = kPcapRecordBytes + captured_bytes;
+  const std::size_t record_bytes = pcap_record_bytes_ + captured_bytes;
   const Bytes record = stream_.peek(record_bytes);
   if (record.size() < record_bytes)
     return end_or_cut(record);
@@ -310,7 +309,7 @@ auto CaptureReader::Decoder::next_pcap_record(CapturedPacket& packet) -> Result<
   packet.interface = 0;
   packet.original_length_bytes =
       std::max(load32(record, 12), static_cast<std::uint32_t>(captured_bytes));
-  packet.bytes = record.subspan(kPcapRecordBytes, captured_bytes);
+  packet.bytes = record.subspan(pcap_record_bytes_, captured_bytes);
   stream_.skip(record_bytes);
   ++packets_read_;
   return Step::kPacket;
@@ -508,6 +507,10 @@ const std::vector<CaptureInterface>& CaptureReader::interfaces() const {
 
 std::uint64_t CaptureReader::packets_read() const {
   return decoder_->packets_read_;
+}
+
+std::uint64_t CaptureReader::offset_bytes() const {
+  return decoder_->offset_bytes();
 }
 
 CaptureReader::CaptureReader(std::unique_ptr<Decoder> decoder) : decoder_(std::move(decoder)) {}

@@ -68,9 +68,9 @@ struct CapturedPacket {
   std::span<const std::byte> bytes;         ///< as captured, perhaps cut by a snap length
 };
 
-/// Reads both formats in both byte orders. A frame check sequence that the capture kept stays on
-/// the frame. Any error ends the reading: what stood before it has been delivered, and every
-/// further next() tells the same error again.
+/// Reads both formats in both byte orders, pcap also as patched kernels of the 1990s wrote it. A
+/// frame check sequence that the capture kept stays on the frame. Any error ends the reading: what
+/// stood before it has been delivered, and every further next() tells the same error again.
 class CaptureReader {
  public:
   /// Opens `path`, or standard input for "-", and reads the file's header. Errors: the file cannot
@@ -91,6 +91,8 @@ class CaptureReader {
   const std::vector<CaptureInterface>& interfaces() const;
 
   std::uint64_t packets_read() const;
+  /// Bytes of the file behind which the last packet ends.
+  std::uint64_t offset_bytes() const;
 
  private:
   class Decoder;

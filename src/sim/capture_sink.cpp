@@ -23,10 +23,11 @@ tl::unexpected<Problems> cannot(std::string_view act, const std::string& path) {
       problem_at({path, 0, 0}, fmt::format("cannot be {}: {}", act, std::strerror(errno)))});
 }
 
-std::string flow_text(std::span<const std::byte> bytes) {
+std::string flow_text(const Departure& departure) {
+  const std::span<const std::byte> bytes = departure.bytes;
   FlowKey key;
-  parse_flow_key({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, bytes.size(),
-                 key);
+  parse_flow_key({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
+                 departure.original_bytes, key);
   return to_text(key);
 }
 
@@ -73,7 +74,7 @@ void CaptureSink::departed(const Departure& departure, const PacketTrail& trail)
   CapturedPacket packet;
   packet.time_ns = departure.key.release_ns;
   packet.interface = sent ? departure.key.egress : departure.key.ingress;
-  packet.original_length_bytes = static_cast<std::uint32_t>(departure.bytes.size());
+  packet.original_length_bytes = departure.original_bytes;
   packet.bytes = departure.bytes;
   (sent ? out_ : *drops_).write(packet, comment_);
 }
@@ -102,7 +103,7 @@ void CaptureSink::comment_on(const Departure& departure, const PacketTrail& trai
 
 void CaptureSink::write_journal(const Departure& departure, const PacketTrail& trail) {
   const HoldKey& key = departure.key;
-  const std::string flow = flow_text(departure.bytes);
+  const std::string flow = flow_text(departure);
   const std::string hash = fmt::format("{:016x}", hash_name(bytes_text(departure.bytes)));
   const bool sent = departure.reason == DropReason::kNone;
   for (const Touch& touch : trail.touches) {
@@ -121,7 +122,7 @@ void CaptureSink::write_journal(const Departure& departure, const PacketTrail& t
                        {"delay_ns", touch.delay_ns},
                        {"release_ns", sent ? Json(key.release_ns) : Json()},
                        {"edit", touch.marked ? Json("ecn=ce") : Json()},
-                       {"length", departure.bytes.size()},
+                       {"length", departure.original_bytes},
                        {"hash", hash}};
     const std::string text = line.dump() + "\n";
     journal_failed_ |= std::fwrite(text.data(), 1, text.size(), journal_) != text.size();

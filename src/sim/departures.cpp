@@ -28,14 +28,17 @@ void Departures::wait(const HoldKey& key, const rte_mbuf* mbuf, DropReason reaso
     const auto* data = rte_pktmbuf_mtod(segment, const std::byte*);
     bytes.insert(bytes.end(), data, data + segment->data_len);
   }
-  waiting_.push({key, reason, buffer});
+  const LeavingFrame frame = cut_frames_.leaves(key.sequence, mbuf->pkt_len);
+  bytes.resize(frame.shown_bytes);
+  bytes.insert(bytes.end(), frame.tail.begin(), frame.tail.end());
+  waiting_.push({key, reason, buffer, frame.original_bytes});
 }
 
 void Departures::hand_over_until(std::uint64_t horizon_ns) {
   while (!waiting_.empty() && waiting_.top().key.release_ns < horizon_ns) {
     const Waiting first = waiting_.top();
     waiting_.pop();
-    sink_.departed({first.key, first.reason, buffers_[first.buffer]},
+    sink_.departed({first.key, first.reason, buffers_[first.buffer], first.original_bytes},
                    trail_.take(first.key.sequence));
     free_buffers_.push_back(first.buffer);
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "drivers/sim.hpp"
+#include "sim/cut_frames.hpp"
 #include "sim/trail.hpp"
 
 namespace faultline {
@@ -20,7 +21,8 @@ namespace faultline {
 struct Departure {
   HoldKey key;                            ///< release_ns: when it was sent, or dropped
   DropReason reason = DropReason::kNone;  ///< kNone: sent
-  std::span<const std::byte> bytes;       ///< of the frame, valid during the call
+  std::span<const std::byte> bytes;       ///< of the frame as captured, valid during the call
+  std::uint32_t original_bytes = 0;       ///< on the wire; never less than bytes.size()
 };
 
 class DepartureSink {
@@ -31,14 +33,18 @@ class DepartureSink {
 
 class Departures final : public SimulatedOutput, public DropListener {
  public:
-  /// `detail` says what the trail of each packet holds.
-  Departures(DepartureSink& sink, TrailDetail detail) : sink_(sink), trail_(detail, *this) {}
+  /// `detail` says what the trail of each packet holds; with kNothing drops are not handed over.
+  Departures(DepartureSink& sink, TrailDetail detail, CutFrames& cut_frames)
+      : sink_(sink), cut_frames_(cut_frames), detail_(detail), trail_(detail, *this) {}
 
   void sent(const HoldKey& key, const rte_mbuf* mbuf) noexcept override {
     wait(key, mbuf, DropReason::kNone);
   }
   void dropped(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept override {
-    wait(key, mbuf, reason);
+    if (detail_ == TrailDetail::kNothing)
+      cut_frames_.leaves(key.sequence, mbuf->pkt_len);
+    else
+      wait(key, mbuf, reason);
   }
 
   /// Hands over every packet whose way ended before `horizon_ns`: nothing earlier can come any
@@ -52,6 +58,7 @@ class Departures final : public SimulatedOutput, public DropListener {
     HoldKey key;
     DropReason reason = DropReason::kNone;
     std::size_t buffer = 0;
+    std::uint32_t original_bytes = 0;
   };
   struct Later {
     bool operator()(const Waiting& left, const Waiting& right) const noexcept;
@@ -60,6 +67,8 @@ class Departures final : public SimulatedOutput, public DropListener {
   void wait(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept;
 
   DepartureSink& sink_;
+  CutFrames& cut_frames_;
+  TrailDetail detail_;
   Trail trail_;
   std::priority_queue<Waiting, std::vector<Waiting>, Later> waiting_;
   std::vector<std::vector<std::byte>> buffers_;

@@ -18,10 +18,11 @@ struct Parsed {
   bool ok = false;
 };
 
-Parsed parse(std::span<const std::byte> bytes) {
+Parsed parse(const Departure& departure) {
+  const std::span<const std::byte> bytes = departure.bytes;
   Parsed parsed;
   parsed.ok = parse_flow_key({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
-                             bytes.size(), parsed.key) == ParseOutcome::kParsed;
+                             departure.original_bytes, parsed.key) == ParseOutcome::kParsed;
   return parsed;
 }
 
@@ -61,7 +62,7 @@ Json ExplainSink::impairments_json(const RuleProgram& rule, const PacketTrail& t
 }
 
 Json ExplainSink::rules_json(const Departure& departure, const PacketTrail& trail) const {
-  const Parsed parsed = parse(departure.bytes);
+  const Parsed parsed = parse(departure);
   Json rules = Json::array();
   if (trail.policy == nullptr)
     return rules;
@@ -108,7 +109,7 @@ Json ExplainSink::fate_json(const Departure& departure, const PacketTrail& trail
 
 void ExplainSink::departed(const Departure& departure, const PacketTrail& trail) {
   const std::uint64_t number = std::uint64_t{departure.key.sequence} + 1;
-  const Parsed parsed = parse(departure.bytes);
+  const Parsed parsed = parse(departure);
   waiting_[number] = {{"n", number},
                       {"flow", to_text(parsed.key)},
                       {"packet_in_flow", trail.number},

@@ -6,9 +6,9 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include "drivers/driver.hpp"
+#include "sim/source.hpp"
+#include "sim/two_way.hpp"
 #include "sim/virtual_worker.hpp"
 
 namespace faultline {
@@ -17,55 +17,7 @@ namespace {
 constexpr std::uint32_t kSimulatedMbufs = 2'047;
 constexpr std::uint64_t kDrainStepNs = 1'000'000;
 constexpr std::uint32_t kFrameBytesMax = Hold::kFrameBytesMax;
-
-/// One capture, read one packet ahead.
-class Source {
- public:
-  explicit Source(SimulationInput input)
-      : port_(static_cast<std::uint8_t>(input.port)),
-        path_(std::move(input.path)),
-        reader_(std::move(input.reader)) {}
-
-  Result<void> advance() {
-    const Result<bool> more = reader_.next(packet_);
-    if (!more)
-      return tl::unexpected(more.error());
-    live_ = *more;
-    if (!live_)
-      return {};
-    if (packet_.bytes.size() > kFrameBytesMax)
-      return tl::unexpected(Problems{problem_at(
-          {path_, 0, 0},
-          fmt::format("packet {} has {} bytes", reader_.packets_read(), packet_.bytes.size()),
-          fmt::format("at most {} bytes", kFrameBytesMax))});
-    cut_ += packet_.bytes.size() < packet_.original_length_bytes ? 1U : 0U;
-    backwards_ += packet_.time_ns < arrival_ns_ ? 1U : 0U;
-    arrival_ns_ = std::max(arrival_ns_, packet_.time_ns);
-    return {};
-  }
-
-  bool live() const { return live_; }
-  std::uint64_t arrival_ns() const { return arrival_ns_; }
-  std::uint8_t port() const { return port_; }
-  std::span<const std::byte> bytes() const { return packet_.bytes; }
-  std::uint64_t backwards() const { return backwards_; }
-  std::uint64_t cut() const { return cut_; }
-
-  /// Whose packet enters first: time, then port.
-  bool before(const Source& other) const {
-    return std::pair(arrival_ns_, port_) < std::pair(other.arrival_ns_, other.port_);
-  }
-
- private:
-  std::uint8_t port_;
-  std::string path_;
-  CaptureReader reader_;
-  CapturedPacket packet_;
-  std::uint64_t arrival_ns_ = 0;
-  std::uint64_t backwards_ = 0;
-  std::uint64_t cut_ = 0;
-  bool live_ = false;
-};
+constexpr std::uint64_t kPacketsAReport = 10'000;
 
 class Simulation {
  public:
@@ -74,8 +26,9 @@ class Simulation {
       : policy_(policy),
         settings_(settings),
         pool_(pool),
-        output_(sink, settings.detail),
-        published_(&policy) {
+        output_(sink, settings.detail, cut_frames_),
+        published_(&policy),
+        two_way_(ports) {
     const WorkerSettings worker_settings{.rx_burst = settings.rx_burst,
                                          .flows_max = settings.flows_max,
                                          .flow_idle_ns = settings.flow_idle_ns,
@@ -86,17 +39,19 @@ class Simulation {
         pointers.push_back(ports_.emplace_back(std::make_unique<SimPort>(output_)).get());
       workers_.push_back(
           std::make_unique<VirtualWorker>(worker_settings, pointers, time_, pool, published_));
-      if (settings.detail != TrailDetail::kNothing)
-        workers_.back()->set_witness(&output_.witness());
+      // Also where nobody asks for trails: cut frames are forgotten by what the witness hears.
+      workers_.back()->set_witness(&output_.witness());
     }
     ports_a_worker_ = ports;
   }
 
   Result<void> run(std::vector<Source>& sources) {
     while (Source* source = packets_ < settings_.packets_max ? next_source(sources) : nullptr) {
+      cut_frames_.begin(sequence_);
       if (auto fed = feed(*source, sources); !fed)
         return fed;
       poll_all();
+      cut_frames_.end(sequence_, held_packets());
       const Source* next = next_source(sources);
       output_.hand_over_until(std::min(next_release_ns(), next ? next->arrival_ns() : kNever));
     }
@@ -115,6 +70,12 @@ class Simulation {
     }
   }
 
+  std::vector<std::uint64_t> two_way_flows() const {
+    std::vector<std::uint64_t> flows(ports_a_worker_);
+    for (std::size_t port = 0; port < flows.size(); ++port) flows[port] = two_way_.flows(port);
+    return flows;
+  }
+
  private:
   static Source* next_source(std::vector<Source>& sources) {
     Source* first = nullptr;
@@ -124,34 +85,57 @@ class Simulation {
     return first;
   }
 
-  /// Puts in packets of one source as long as no other source's packet comes between them.
+  /// Puts in packets of one source and port as long as no other's packet comes between them.
   Result<void> feed(Source& source, std::vector<Source>& sources) {
     std::uint32_t count = 0;
+    const std::uint8_t port = source.port();
     do {
-      rte_mbuf* mbuf = rte_pktmbuf_alloc(pool_);
-      FAULTLINE_CHECK(mbuf != nullptr);
-      const auto bytes = source.bytes();
-      char* place = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size()));
-      FAULTLINE_CHECK(place != nullptr);
-      std::copy_n(reinterpret_cast<const char*>(bytes.data()), bytes.size(), place);
-      const std::size_t worker = worker_for(bytes);
-      ports_[worker * ports_a_worker_ + source.port()]->put(mbuf, source.arrival_ns(), sequence_++);
-      time_.set(source.arrival_ns());
+      put(source);
       ++packets_;
       if (auto read = source.advance(); !read)
         return read;
     } while (++count < settings_.rx_burst && packets_ < settings_.packets_max &&
-             next_source(sources) == &source);
+             next_source(sources) == &source && source.port() == port);
+    report(sources);
     return {};
   }
 
-  std::size_t worker_for(std::span<const std::byte> bytes) const {
-    if (workers_.size() == 1)
-      return 0;
+  void put(const Source& source) {
+    rte_mbuf* mbuf = rte_pktmbuf_alloc(pool_);
+    FAULTLINE_CHECK(mbuf != nullptr);
+    const auto bytes = source.bytes();
+    const std::uint32_t carried = source.carried_bytes();
+    char* place = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(carried));
+    FAULTLINE_CHECK(place != nullptr);
+    const std::size_t copied = std::min<std::size_t>(bytes.size(), carried);
+    std::copy_n(reinterpret_cast<const char*>(bytes.data()), copied, place);
+    std::fill(place + copied, place + carried, '\0');
+    if (source.is_cut())
+      cut_frames_.add(sequence_, source.cut_frame());
+
     FlowKey key;
-    parse_flow_key({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
-                   bytes.size(), key);
-    return flow_pair_hash(key) % workers_.size();
+    if (parse_flow_key({reinterpret_cast<const std::uint8_t*>(place), carried}, carried, key) ==
+        ParseOutcome::kParsed)
+      two_way_.note(key, source.port());
+    const std::size_t worker = workers_.size() == 1 ? 0 : flow_pair_hash(key) % workers_.size();
+    ports_[worker * ports_a_worker_ + source.port()]->put(mbuf, source.arrival_ns(), sequence_++);
+    time_.set(source.arrival_ns());
+  }
+
+  /// Tells how far it is, now and then.
+  void report(const std::vector<Source>& sources) {
+    if (!settings_.progress || packets_ < report_at_)
+      return;
+    report_at_ = packets_ + kPacketsAReport;
+    std::uint64_t bytes = 0;
+    for (const Source& source : sources) bytes += source.offset_bytes();
+    settings_.progress({packets_, time_.now_ns() - policy_.zero_ns, bytes});
+  }
+
+  std::uint64_t held_packets() const {
+    std::uint64_t held = 0;
+    for (const auto& worker : workers_) held += worker->held_packets();
+    return held;
   }
 
   void poll_all() {
@@ -181,6 +165,7 @@ class Simulation {
   SimulationSettings settings_;
   rte_mempool* pool_;
   VirtualTime time_;
+  CutFrames cut_frames_;
   Departures output_;
   std::atomic<const Policy*> published_;
   std::vector<std::unique_ptr<SimPort>> ports_;  ///< by worker · ports + port
@@ -188,6 +173,8 @@ class Simulation {
   std::size_t ports_a_worker_ = 0;
   std::uint32_t sequence_ = 0;
   std::uint64_t packets_ = 0;
+  std::uint64_t report_at_ = 0;
+  TwoWayFlows two_way_;
 };
 
 /// Reads every source's first packet and moves the policy's times to the earliest of them.
@@ -219,7 +206,8 @@ Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>&
     return tl::unexpected(made.error());
   rte_mempool* pool = *made;
   std::vector<Source> sources;
-  for (SimulationInput& input : inputs) sources.emplace_back(std::move(input));
+  for (SimulationInput& input : inputs)
+    sources.emplace_back(std::move(input.entry), std::move(input.reader));
   if (auto zero = set_time_zero(sources, policy); !zero)
     return tl::unexpected(zero.error());
   SimulationResult result;
@@ -232,10 +220,12 @@ Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>&
     result.balanced = statistics.balanced();
     result.own_drops = statistics.own_drops();
     result.statistics = statistics.to_json(0);
+    result.two_way_flows = simulation.two_way_flows();
   }
   for (const Source& source : sources) {
     result.backwards += source.backwards();
-    result.cut += source.cut();
+    result.cut += source.shortened();
+    result.oversized += source.oversized();
   }
   // Every packet that was made must have come back: a leak would end a long run.
   FAULTLINE_CHECK(rte_mempool_avail_count(pool) == kSimulatedMbufs);

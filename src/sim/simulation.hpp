@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,13 +12,20 @@
 #include "policy/policy.hpp"
 #include "record/capture_reader.hpp"
 #include "sim/departures.hpp"
+#include "sim/entry.hpp"
 
 namespace faultline {
 
 struct SimulationInput {
-  std::size_t port = 0;  ///< where its packets enter
-  std::string path;      ///< for messages
+  Entry entry;  ///< where its packets enter
   CaptureReader reader;
+};
+
+/// How far a simulation is.
+struct SimulationProgress {
+  std::uint64_t packets = 0;
+  std::uint64_t time_ns = 0;     ///< of the captures, since time zero
+  std::uint64_t bytes_read = 0;  ///< of all inputs
 };
 
 struct SimulationSettings {
@@ -27,7 +35,8 @@ struct SimulationSettings {
   std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
   std::uint64_t hold_bytes = std::uint64_t{1} << 30;
   TrailDetail detail = TrailDetail::kChanges;
-  std::uint64_t packets_max = UINT64_MAX;  ///< stops to read after so many
+  std::uint64_t packets_max = UINT64_MAX;                   ///< stops to read after so many
+  std::function<void(const SimulationProgress&)> progress;  ///< called every 10,000 packets or so
 };
 
 struct SimulationResult {
@@ -36,11 +45,13 @@ struct SimulationResult {
   std::uint64_t own_drops = 0;
   std::uint64_t backwards = 0;  ///< packets whose time-stamp ran backwards
   std::uint64_t cut = 0;        ///< packets shorter in the capture than they were on the wire
+  std::uint64_t oversized = 0;  ///< packets of which the data path was given the beginning only
+  std::vector<std::uint64_t> two_way_flows;  ///< a port: flows that came in both ways
 };
 
 /// Runs all inputs to their end and drains the hold. DPDK must have been started. The policy's
 /// times count from time zero, the first packet of all inputs. Errors: an input that cannot be read
-/// on, a packet longer than the hold takes. Everything that leaves is handed to `sink`.
+/// on. Everything that leaves is handed to `sink`.
 Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>& port_names,
                                   const SimulationSettings& settings,
                                   std::vector<SimulationInput> inputs, DepartureSink& sink);

@@ -26,6 +26,8 @@ void Trail::matched(const RuleProgram& rule, const Selection& matched,
 
 void Trail::asks(const RuleProgram& rule, std::size_t step, const Selection& selection,
                  const Asked& asked, const JudgedBurst& burst) noexcept {
+  if (detail_ == TrailDetail::kNothing)
+    return;
   before_ns_ = burst.time_ns;
   before_marked_ = burst.marked;
   const CompiledImpairment& impairment = rule.steps[step].impairment;
@@ -39,6 +41,8 @@ void Trail::asks(const RuleProgram& rule, std::size_t step, const Selection& sel
 
 void Trail::judged(const RuleProgram& rule, std::size_t step, const Selection& selection,
                    const JudgedBurst& burst) noexcept {
+  if (detail_ == TrailDetail::kNothing)
+    return;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
     Touch touch{&rule,

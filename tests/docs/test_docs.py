@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,34 @@ def test_examples_are_accepted(page, block, tmp_path):
     path = tmp_path / f"{page.stem}.yaml"
     path.write_text(block, encoding="utf-8")
     assert check(path)[0] == 0, check(path)[1]
+
+
+def test_the_commands_of_simulate_work(tmp_path):
+    """docs/simulate.md from top to bottom: its scenario, then each command in a shell."""
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(REPOSITORY / "tests"))
+    from model import captures
+    text = (REPOSITORY / "docs/simulate.md").read_text(encoding="utf-8")
+    (tmp_path / "wan.yaml").write_text(re.search(r"^```yaml\n(.*?)^```", text, re.M | re.S)[1])
+    there = captures.udp_traffic(200, 2, spacing_ns=1_000_000).capture
+    back = captures.udp_traffic(200, 2, spacing_ns=1_000_000, salt=2, backwards=True).capture
+    for name, capture in (("there", there), ("back", back),
+                          ("both", captures.merge([there, back]))):
+        captures.write_pcap(tmp_path / f"{name}.pcap", capture)
+    commands = [line for block in re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+                for line in block.splitlines()]
+    assert len(commands) >= 6
+    environment = {**os.environ, "PATH": f"{BUILD}:{os.environ['PATH']}"}
+    written = {}
+    for command in commands:
+        ended = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, env=environment,
+                               capture_output=True, text=True, check=False)
+        assert ended.returncode == 0 and "warning" not in ended.stderr, (command, ended.stderr)
+        out = re.search(r"(?:--out|>) (\w+\.pcapng)", command)[1]
+        written.setdefault(out, []).append((tmp_path / out).read_bytes())
+    assert (tmp_path / "lost.pcapng").stat().st_size > 0 < (tmp_path / "wan.jsonl").stat().st_size
+    assert all(len(set(same)) == 1 for same in written.values())  # two ways to the same bytes
+    assert written["two.pcapng"] == written["split.pcapng"][:1]
 
 
 def test_every_impairment_has_an_example():

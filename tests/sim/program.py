@@ -22,6 +22,11 @@ def find_program():
     raise FileNotFoundError(f"no faultline in {build}; set FAULTLINE_BUILD")
 
 
+def is_sanitized():
+    """Whether the program was built with the address sanitizer, whose memory is not the program's."""
+    return b"__asan_init" in find_program().read_bytes()
+
+
 @dataclass
 class Outcome:
     status: int

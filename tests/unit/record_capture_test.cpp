@@ -213,6 +213,25 @@ TEST_F(RecordCapture, PcapInBothOrdersAndResolutions) {
   }
 }
 
+/// libpcap's "modified" format: interface index, protocol and packet type behind the lengths.
+TEST_F(RecordCapture, PcapModifiedInBothOrders) {
+  for (const Order order : kOrders) {
+    FileBytes file(order);
+    file.pcap_header(0xa1b2cd34);
+    for (const std::string_view data : {std::string_view("abc"), std::string_view("")})
+      file.u32(7)
+          .u32(5)
+          .u32(static_cast<std::uint32_t>(data.size()))
+          .u32(60)
+          .raw("iiiippt.")
+          .raw(data);
+    const std::vector<Seen> expected{{7'000'005'000, 0, 60, "abc"}, {7'000'005'000, 0, 60, ""}};
+    EXPECT_EQ(read(file).packets, expected);
+    EXPECT_EQ(read(file).error, "");
+    EXPECT_NE(read(file.text().substr(0, file.text().size() - 1)).error, "");
+  }
+}
+
 TEST_F(RecordCapture, PcapFrameCheckBitsOfTheLinkTypeAreMasked) {
   FileBytes file(Order::kBig);
   file.pcap_header(kMicro, 0x4400'0001).pcap_record(1, 0, "frame+fcs", 9);

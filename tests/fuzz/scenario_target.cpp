@@ -1,0 +1,60 @@
+// Any text as a scenario: read, judged, compiled. Nothing of it may crash, hang or be misread: a
+// tree that was read comes back the same through its own text, and every problem has its place and
+// words.
+#include <map>
+
+#include "base/check.hpp"
+#include "base/config.hpp"
+#include "policy/compile.hpp"
+#include "target.hpp"
+
+namespace faultline {
+namespace {
+
+void check_problems(const Problems& problems) {
+  FAULTLINE_CHECK(!problems.empty());
+  for (const Problem& problem : problems) FAULTLINE_CHECK(!to_line(problem).empty());
+}
+
+void check_round_trip(const ConfigNode& tree) {
+  const std::string text = to_yaml(tree);
+  if (text.size() > kConfigBytesMax)
+    return;
+  const Result<ConfigNode> again = parse_config(text, "again.yaml");
+  FAULTLINE_CHECK(again.has_value());
+  FAULTLINE_CHECK(to_yaml(*again) == text);
+}
+
+void compile(const ConfigNode& tree, ScenarioUse use) {
+  const Result<Scenario> scenario = read_scenario(ConfigNode(tree), use);
+  if (!scenario) {
+    check_problems(scenario.error());
+    return;
+  }
+  // Made once a number of ports: its lists of free places take longer than all else.
+  static std::map<std::size_t, PolicySlots> fresh;
+  const std::size_t ports = scenario->ports.size();
+  PolicySlots slots = fresh.try_emplace(ports, ports).first->second;
+  const Result<Policy> policy = compile_policy(*scenario, CompileRequest{}, slots);
+  if (!policy)
+    check_problems(policy.error());
+  else
+    FAULTLINE_CHECK(policy->rules.size() == scenario->rules.size());
+}
+
+}  // namespace
+}  // namespace faultline
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  using namespace faultline;
+  const std::string_view text(reinterpret_cast<const char*>(bytes), size);
+  const Result<ConfigNode> tree = parse_config(text, "fuzz.yaml");
+  if (!tree) {
+    check_problems(tree.error());
+    return 0;
+  }
+  check_round_trip(*tree);
+  compile(*tree, ScenarioUse::kSimulate);
+  compile(*tree, ScenarioUse::kLive);
+  return 0;
+}
