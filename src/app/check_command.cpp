@@ -19,7 +19,7 @@ Json rules_json(const Policy& policy) {
   for (const RuleProgram& rule : policy.rules)
     rules.push_back({{"name", rule.name},
                      {"match_per_flow", rule.match.has_value()},
-                     {"match_per_packet", false},
+                     {"match_per_packet", rule.match && rule.match->per_packet()},
                      {"paths", rule.paths.count()},
                      {"enabled", rule.enabled}});
   return rules;

@@ -15,6 +15,7 @@
 #include "dataplane/hold.hpp"
 #include "dataplane/port.hpp"
 #include "dataplane/witness.hpp"
+#include "packet/edit.hpp"
 
 namespace faultline {
 
@@ -49,6 +50,14 @@ class Act {
     done_[done_count_++] = mbuf;
     if (done_count_ == done_.size())
       free_done();
+  }
+
+  /// Marks congestion in the IP header at `l3_offset`.
+  void mark(rte_mbuf* mbuf, std::uint32_t l3_offset) noexcept {
+    constexpr std::uint32_t kHeaderBytes = 20;
+    if (mbuf->data_len < l3_offset + kHeaderBytes && rte_pktmbuf_linearize(mbuf) != 0)
+      return;
+    mark_congestion(rte_pktmbuf_mtod_offset(mbuf, std::uint8_t*, l3_offset));
   }
 
   /// Copies the packet into the hold. A full hold is a counted drop.

@@ -6,6 +6,42 @@
 #include <utility>
 
 namespace faultline {
+namespace {
+
+Selection survivors(const Selection& among, const JudgedBurst& burst) noexcept {
+  Selection alive;
+  for (std::uint32_t turn = 0; turn < among.count; ++turn) {
+    alive.position[alive.count] = among.position[turn];
+    alive.count += burst.reason[among.position[turn]] == DropReason::kNone ? 1U : 0U;
+  }
+  return alive;
+}
+
+/// `all` less those in `gone`, which are among them in the same order.
+Selection without(const Selection& all, const Selection& gone) noexcept {
+  Selection left;
+  std::uint32_t next = 0;
+  for (std::uint32_t turn = 0; turn < all.count; ++turn) {
+    if (next < gone.count && gone.position[next] == all.position[turn])
+      ++next;
+    else
+      left.position[left.count++] = all.position[turn];
+  }
+  return left;
+}
+
+/// Both, in the order of the burst.
+Selection merged(const Selection& left, const Selection& right) noexcept {
+  if (right.count == 0)
+    return left;
+  Selection both;
+  both.count = left.count + right.count;
+  std::merge(left.position.begin(), left.position.begin() + left.count, right.position.begin(),
+             right.position.begin() + right.count, both.position.begin());
+  return both;
+}
+
+}  // namespace
 
 Decide::Decide(const Settings& settings)
     : ports_(settings.ports),
@@ -82,13 +118,14 @@ void Decide::judge(const PerPacket<FrameView>& frames, BurstPart part, JudgedBur
     parked_[i].rules = 0;
     arrival_number_[i] = ++arrivals_[part.ingress];
   }
+  frames_ = &frames;
   const bool wants_flows = witness_ != nullptr && witness_->wants_flows();
   if (policy_ == nullptr || (!reads_frames(part.ingress) && !wants_flows))
     return;
   if (policy_->paths[part.ingress].needs_flow || wants_flows)
     plan_by_flow(frames, part, burst, counters);
   else
-    plan_by_path(frames, part, counters);
+    plan_by_path(frames, part, burst, counters);
   if (witness_ != nullptr) [[unlikely]]
     witness_->arrived(*policy_, part.first, part.count, burst);
   const auto first = plan_.begin() + part.first;
@@ -101,71 +138,21 @@ void Decide::judge(const PerPacket<FrameView>& frames, BurstPart part, JudgedBur
     apply_mixed_plans(part, burst);
 }
 
-void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
-                          WorkerCounters& counters) noexcept {
-  PerPacket<ParseOutcome> outcome;
-  const std::uint32_t end = part.first + part.count;
-  for (std::uint32_t i = part.first; i < end; ++i) {
-    const FrameView& frame = frames[i];
-    outcome[i] = parse_flow_key({frame.bytes, frame.available}, frame.length, keys_[i]);
-    burst.identity[i] = flow_identity(keys_[i]);
-    flows_.prefetch(burst.identity[i], part.ingress);
-  }
-  const PathProgram& path = policy_->paths[part.ingress];
-  for (std::uint32_t i = part.first; i < end; ++i) {
-    if (outcome[i] == ParseOutcome::kUnparsed) {
-      ++counters.unparsed;
-      burst.number[i] = 0;
-      plan_[i] = {};
-      continue;
-    }
-    Flow& flow = flows_.find(keys_[i], burst.identity[i], part.ingress, burst.arrival_ns[i]);
-    burst.number[i] = ++flow.packets;
-    plan_[i] = plan_of(flow, path);
-  }
-}
-
-/// Where no rule of the path looks at flows, a frame is still judged only if it can be parsed: what
-/// befalls it must not depend on which other rules there are.
-void Decide::plan_by_path(const PerPacket<FrameView>& frames, BurstPart part,
-                          WorkerCounters& counters) noexcept {
-  const Plan plan = path_plans_[part.ingress];
-  FlowKey key;
-  for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
-    const FrameView& frame = frames[i];
-    const ParseOutcome outcome = parse_flow_key({frame.bytes, frame.available}, frame.length, key);
-    const bool parsed = outcome == ParseOutcome::kParsed;
-    counters.unparsed += parsed ? 0 : 1;
-    plan_[i] = parsed ? plan : Plan{};
-  }
-}
-
-Plan Decide::plan_of(Flow& flow, const PathProgram& path) noexcept {
-  if (flow.plan_generation != plans_.epoch()) {
-    std::size_t count = 0;
-    for (const std::uint16_t index : path.rules) {
-      const RuleProgram& rule = policy_->rules[index];
-      if (!rule.enabled || (rule.match && !rule.match->matches(flow.key)))
-        continue;
-      plan_scratch_[count++] = index;
-    }
-    flow.plan = plans_.intern({plan_scratch_.data(), count});
-    flow.plan_generation = plans_.epoch();
-  }
-  return plans_.plan(flow.plan);
-}
-
 void Decide::apply_shared_plan(BurstPart part, JudgedBurst& burst) noexcept {
-  Selection all;
+  Selection left;
   for (std::uint32_t i = 0; i < part.count; ++i)
-    all.position[i] = static_cast<std::uint8_t>(part.first + i);
-  all.count = part.count;
-  for (const std::uint16_t rule : plan_[part.first]) {
+    left.position[i] = static_cast<std::uint8_t>(part.first + i);
+  left.count = part.count;
+  for (const std::uint16_t entry : plan_[part.first]) {
+    const std::uint16_t rule = entry & kRuleOfEntry;
     if (active_[rule] == 0)
       continue;
-    apply_rule(rule, part.ingress, all, burst);
+    const Selection matched = matching(entry, part.ingress, left, burst);
+    if (matched.count == 0)
+      continue;
+    apply_rule(rule, part.ingress, matched, burst);
     if (policy_->rules[rule].final)
-      return;
+      left = without(left, matched);
   }
 }
 
@@ -180,37 +167,32 @@ void Decide::apply_mixed_plans(BurstPart part, JudgedBurst& burst) noexcept {
     std::uint32_t next = UINT32_MAX;
     for (std::uint32_t i = part.first; i < end; ++i)
       if (cursor[i] < plan_[i].size())
-        next = std::min<std::uint32_t>(next, plan_[i][cursor[i]]);
+        next = std::min<std::uint32_t>(next, plan_[i][cursor[i]] & kRuleOfEntry);
     if (next == UINT32_MAX)
       return;
-    Selection matched;
+    // One rule may be certain for some flows and a question for others; each packet has one entry.
+    Selection certain;
+    Selection asked;
     for (std::uint32_t i = part.first; i < end; ++i) {
-      if (cursor[i] < plan_[i].size() && plan_[i][cursor[i]] == next) {
-        ++cursor[i];
-        matched.position[matched.count++] = static_cast<std::uint8_t>(i);
-      }
+      if (cursor[i] >= plan_[i].size() || (plan_[i][cursor[i]] & kRuleOfEntry) != next)
+        continue;
+      Selection& kind = (plan_[i][cursor[i]] & kAskPacket) != 0 ? asked : certain;
+      kind.position[kind.count++] = static_cast<std::uint8_t>(i);
+      ++cursor[i];
     }
     if (active_[next] == 0)
       continue;
-    apply_rule(static_cast<std::uint16_t>(next), part.ingress, matched, burst);
-    if (policy_->rules[next].final)
+    const auto rule = static_cast<std::uint16_t>(next);
+    const Selection matched =
+        merged(certain, matching(rule | kAskPacket, part.ingress, asked, burst));
+    if (matched.count == 0)
+      continue;
+    apply_rule(rule, part.ingress, matched, burst);
+    if (policy_->rules[rule].final)
       for (std::uint32_t turn = 0; turn < matched.count; ++turn)
         cursor[matched.position[turn]] = kPlanDone;
   }
 }
-
-namespace {
-
-Selection survivors(const Selection& among, const JudgedBurst& burst) noexcept {
-  Selection alive;
-  for (std::uint32_t turn = 0; turn < among.count; ++turn) {
-    alive.position[alive.count] = among.position[turn];
-    alive.count += burst.reason[among.position[turn]] == DropReason::kNone ? 1U : 0U;
-  }
-  return alive;
-}
-
-}  // namespace
 
 void Decide::apply_rule(std::uint16_t index, std::uint8_t ingress, const Selection& matched,
                         JudgedBurst& burst) noexcept {
@@ -323,7 +305,7 @@ void Decide::resume(const Resume& resume, const HoldKey& key, const FrameView& f
   burst.reason[0] = DropReason::kNone;
   arrival_number_[0] = packet.arrival_number;
   parked_[0].rules = 0;
-  parse_flow_key({frame.bytes, frame.available}, frame.length, keys_[0]);
+  parse_frame({frame.bytes, frame.available}, frame.length, fields_[0]);
   Selection one;
   one.position[0] = 0;
   one.count = 1;
@@ -374,11 +356,11 @@ std::uint64_t Decide::scope_identity(Per per, bool shared, std::uint8_t ingress,
     case Per::kFlow:
       return burst.identity[i];
     case Per::kSource:
-      return source_identity(keys_[i]) ^ path;
+      return source_identity(fields_[i].key) ^ path;
     case Per::kDestination:
-      return destination_identity(keys_[i]) ^ path;
+      return destination_identity(fields_[i].key) ^ path;
     case Per::kPair:
-      return pair_identity(keys_[i]) ^ path;
+      return pair_identity(fields_[i].key) ^ path;
   }
   return path;
 }

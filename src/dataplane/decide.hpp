@@ -15,6 +15,7 @@
 #include "dataplane/resume.hpp"
 #include "dataplane/scope_table.hpp"
 #include "dataplane/witness.hpp"
+#include "packet/frame_fields.hpp"
 #include "policy/policy.hpp"
 
 namespace faultline {
@@ -36,6 +37,7 @@ struct BurstPart {
 /// A rule's memory for one scope: how many packets matched there, and whether the last was lost.
 struct RuleScopeState {
   std::uint64_t matches = 0;
+  std::uint64_t candidates = 0;  ///< packets for which all of the match but nth and first held
   bool last_lost = false;
 };
 
@@ -76,6 +78,9 @@ class Decide {
   void resume(const Resume& resume, const HoldKey& key, const FrameView& frame,
               JudgedBurst& burst) noexcept;
 
+  /// Where the IP header of packet `i` of the last burst is.
+  std::uint32_t l3_offset(std::uint32_t i) const noexcept { return fields_[i].l3_offset; }
+
   /// Whether anything would read the frames of this port: if not, nobody needs to touch them.
   bool reads_frames(std::uint8_t ingress) const noexcept {
     return policy_ != nullptr && !policy_->paths[ingress].rules.empty();
@@ -90,9 +95,11 @@ class Decide {
  private:
   void plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
                     WorkerCounters& counters) noexcept;
-  void plan_by_path(const PerPacket<FrameView>& frames, BurstPart part,
+  void plan_by_path(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
                     WorkerCounters& counters) noexcept;
   Plan plan_of(Flow& flow, const PathProgram& path) noexcept;
+  Selection matching(std::uint16_t entry, std::uint8_t ingress, const Selection& among,
+                     const JudgedBurst& burst) noexcept;
   void apply_shared_plan(BurstPart part, JudgedBurst& burst) noexcept;
   void apply_mixed_plans(BurstPart part, JudgedBurst& burst) noexcept;
   void apply_rule(std::uint16_t index, std::uint8_t ingress, const Selection& matched,
@@ -140,7 +147,8 @@ class Decide {
   std::unique_ptr<Histogram[]> delays_;      ///< by slot
   std::vector<std::uint16_t> plan_scratch_;
   PerPacket<Plan> plan_;
-  PerPacket<FlowKey> keys_;
+  PerPacket<FrameFields> fields_;
+  const PerPacket<FrameView>* frames_ = nullptr;  ///< of the burst that is judged
   PerPacket<std::uint64_t> arrival_number_;
   Asked asked_;
   BacklogPool backlog_;

@@ -13,9 +13,11 @@
 namespace faultline {
 namespace {
 
-/// Spreads the ingress port over the identity: the same addresses seen on two ports are two flows.
-std::uint64_t with_ingress(std::uint64_t identity, std::uint8_t ingress) noexcept {
-  return identity ^ (std::uint64_t{ingress} * 0x9E3779B97F4A7C15);
+/// Spreads ingress port and VLANs over the identity: the same addresses seen on two ports, or in
+/// two VLANs, are two flows.
+std::uint64_t spread_of(std::uint64_t identity, std::uint8_t ingress, const FlowKey& key) noexcept {
+  const std::uint64_t vlans = (std::uint64_t{key.outer_vlan} << 16) | key.inner_vlan;
+  return identity ^ (std::uint64_t{ingress} * 0x9E3779B97F4A7C15) ^ (vlans * 0xD6E8FEB86659FD93);
 }
 
 }  // namespace
@@ -41,14 +43,14 @@ FlowTable::~FlowTable() {
   munmap(ghosts_, (ghost_set_mask_ + 1) * kGhostWays * sizeof(Ghost));
 }
 
-FlowTable::Place FlowTable::place_of(std::uint64_t identity, std::uint8_t ingress) const noexcept {
-  const std::uint64_t spread = with_ingress(identity, ingress);
+FlowTable::Place FlowTable::place_of(std::uint64_t spread) const noexcept {
   const auto tag = static_cast<std::uint16_t>((spread >> 48) | 1);  // never 0, which means free
   return {spread & bucket_mask_, (spread >> 24) & bucket_mask_, tag};
 }
 
-void FlowTable::prefetch(std::uint64_t identity, std::uint8_t ingress) const noexcept {
-  const Place place = place_of(identity, ingress);
+void FlowTable::prefetch(const FlowKey& key, std::uint64_t identity,
+                         std::uint8_t ingress) const noexcept {
+  const Place place = place_of(spread_of(identity, ingress, key));
   __builtin_prefetch(&buckets_[place.first]);
   __builtin_prefetch(&flows_[place.first * kWays]);
 }
@@ -67,7 +69,8 @@ Flow* FlowTable::look_up(std::uint64_t bucket, std::uint16_t tag, const FlowKey&
 
 Flow& FlowTable::find(const FlowKey& key, std::uint64_t identity, std::uint8_t ingress,
                       std::uint64_t now_ns) noexcept {
-  const Place place = place_of(identity, ingress);
+  const std::uint64_t spread = spread_of(identity, ingress, key);
+  const Place place = place_of(spread);
   Flow* known = look_up(place.first, place.tag, key, ingress);
   if (known == nullptr)
     known = look_up(place.second, place.tag, key, ingress);
@@ -78,7 +81,7 @@ Flow& FlowTable::find(const FlowKey& key, std::uint64_t identity, std::uint8_t i
   const std::uint64_t index = room_for(place, now_ns);
   Flow& flow = flows_[index];
   buckets_[index / kWays].tags[index % kWays] = place.tag;
-  flow = Flow{key, identity, take_ghost(identity, ingress), now_ns, 0, 0, ingress};
+  flow = Flow{key, identity, take_ghost(spread), now_ns, 0, 0, ingress};
   ++counters_.created;
   ++counters_.active;
   return flow;
@@ -119,7 +122,7 @@ FlowTable::Ghost* FlowTable::ghosts_for(std::uint64_t spread) noexcept {
 }
 
 void FlowTable::leave_ghost(const Flow& flow) noexcept {
-  const std::uint64_t spread = with_ingress(flow.identity, flow.ingress);
+  const std::uint64_t spread = spread_of(flow.identity, flow.ingress, flow.key);
   Ghost* set = ghosts_for(spread);
   // A full set forgets the count that is easiest to spare: the smallest.
   Ghost* place = set;
@@ -136,8 +139,7 @@ void FlowTable::leave_ghost(const Flow& flow) noexcept {
   *place = {flow.packets, spread};
 }
 
-std::uint64_t FlowTable::take_ghost(std::uint64_t identity, std::uint8_t ingress) noexcept {
-  const std::uint64_t spread = with_ingress(identity, ingress);
+std::uint64_t FlowTable::take_ghost(std::uint64_t spread) noexcept {
   Ghost* set = ghosts_for(spread);
   for (Ghost* ghost = set; ghost < set + kGhostWays; ++ghost)
     if (ghost->packets != 0 && ghost->identity == spread)

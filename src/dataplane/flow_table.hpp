@@ -41,7 +41,7 @@ class FlowTable {
   FlowTable(const FlowTable&) = delete;
   FlowTable& operator=(const FlowTable&) = delete;
 
-  void prefetch(std::uint64_t identity, std::uint8_t ingress) const noexcept;
+  void prefetch(const FlowKey& key, std::uint64_t identity, std::uint8_t ingress) const noexcept;
 
   /// The flow of a packet that arrived at `now_ns` on port `ingress`, known or new. Never fails.
   Flow& find(const FlowKey& key, std::uint64_t identity, std::uint8_t ingress,
@@ -67,13 +67,13 @@ class FlowTable {
     std::uint16_t tag;
   };
 
-  Place place_of(std::uint64_t identity, std::uint8_t ingress) const noexcept;
+  Place place_of(std::uint64_t spread) const noexcept;
   Flow* look_up(std::uint64_t bucket, std::uint16_t tag, const FlowKey& key,
                 std::uint8_t ingress) noexcept;
   std::uint32_t free_places(std::uint64_t bucket) const noexcept;
   std::uint64_t room_for(const Place& place, std::uint64_t now_ns) noexcept;
   void leave_ghost(const Flow& flow) noexcept;
-  std::uint64_t take_ghost(std::uint64_t identity, std::uint8_t ingress) noexcept;
+  std::uint64_t take_ghost(std::uint64_t spread) noexcept;
   Ghost* ghosts_for(std::uint64_t spread) noexcept;
 
   std::uint64_t idle_ns_;

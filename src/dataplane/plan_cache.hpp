@@ -10,7 +10,10 @@
 
 namespace faultline {
 
+/// Indices of rules, ascending; kAskPacket with those whose match each packet decides.
 using Plan = std::span<const std::uint16_t>;
+inline constexpr std::uint16_t kAskPacket = 0x8000;
+inline constexpr std::uint16_t kRuleOfEntry = 0x7FFF;
 
 class PlanCache {
  public:

@@ -13,6 +13,7 @@
 #include "dataplane/act.hpp"
 #include "dataplane/decide.hpp"
 #include "dataplane/snapshot.hpp"
+#include "packet/frame_fields.hpp"
 
 namespace faultline {
 
@@ -128,6 +129,8 @@ class Worker {
       const HoldKey key{burst_.time_ns[i], burst_.arrival_ns[i], burst_.sequence[i], part.ingress,
                         egress};
       sequence_ = burst_.sequence[i] + 1;
+      if (burst_.marked[i])
+        act_.mark(mbufs[i], decide_.l3_offset(i));
       if (burst_.reason[i] != DropReason::kNone) {
         act_.drop(mbufs[i], key, burst_.reason[i]);
       } else if (decide_.resume_bytes(i) > 0) {
@@ -172,6 +175,8 @@ class Worker {
                      {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len, mbuf->pkt_len},
                      burst_);
     act_.held().pop();
+    if (!flushed && burst_.marked[0])
+      act_.mark(mbuf, decide_.l3_offset(0));
     const HoldKey key{burst_.time_ns[0], came.arrival_ns, came.sequence, came.ingress, came.egress};
     if (flushed)
       act_.leave(mbuf, came, true, now_ns, lateness_, departure());

@@ -1,12 +1,11 @@
-// Who talks to whom: the directed flow a frame belongs to, read from its first bytes. Bytes only:
-// nothing here knows mbufs, ports or rules.
+// Who talks to whom: the directed flow a frame belongs to, and numbers for it. How it is read from
+// a frame is in frame_fields.hpp.
 #pragma once
 
 #include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 
 namespace faultline {
@@ -17,6 +16,7 @@ inline constexpr std::uint8_t kProtocolIcmp = 1;
 inline constexpr std::uint8_t kProtocolTcp = 6;
 inline constexpr std::uint8_t kProtocolUdp = 17;
 inline constexpr std::uint8_t kProtocolIcmpv6 = 58;
+inline constexpr std::uint8_t kProtocolSctp = 132;
 inline constexpr std::size_t kEthernetHeaderBytes = 14;
 
 enum class FlowKind : std::uint8_t {
@@ -25,7 +25,7 @@ enum class FlowKind : std::uint8_t {
   kIpv6,
 };
 
-/// A directed flow. IPv4 and IPv6: addresses and protocol, for TCP and UDP also the ports; a
+/// A directed flow. IPv4 and IPv6: addresses and protocol, for TCP, UDP and SCTP also the ports; a
 /// fragment (the first included) has ports 0. Everything else: MAC addresses and ethertype. Unused
 /// bytes are zero, so that keys compare and hash as plain bytes.
 struct FlowKey {
@@ -33,28 +33,25 @@ struct FlowKey {
   std::array<std::uint8_t, 16> destination{};  ///< likewise
   std::uint16_t source_port = 0;               ///< host byte order
   std::uint16_t destination_port = 0;          ///< host byte order
-  std::uint16_t ethertype = 0;                 ///< host byte order
+  std::uint16_t ethertype = 0;                 ///< behind VLAN tags; 0: 802.3 with a length
   std::uint8_t protocol = 0;                   ///< IP protocol number; 0 for kLink
   FlowKind kind = FlowKind::kLink;
+  std::uint16_t outer_vlan = 0;  ///< of 802.1Q or 802.1ad: id and kVlanPresent; 0: untagged
+  std::uint16_t inner_vlan = 0;  ///< of the tag behind it, likewise
 
   friend bool operator==(const FlowKey&, const FlowKey&) = default;
 };
-static_assert(sizeof(FlowKey) == 40);
+inline constexpr std::size_t kFlowIdentityBytes = 40;
+static_assert(sizeof(FlowKey) == kFlowIdentityBytes + 4);
+/// Tells VLAN 0 (a priority tag) from no tag.
+inline constexpr std::uint16_t kVlanPresent = 0x1000;
 
-enum class ParseOutcome : std::uint8_t { kParsed, kUnparsed };
-
-/// How much of a frame parse_flow_key may want to see.
-inline constexpr std::size_t kParseBytesMax = 128;
-
-/// Reads the flow of a frame. `bytes` are the frame's first bytes (all of it, or at least
-/// kParseBytesMax); `frame_length` its whole length. Never reads beyond `bytes`.
-/// kUnparsed: the frame is cut short or contradicts itself (lengths, versions); the key then is
-/// that of a link-level flow as far as the bytes go.
-ParseOutcome parse_flow_key(std::span<const std::uint8_t> bytes, std::size_t frame_length,
-                            FlowKey& key) noexcept;
+constexpr bool has_ports(std::uint8_t protocol) noexcept {
+  return protocol == kProtocolTcp || protocol == kProtocolUdp || protocol == kProtocolSctp;
+}
 
 /// A 64-bit number for the flow, the same in every run and on every machine: the identity its dice
-/// are thrown with, and the index into the flow table.
+/// are thrown with, and the index into the flow table. VLANs are no part of it.
 std::uint64_t flow_identity(const FlowKey& key) noexcept;
 
 /// 64-bit numbers for a packet's source, its destination, and the two regardless of which is which.

@@ -114,6 +114,17 @@ bool must_park(const std::vector<RuleProgram>& rules, std::size_t index, std::si
   return false;
 }
 
+void lay_indices(Policy& policy) {
+  for (PathProgram& path : policy.paths) {
+    std::vector<const RuleMatch*> matches;
+    for (const std::uint16_t index : path.rules) {
+      const std::optional<RuleMatch>& match = policy.rules[index].match;
+      matches.push_back(match ? &*match : nullptr);
+    }
+    path.index = RuleIndex(matches);  // also where no rule needs flows: a witness may
+  }
+}
+
 /// Finds the stages that must see packets at their own times.
 void lay_stages(Policy& policy) {
   for (std::size_t index = 0; index < policy.rules.size(); ++index)
@@ -155,8 +166,9 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
     problems.push_back(problem_at(spec.mark, "too many rules", "at most 1024"));
   rule.slot = static_cast<std::uint16_t>(slot);
   if (spec.match != nullptr)
-    rule.match = FlowMatch::compile(*spec.match, problems);
+    rule.match = RuleMatch::compile(*spec.match, problems);
   compile_steps(spec, request, slots, rule, problems);
+  rule.counts_scopes |= spec.per != Per::kRule && rule.match && rule.match->counts_packets();
   bool needs_flow = spec.match != nullptr || (rule.uses_dice && rule.draw != Draw::kArrival);
   for (const RuleStep& step : rule.steps) needs_flow |= step.per != Per::kRule;
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {
@@ -196,6 +208,7 @@ Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& re
   release_old_names(scenario, next);
   Problems problems;
   for (const RuleSpec& spec : scenario.rules) compile_rule(spec, request, next, policy, problems);
+  lay_indices(policy);
   lay_stages(policy);
   check_delays(scenario, policy, problems);
   if (!problems.empty())

@@ -10,7 +10,8 @@
 
 #include "base/dice.hpp"
 #include "impair/impairment.hpp"
-#include "match/flow_match.hpp"
+#include "match/rule_index.hpp"
+#include "match/rule_match.hpp"
 #include "policy/scenario.hpp"
 
 namespace faultline {
@@ -35,7 +36,7 @@ struct RuleProgram {
   bool enabled = false;
   std::uint64_t expires_ns = kNever;  ///< workers stop judging by the rule from here on
   std::bitset<kPortsMax> paths;       ///< by ingress port
-  std::optional<FlowMatch> match;     ///< absent: every packet
+  std::optional<RuleMatch> match;     ///< absent: every packet
   std::vector<RuleStep> steps;
   Per per = Per::kRule;
   Draw draw = Draw::kFlow;
@@ -55,6 +56,7 @@ struct PathProgram {
   std::uint8_t egress = 0;           ///< port index
   std::uint64_t identity = 0;        ///< from the ports' names
   std::vector<std::uint16_t> rules;  ///< indices into rules, in file order
+  RuleIndex index;                   ///< over their matches, by position in `rules`
   bool needs_flow = false;           ///< a rule matches on, or draws by, the flow
 };
 

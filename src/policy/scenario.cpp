@@ -5,7 +5,7 @@
 #include <set>
 
 #include "impair/impairment.hpp"
-#include "match/flow_match.hpp"
+#include "match/rule_match.hpp"
 
 namespace faultline {
 namespace {
@@ -278,7 +278,7 @@ class ScenarioReader {
   /// everything.
   void check_parts(const RuleSpec& rule) {
     if (rule.match != nullptr)
-      FlowMatch::compile(*rule.match, problems_);
+      RuleMatch::compile(*rule.match, problems_);
     if (rule.impair == nullptr)
       return;
     CompileContext context{.rule_name = rule.name, .per = rule.per};

@@ -11,7 +11,7 @@
 
 #include "base/dice.hpp"
 #include "base/units.hpp"
-#include "packet/flow_key.hpp"
+#include "packet/frame_fields.hpp"
 
 namespace faultline {
 namespace {

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/units.hpp"
-#include "packet/flow_key.hpp"
+#include "packet/frame_fields.hpp"
 
 namespace faultline {
 namespace {
@@ -14,16 +14,27 @@ namespace {
 using Json = ExplainSink::Json;
 
 struct Parsed {
-  FlowKey key;
+  FrameFields fields;
   bool ok = false;
 };
 
 Parsed parse(const Departure& departure) {
   const std::span<const std::byte> bytes = departure.bytes;
   Parsed parsed;
-  parsed.ok = parse_flow_key({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
-                             departure.original_bytes, parsed.key) == ParseOutcome::kParsed;
+  parsed.ok = parse_frame({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
+                          bytes.size(), parsed.fields) == ParseOutcome::kParsed;
   return parsed;
+}
+
+/// Which part of a match does not hold.
+std::string why_not(const RuleMatch& match, const Parsed& parsed,
+                    std::span<const std::byte> bytes) {
+  const MatchPacket packet{parsed.fields,
+                           {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
+                           parsed.fields.source_port,
+                           parsed.fields.destination_port};
+  const std::string part = match.why_not(packet);
+  return part.empty() ? "not the packet that nth, first or role mean" : "not " + part;
 }
 
 std::string result_text(const Touch& touch) {
@@ -78,7 +89,7 @@ Json ExplainSink::rules_json(const Departure& departure, const PacketTrail& trai
     else if (!rule.match)
       why = matched ? "matches every packet" : "an earlier rule is final";
     else
-      why = matched ? "its match holds" : "its match does not hold";
+      why = matched ? rule.match->text() : why_not(*rule.match, parsed, departure.bytes);
     rules.push_back({{"rule", rule.name},
                      {"matched", matched},
                      {"why", why},
@@ -111,7 +122,7 @@ void ExplainSink::departed(const Departure& departure, const PacketTrail& trail)
   const std::uint64_t number = std::uint64_t{departure.key.sequence} + 1;
   const Parsed parsed = parse(departure);
   waiting_[number] = {{"n", number},
-                      {"flow", to_text(parsed.key)},
+                      {"flow", to_text(parsed.fields.key)},
                       {"packet_in_flow", trail.number},
                       {"rules", rules_json(departure, trail)},
                       {"fate", fate_json(departure, trail)}};

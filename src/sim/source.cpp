@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "dataplane/hold.hpp"
-#include "packet/flow_key.hpp"
+#include "packet/frame_fields.hpp"
 
 namespace faultline {
 

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "base/check.hpp"
-#include "packet/flow_key.hpp"
+#include "packet/frame_fields.hpp"
 #include "target.hpp"
 
 namespace faultline {

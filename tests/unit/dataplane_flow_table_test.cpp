@@ -37,7 +37,7 @@ class Bench {
   std::uint64_t packet(std::uint64_t flow, std::uint8_t ingress, std::uint64_t now_ns) {
     const FlowKey key = key_of(flow);
     const std::uint64_t identity = flow_identity(key);
-    table.prefetch(identity, ingress);
+    table.prefetch(key, identity, ingress);
     Flow& found = table.find(key, identity, ingress, now_ns);
     EXPECT_EQ(found.key, key);
     EXPECT_EQ(found.identity, identity);

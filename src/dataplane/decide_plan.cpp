@@ -1,0 +1,95 @@
+// From frames to rules: parsing, flows and their plans, and what of a match only packets tell.
+#include "dataplane/decide.hpp"
+
+namespace faultline {
+
+void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
+                          WorkerCounters& counters) noexcept {
+  PerPacket<ParseOutcome> outcome;
+  const std::uint32_t end = part.first + part.count;
+  for (std::uint32_t i = part.first; i < end; ++i) {
+    const FrameView& frame = frames[i];
+    FrameFields& fields = fields_[i];
+    outcome[i] = parse_frame({frame.bytes, frame.available}, frame.length, fields);
+    burst.identity[i] = flow_identity(fields.key);
+    burst.ecn[i] = fields.ecn;
+    flows_.prefetch(fields.key, burst.identity[i], part.ingress);
+  }
+  const PathProgram& path = policy_->paths[part.ingress];
+  for (std::uint32_t i = part.first; i < end; ++i) {
+    if (outcome[i] == ParseOutcome::kUnparsed) {
+      ++counters.unparsed;
+      burst.number[i] = 0;
+      plan_[i] = {};
+      continue;
+    }
+    Flow& flow = flows_.find(fields_[i].key, burst.identity[i], part.ingress, burst.arrival_ns[i]);
+    burst.number[i] = ++flow.packets;
+    plan_[i] = plan_of(flow, path);
+  }
+}
+
+/// Where no rule of the path looks at flows, a frame is still judged only if it can be parsed: what
+/// befalls it must not depend on which other rules there are.
+void Decide::plan_by_path(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
+                          WorkerCounters& counters) noexcept {
+  const Plan plan = path_plans_[part.ingress];
+  for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
+    const FrameView& frame = frames[i];
+    const ParseOutcome outcome =
+        parse_frame({frame.bytes, frame.available}, frame.length, fields_[i]);
+    const bool parsed = outcome == ParseOutcome::kParsed;
+    burst.ecn[i] = fields_[i].ecn;
+    counters.unparsed += parsed ? 0 : 1;
+    plan_[i] = parsed ? plan : Plan{};
+  }
+}
+
+Plan Decide::plan_of(Flow& flow, const PathProgram& path) noexcept {
+  if (flow.plan_generation != plans_.epoch()) {
+    const std::size_t candidates = path.index.find(flow.key, plan_scratch_.data());
+    std::size_t count = 0;
+    for (std::size_t at = 0; at < candidates; ++at) {
+      const std::uint16_t index = path.rules[plan_scratch_[at]];
+      const RuleProgram& rule = policy_->rules[index];
+      if (!rule.enabled)
+        continue;
+      const FlowVerdict verdict = rule.match ? rule.match->of_flow(flow.key) : FlowVerdict::kAlways;
+      if (verdict == FlowVerdict::kAlways)
+        plan_scratch_[count++] = index;
+      else if (verdict == FlowVerdict::kPerPacket)
+        plan_scratch_[count++] = index | kAskPacket;
+    }
+    flow.plan = plans_.intern({plan_scratch_.data(), count});
+    flow.plan_generation = plans_.epoch();
+  }
+  return plans_.plan(flow.plan);
+}
+
+/// Those of `among`, in whose plans `entry` stands, that its rule matches.
+Selection Decide::matching(std::uint16_t entry, std::uint8_t ingress, const Selection& among,
+                           const JudgedBurst& burst) noexcept {
+  if ((entry & kAskPacket) == 0)
+    return among;
+  const RuleProgram& rule = policy_->rules[entry & kRuleOfEntry];
+  const RuleMatch& match = *rule.match;
+  Selection matched;
+  for (std::uint32_t turn = 0; turn < among.count; ++turn) {
+    const std::uint8_t i = among.position[turn];
+    const FrameView& frame = (*frames_)[i];
+    const FrameFields& fields = fields_[i];
+    if (!match.of_packet(
+            {fields, {frame.bytes, frame.available}, fields.source_port, fields.destination_port}))
+      continue;
+    if (match.nth() != 0 || match.first() != 0) {
+      const std::uint64_t number = ++scope_of(rule, ingress, i, burst).candidates;
+      if ((match.nth() != 0 && number != match.nth()) ||
+          (match.first() != 0 && number > match.first()))
+        continue;
+    }
+    matched.position[matched.count++] = i;
+  }
+  return matched;
+}
+
+}  // namespace faultline

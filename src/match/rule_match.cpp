@@ -1,0 +1,285 @@
+// Answering for flows and for packets.
+#include "match/rule_match.hpp"
+
+#include <pcap/bpf.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/units.hpp"
+
+namespace faultline {
+namespace {
+
+bool any_contains(const std::vector<NumberRange>& ranges, std::uint32_t number) noexcept {
+  for (const NumberRange& range : ranges)
+    if (number >= range.first && number <= range.last)
+      return true;
+  return false;
+}
+
+bool any_contains(const std::vector<AddressPrefix>& prefixes, FlowKind kind,
+                  const std::array<std::uint8_t, 16>& address) noexcept {
+  for (const AddressPrefix& prefix : prefixes)
+    if (prefix.contains(kind, address))
+      return true;
+  return false;
+}
+
+FlowVerdict verdict_of(bool holds) noexcept {
+  return holds ? FlowVerdict::kAlways : FlowVerdict::kNever;
+}
+
+FlowVerdict packet_decides_if(bool possible) noexcept {
+  return possible ? FlowVerdict::kPerPacket : FlowVerdict::kNever;
+}
+
+bool is_ip(const FlowKey& key) noexcept {
+  return key.kind != FlowKind::kLink;
+}
+
+bool is_icmp(const FlowKey& key) noexcept {
+  return is_ip(key) && (key.protocol == kProtocolIcmp || key.protocol == kProtocolIcmpv6);
+}
+
+FlowVerdict of_ports(const MatchLeaf& leaf, const FlowKey& key, std::uint16_t port) noexcept {
+  if (!is_ip(key) || !has_ports(key.protocol))
+    return FlowVerdict::kNever;
+  // A flow of fragments has ports 0; its packets may know those of their datagram.
+  if (key.source_port == 0 && key.destination_port == 0)
+    return FlowVerdict::kPerPacket;
+  return verdict_of(any_contains(leaf.ranges, port));
+}
+
+bool holds_vlan(const MatchLeaf& leaf, const FlowKey& key) noexcept {
+  if (key.outer_vlan == 0)
+    return leaf.untagged;
+  return any_contains(leaf.ranges, key.outer_vlan & 0x0FFFU);
+}
+
+bool holds_icmp_type(const MatchLeaf& leaf, const FrameFields& fields) noexcept {
+  if (fields.l4_offset == 0)
+    return false;
+  return fields.key.protocol == kProtocolIcmp ? any_contains(leaf.ranges, fields.icmp_type)
+                                              : leaf.icmpv6_types.test(fields.icmp_type);
+}
+
+bool holds_fragment(const MatchLeaf& leaf, FragmentKind kind) noexcept {
+  if (leaf.fragment)
+    return kind == *leaf.fragment;
+  return (kind != FragmentKind::kNone) == leaf.wanted;
+}
+
+bool passes_filter(const bpf_program& filter, const MatchPacket& packet) noexcept {
+  return bpf_filter(filter.bf_insns, packet.bytes.data(), packet.fields.length,
+                    static_cast<u_int>(packet.bytes.size())) != 0;
+}
+
+}  // namespace
+
+bool AddressPrefix::contains(FlowKind kind_of_flow,
+                             const std::array<std::uint8_t, 16>& candidate) const noexcept {
+  if (kind_of_flow != kind)
+    return false;
+  const std::size_t whole = bits / 8;
+  if (std::memcmp(address.data(), candidate.data(), whole) != 0)
+    return false;
+  const unsigned rest = bits % 8U;
+  return rest == 0 || ((address[whole] ^ candidate[whole]) >> (8 - rest)) == 0;
+}
+
+FlowVerdict MatchLeaf::of_flow(const FlowKey& key) const noexcept {
+  switch (field) {
+    case MatchField::kProtocol:
+      return verdict_of(is_ip(key) && any_contains(ranges, key.protocol));
+    case MatchField::kSource:
+      return verdict_of(any_contains(prefixes, key.kind, key.source));
+    case MatchField::kDestination:
+      return verdict_of(any_contains(prefixes, key.kind, key.destination));
+    case MatchField::kSourcePort:
+      return of_ports(*this, key, key.source_port);
+    case MatchField::kDestinationPort:
+      return of_ports(*this, key, key.destination_port);
+    case MatchField::kVlan:
+      return verdict_of(holds_vlan(*this, key));
+    case MatchField::kEthertype:
+      return verdict_of(any_contains(ranges, key.ethertype));
+    case MatchField::kDscp:
+    case MatchField::kEcn:
+    case MatchField::kTtl:
+      return packet_decides_if(is_ip(key));
+    case MatchField::kTcpFlags:
+    case MatchField::kTcpData:
+      return packet_decides_if(is_ip(key) && key.protocol == kProtocolTcp);
+    case MatchField::kIcmpType:
+      return packet_decides_if(is_icmp(key));
+    case MatchField::kFragment:
+      if (!is_ip(key))
+        return verdict_of(!fragment && !wanted);
+      return FlowVerdict::kPerPacket;
+    case MatchField::kLength:
+    case MatchField::kBpf:
+      return FlowVerdict::kPerPacket;
+  }
+  return FlowVerdict::kNever;
+}
+
+bool MatchLeaf::of_packet(const MatchPacket& packet) const noexcept {
+  const FrameFields& fields = packet.fields;
+  switch (field) {
+    case MatchField::kProtocol:
+    case MatchField::kSource:
+    case MatchField::kDestination:
+    case MatchField::kVlan:
+    case MatchField::kEthertype:
+      return of_flow(fields.key) == FlowVerdict::kAlways;
+    case MatchField::kSourcePort:
+      return fields.is_ip() && has_ports(fields.key.protocol) &&
+             any_contains(ranges, packet.source_port);
+    case MatchField::kDestinationPort:
+      return fields.is_ip() && has_ports(fields.key.protocol) &&
+             any_contains(ranges, packet.destination_port);
+    case MatchField::kDscp:
+      return fields.is_ip() && any_contains(ranges, fields.dscp);
+    case MatchField::kEcn:
+      return fields.is_ip() && any_contains(ranges, fields.ecn);
+    case MatchField::kTtl:
+      return fields.is_ip() && any_contains(ranges, fields.ttl);
+    case MatchField::kLength:
+      return any_contains(ranges, fields.length);
+    case MatchField::kTcpFlags:
+      return fields.is_ip() && fields.key.protocol == kProtocolTcp && fields.l4_offset != 0 &&
+             (fields.tcp_flags & flags_set) == flags_set && (fields.tcp_flags & flags_clear) == 0;
+    case MatchField::kTcpData:
+      return fields.is_ip() && fields.key.protocol == kProtocolTcp && fields.l4_offset != 0 &&
+             (fields.payload_bytes > 0) == wanted;
+    case MatchField::kIcmpType:
+      return is_icmp(fields.key) && holds_icmp_type(*this, fields);
+    case MatchField::kFragment:
+      return holds_fragment(*this, fields.fragment);
+    case MatchField::kBpf:
+      return passes_filter(*filter, packet);
+  }
+  return false;
+}
+
+FlowVerdict MatchNode::of_flow(const FlowKey& key) const noexcept {
+  switch (kind) {
+    case Kind::kLeaf:
+      return leaf.of_flow(key);
+    case Kind::kNot:
+      switch (children.front().of_flow(key)) {
+        case FlowVerdict::kNever:
+          return FlowVerdict::kAlways;
+        case FlowVerdict::kAlways:
+          return FlowVerdict::kNever;
+        case FlowVerdict::kPerPacket:
+          break;
+      }
+      return FlowVerdict::kPerPacket;
+    case Kind::kAll: {
+      FlowVerdict verdict = FlowVerdict::kAlways;
+      for (const MatchNode& child : children) {
+        verdict = std::min(verdict, child.of_flow(key));
+        if (verdict == FlowVerdict::kNever)
+          break;
+      }
+      return verdict;
+    }
+    case Kind::kAny: {
+      FlowVerdict verdict = FlowVerdict::kNever;
+      for (const MatchNode& child : children) {
+        verdict = std::max(verdict, child.of_flow(key));
+        if (verdict == FlowVerdict::kAlways)
+          break;
+      }
+      return verdict;
+    }
+  }
+  return FlowVerdict::kNever;
+}
+
+bool MatchNode::of_packet(const MatchPacket& packet) const noexcept {
+  switch (kind) {
+    case Kind::kLeaf:
+      return leaf.of_packet(packet);
+    case Kind::kNot:
+      return !children.front().of_packet(packet);
+    case Kind::kAll:
+      for (const MatchNode& child : children)
+        if (!child.of_packet(packet))
+          return false;
+      return true;
+    case Kind::kAny:
+      for (const MatchNode& child : children)
+        if (child.of_packet(packet))
+          return true;
+      return false;
+  }
+  return false;
+}
+
+namespace {
+
+bool asks_packets(const MatchNode& node) {
+  if (node.kind == MatchNode::Kind::kLeaf)
+    return node.leaf.field >= MatchField::kDscp;
+  return std::ranges::any_of(node.children, asks_packets);
+}
+
+std::string text_of(const MatchNode& node) {
+  if (node.kind == MatchNode::Kind::kLeaf)
+    return node.leaf.text;
+  if (node.kind == MatchNode::Kind::kNot)
+    return "not (" + text_of(node.children.front()) + ")";
+  std::string text;
+  for (const MatchNode& child : node.children) {
+    if (!text.empty())
+      text += node.kind == MatchNode::Kind::kAny ? " or " : ", ";
+    text += text_of(child);
+  }
+  return node.kind == MatchNode::Kind::kAny ? "(" + text + ")" : text;
+}
+
+}  // namespace
+
+std::optional<RuleMatch> RuleMatch::compile(const ConfigNode& node, Problems& problems) {
+  const std::size_t problems_before = problems.size();
+  RuleMatch match;
+  MappingReader reader(node, "match", problems);
+  std::optional<MatchNode> root = read_match_tree(reader, node, 0, problems);
+  if (const ConfigNode* value = reader.take("role"))
+    if (const auto word = read_word(*value, {"request", "reply"}, problems))
+      match.role_ = *word == 0 ? Role::kRequest : Role::kReply;
+  if (const ConfigNode* value = reader.take("nth"))
+    match.nth_ = read_count(*value, {1, UINT64_MAX}, problems).value_or(1);
+  if (const ConfigNode* value = reader.take("first"))
+    match.first_ = read_count(*value, {1, UINT64_MAX}, problems).value_or(1);
+  reader.finish();
+  if (!root || problems.size() != problems_before)
+    return std::nullopt;
+  match.root_ = std::move(*root);
+  match.per_packet_ = match.counts_packets() || asks_packets(match.root_);
+  return match;
+}
+
+std::string RuleMatch::why_not(const MatchPacket& packet) const {
+  for (const MatchNode& child : root_.children)
+    if (!child.of_packet(packet))
+      return text_of(child);
+  return {};
+}
+
+std::string RuleMatch::text() const {
+  std::string text = text_of(root_);
+  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  if (role_ != Role::kAny)
+    add(role_ == Role::kRequest ? "role request" : "role reply");
+  if (nth_ != 0)
+    add("nth " + std::to_string(nth_));
+  if (first_ != 0)
+    add("first " + std::to_string(first_));
+  return text;
+}
+
+}  // namespace faultline

@@ -1,0 +1,141 @@
+// A rule's `match:`. What is constant for a flow is answered once, when the flow is first seen;
+// what changes from packet to packet is tested only for flows for which that can decide. Fields are
+// joined by "and", the values of one field by "or"; `not`, `any` and `all` nest.
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/config.hpp"
+#include "packet/frame_fields.hpp"
+
+struct bpf_program;
+
+namespace faultline {
+
+struct AddressPrefix {
+  std::array<std::uint8_t, 16> address{};
+  std::uint8_t bits = 0;
+  FlowKind kind = FlowKind::kIpv4;
+
+  bool contains(FlowKind kind_of_flow,
+                const std::array<std::uint8_t, 16>& candidate) const noexcept;
+};
+
+/// Numbers from first to last.
+struct NumberRange {
+  std::uint32_t first = 0;
+  std::uint32_t last = 0;
+};
+
+/// Whether a match holds for a flow's packets.
+enum class FlowVerdict : std::uint8_t { kNever, kPerPacket, kAlways };
+
+/// A packet as a match sees it.
+struct MatchPacket {
+  const FrameFields& fields;
+  std::span<const std::uint8_t> bytes;  ///< of the frame, from its beginning
+  std::uint16_t source_port = 0;        ///< that of a fragment's datagram, where it is known
+  std::uint16_t destination_port = 0;
+};
+
+enum class MatchField : std::uint8_t {
+  kProtocol,
+  kSource,
+  kDestination,
+  kSourcePort,
+  kDestinationPort,
+  kVlan,
+  kEthertype,
+  kDscp,
+  kEcn,
+  kLength,
+  kTtl,
+  kTcpFlags,
+  kTcpData,
+  kIcmpType,
+  kFragment,
+  kBpf,
+};
+
+/// One field and the values it may have.
+struct MatchLeaf {
+  MatchField field = MatchField::kProtocol;
+  std::string text;  ///< as written, for explanations
+  std::vector<AddressPrefix> prefixes;
+  std::vector<NumberRange> ranges;
+  std::bitset<256> icmpv6_types;  ///< kIcmpType: of ICMPv6; `ranges` are ICMP's
+  std::uint8_t flags_set = 0;     ///< kTcpFlags
+  std::uint8_t flags_clear = 0;
+  bool wanted = false;                        ///< kTcpData; kFragment with both kinds
+  std::optional<FragmentKind> fragment;       ///< kFragment: just this kind
+  bool untagged = false;                      ///< kVlan: `none` is one of the values
+  std::shared_ptr<const bpf_program> filter;  ///< kBpf
+
+  FlowVerdict of_flow(const FlowKey& key) const noexcept;
+  bool of_packet(const MatchPacket& packet) const noexcept;
+};
+
+/// A tree of leaves.
+struct MatchNode {
+  enum class Kind : std::uint8_t { kAll, kAny, kNot, kLeaf };
+  Kind kind = Kind::kAll;
+  MatchLeaf leaf;
+  std::vector<MatchNode> children;
+
+  FlowVerdict of_flow(const FlowKey& key) const noexcept;
+  bool of_packet(const MatchPacket& packet) const noexcept;
+};
+
+/// Who opened the flow that a packet belongs to.
+enum class Role : std::uint8_t { kAny, kRequest, kReply };
+
+class RuleMatch {
+ public:
+  static constexpr int kDepthMax = 8;
+
+  /// Reads `match:`; docs/match.md has the keys. Reports every problem.
+  static std::optional<RuleMatch> compile(const ConfigNode& node, Problems& problems);
+
+  /// By the tree alone: role, nth and first are the caller's to judge.
+  FlowVerdict of_flow(const FlowKey& key) const noexcept {
+    const FlowVerdict verdict = root_.of_flow(key);
+    return verdict == FlowVerdict::kAlways && counts_packets() ? FlowVerdict::kPerPacket : verdict;
+  }
+  bool of_packet(const MatchPacket& packet) const noexcept { return root_.of_packet(packet); }
+
+  Role role() const noexcept { return role_; }
+  /// Of the packets for which the rest holds only this one; 0: all.
+  std::uint64_t nth() const noexcept { return nth_; }
+  /// Only so many; 0: all.
+  std::uint64_t first() const noexcept { return first_; }
+  /// Whether more than the tree decides.
+  bool counts_packets() const noexcept { return role_ != Role::kAny || nth_ != 0 || first_ != 0; }
+  /// Whether flows alone decide, for every flow.
+  bool per_packet() const noexcept { return per_packet_; }
+
+  /// The fields joined by "and" at the top, for an index over many rules.
+  const MatchNode& root() const noexcept { return root_; }
+  /// Which part of it fails for a packet: "dport 53", or nothing when all of it holds.
+  std::string why_not(const MatchPacket& packet) const;
+  /// "proto udp, dport 53": all of it.
+  std::string text() const;
+
+ private:
+  MatchNode root_;
+  Role role_ = Role::kAny;
+  std::uint64_t nth_ = 0;
+  std::uint64_t first_ = 0;
+  bool per_packet_ = false;
+};
+
+/// Reads the values of `match:` into a tree (match_reader.cpp).
+std::optional<MatchNode> read_match_tree(MappingReader& reader, const ConfigNode& node, int depth,
+                                         Problems& problems);
+
+}  // namespace faultline

@@ -1,0 +1,314 @@
+// Parsing, outermost header first. Each step gets what lies behind the header before it.
+#include "packet/frame_fields.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace faultline {
+namespace {
+
+constexpr std::size_t kIpv4HeaderBytes = 20;
+constexpr std::size_t kIpv6HeaderBytes = 40;
+constexpr std::size_t kUdpHeaderBytes = 8;
+constexpr std::size_t kTcpHeaderBytes = 20;
+constexpr std::size_t kSctpHeaderBytes = 12;
+constexpr std::size_t kIcmpHeaderBytes = 4;
+constexpr std::size_t kMplsLabelBytes = 4;
+constexpr std::uint16_t kEthertypeMpls = 0x8847;
+constexpr std::uint16_t kEthertypeMplsMulticast = 0x8848;
+/// Below it the field is a length (IEEE 802.3).
+constexpr std::uint16_t kEthertypeMin = 0x0600;
+
+std::uint16_t load_be16(const std::uint8_t* bytes) noexcept {
+  return static_cast<std::uint16_t>((bytes[0] << 8) | bytes[1]);
+}
+
+std::uint32_t load_be32(const std::uint8_t* bytes) noexcept {
+  return (std::uint32_t{load_be16(bytes)} << 16) | load_be16(bytes + 2);
+}
+
+bool is_vlan_tag(std::uint16_t ethertype) noexcept {
+  return ethertype == 0x8100 || ethertype == 0x88A8;
+}
+
+class Parser {
+ public:
+  Parser(std::span<const std::uint8_t> bytes, std::size_t frame_length,
+         FrameFields& fields) noexcept
+      : bytes_(bytes), end_(frame_length), fields_(fields) {}
+
+  ParseOutcome parse() noexcept {
+    if (bytes_.size() < kEthernetHeaderBytes)
+      return ParseOutcome::kUnparsed;
+    std::size_t offset = 12;
+    if (!skip_tags(offset))
+      return link(ParseOutcome::kUnparsed);
+    const std::uint16_t ethertype = load_be16(&bytes_[offset]);
+    fields_.key.ethertype = ethertype < kEthertypeMin ? 0 : ethertype;
+    offset += 2;
+    if (ethertype == kEthertypeIpv4)
+      return ip(offset, 4);
+    if (ethertype == kEthertypeIpv6)
+      return ip(offset, 6);
+    if (ethertype == kEthertypeMpls || ethertype == kEthertypeMplsMulticast)
+      return mpls(offset);
+    return link(ParseOutcome::kParsed);
+  }
+
+ private:
+  bool has(std::size_t offset, std::size_t count) const noexcept {
+    return offset + count <= bytes_.size();
+  }
+
+  /// Leaves `offset` at the ethertype behind the tags. False when the frame ends within them.
+  bool skip_tags(std::size_t& offset) noexcept {
+    for (int depth = 0; depth < kVlanDepth && is_vlan_tag(load_be16(&bytes_[offset])); ++depth) {
+      if (!has(offset, 6))
+        return false;
+      const auto vlan =
+          static_cast<std::uint16_t>((load_be16(&bytes_[offset + 2]) & 0x0FFF) | kVlanPresent);
+      if (depth == 0)
+        fields_.key.outer_vlan = vlan;
+      else if (depth == 1)
+        fields_.key.inner_vlan = vlan;
+      offset += 4;
+    }
+    return true;
+  }
+
+  /// A flow of MAC addresses and ethertype.
+  ParseOutcome link(ParseOutcome outcome) noexcept {
+    FlowKey key;
+    key.ethertype = fields_.key.ethertype;
+    key.outer_vlan = fields_.key.outer_vlan;
+    key.inner_vlan = fields_.key.inner_vlan;
+    std::memcpy(key.destination.data(), bytes_.data(), 6);
+    std::memcpy(key.source.data(), bytes_.data() + 6, 6);
+    const std::uint32_t length = fields_.length;
+    fields_ = FrameFields{};
+    fields_.key = key;
+    fields_.length = length;
+    return outcome;
+  }
+
+  /// IP behind the bottom of the label stack is told by its version; anything else stays a link.
+  ParseOutcome mpls(std::size_t offset) noexcept {
+    for (int depth = 0; depth < kMplsDepth; ++depth) {
+      if (!has(offset, kMplsLabelBytes))
+        return link(ParseOutcome::kUnparsed);
+      const bool bottom = (bytes_[offset + 2] & 1) != 0;
+      offset += kMplsLabelBytes;
+      if (!bottom)
+        continue;
+      const int version = has(offset, 1) ? bytes_[offset] >> 4 : 0;
+      if (version == 4 || version == 6) {
+        const std::uint16_t ethertype = version == 4 ? kEthertypeIpv4 : kEthertypeIpv6;
+        const std::uint16_t labelled = fields_.key.ethertype;
+        fields_.key.ethertype = ethertype;
+        if (ip(offset, version) == ParseOutcome::kParsed)
+          return ParseOutcome::kParsed;
+        // No IP after all (a pseudowire, say): what a label carries is its ends' affair.
+        fields_.key.ethertype = labelled;
+      }
+      return link(ParseOutcome::kParsed);
+    }
+    return link(ParseOutcome::kParsed);
+  }
+
+  ParseOutcome ip(std::size_t offset, int version) noexcept {
+    const ParseOutcome outcome = version == 4 ? ipv4(offset) : ipv6(offset);
+    if (outcome == ParseOutcome::kUnparsed)
+      return link(ParseOutcome::kUnparsed);
+    fields_.l3_offset = static_cast<std::uint16_t>(offset);
+    return outcome;
+  }
+
+  /// RFC 791, section 3.1.
+  ParseOutcome ipv4(std::size_t offset) noexcept {
+    if (!has(offset, kIpv4HeaderBytes))
+      return ParseOutcome::kUnparsed;
+    const std::uint8_t* header = &bytes_[offset];
+    const std::size_t header_length = static_cast<std::size_t>(header[0] & 0x0F) * 4;
+    const std::size_t total_length = load_be16(header + 2);
+    if ((header[0] >> 4) != 4 || header_length < kIpv4HeaderBytes || total_length < header_length ||
+        offset + total_length > end_ || !has(offset, header_length))
+      return ParseOutcome::kUnparsed;
+    FlowKey& key = fields_.key;
+    key.kind = FlowKind::kIpv4;
+    key.protocol = header[9];
+    std::memcpy(key.source.data(), header + 12, 4);
+    std::memcpy(key.destination.data(), header + 16, 4);
+    fields_.dscp = header[1] >> 2;
+    fields_.ecn = header[1] & 3;
+    fields_.ttl = header[8];
+    const std::uint16_t fragment = load_be16(header + 6);
+    if ((fragment & 0x3FFF) != 0) {  // MF set, or an offset
+      fields_.fragment_id = load_be16(header + 4);
+      fields_.fragment = (fragment & 0x1FFF) == 0 ? FragmentKind::kFirst : FragmentKind::kLater;
+    }
+    return transport(offset + header_length, offset + total_length);
+  }
+
+  /// RFC 8200, section 3.
+  ParseOutcome ipv6(std::size_t offset) noexcept {
+    if (!has(offset, kIpv6HeaderBytes))
+      return ParseOutcome::kUnparsed;
+    const std::uint8_t* header = &bytes_[offset];
+    const std::size_t end = offset + kIpv6HeaderBytes + load_be16(header + 4);
+    if ((header[0] >> 4) != 6 || end > end_)
+      return ParseOutcome::kUnparsed;
+    FlowKey& key = fields_.key;
+    key.kind = FlowKind::kIpv6;
+    key.protocol = header[6];
+    std::memcpy(key.source.data(), header + 8, 16);
+    std::memcpy(key.destination.data(), header + 24, 16);
+    const int traffic_class = (load_be16(header) >> 4) & 0xFF;
+    fields_.dscp = static_cast<std::uint8_t>(traffic_class >> 2);
+    fields_.ecn = traffic_class & 3;
+    fields_.ttl = header[7];
+    return extensions(offset + kIpv6HeaderBytes, end);
+  }
+
+  enum class Extension : std::uint8_t { kNone, kOptions, kFragment, kAuthentication };
+
+  static Extension extension_of(std::uint8_t next_header) noexcept {
+    switch (next_header) {
+      case 0:    // hop-by-hop
+      case 43:   // routing
+      case 60:   // destination options
+      case 135:  // mobility (RFC 6275)
+        return Extension::kOptions;
+      case 44:
+        return Extension::kFragment;
+      case 51:
+        return Extension::kAuthentication;
+      default:
+        return Extension::kNone;
+    }
+  }
+
+  /// Walks the extension headers; the protocol becomes that of what stands behind them.
+  ParseOutcome extensions(std::size_t offset, std::size_t end) noexcept {
+    std::uint8_t& protocol = fields_.key.protocol;
+    for (int depth = 0; depth < kExtensionDepth; ++depth) {
+      const Extension extension = extension_of(protocol);
+      if (extension == Extension::kNone)
+        return transport(offset, end);
+      constexpr std::size_t kSmallest = 8;
+      if (offset + kSmallest > end || !has(offset, kSmallest))
+        return ParseOutcome::kUnparsed;
+      const std::uint8_t* header = &bytes_[offset];
+      std::size_t size = kSmallest;
+      if (extension == Extension::kOptions)
+        size = (std::size_t{header[1]} + 1) * 8;
+      else if (extension == Extension::kAuthentication)
+        size = (std::size_t{header[1]} + 2) * 4;
+      else
+        note_fragment(header);
+      if (offset + size > end)
+        return ParseOutcome::kUnparsed;
+      protocol = header[0];
+      offset += size;
+      if (fields_.fragment == FragmentKind::kLater)
+        return ParseOutcome::kParsed;  // what follows is a part of some datagram's middle
+    }
+    return ParseOutcome::kParsed;
+  }
+
+  void note_fragment(const std::uint8_t* header) noexcept {
+    const std::uint16_t place = load_be16(header + 2);
+    if ((place & 0xFFF9) == 0)
+      return;  // an atomic fragment (RFC 6946) is a whole datagram
+    fields_.fragment_id = load_be32(header + 4);
+    fields_.fragment = (place & 0xFFF8) == 0 ? FragmentKind::kFirst : FragmentKind::kLater;
+  }
+
+  /// The transport header at `offset` of a datagram, or a part of one, that ends at `end`.
+  ParseOutcome transport(std::size_t offset, std::size_t end) noexcept {
+    if (fields_.fragment == FragmentKind::kLater)
+      return ParseOutcome::kParsed;
+    const std::size_t wanted = header_bytes(fields_.key.protocol);
+    if (wanted == 0)
+      return ParseOutcome::kParsed;
+    if (offset + wanted > end || !has(offset, wanted)) {
+      // A first fragment may be shorter than its header; it just shows no ports.
+      return fields_.fragment == FragmentKind::kFirst ? ParseOutcome::kParsed
+                                                      : ParseOutcome::kUnparsed;
+    }
+    const std::uint8_t* header = &bytes_[offset];
+    const std::size_t available = end - offset;
+    if (!read_transport(header, available))
+      return ParseOutcome::kUnparsed;
+    fields_.l4_offset = static_cast<std::uint16_t>(offset);
+    if (has_ports(fields_.key.protocol)) {
+      fields_.source_port = load_be16(header);
+      fields_.destination_port = load_be16(header + 2);
+      if (fields_.fragment == FragmentKind::kNone) {
+        fields_.key.source_port = fields_.source_port;
+        fields_.key.destination_port = fields_.destination_port;
+      }
+    }
+    return ParseOutcome::kParsed;
+  }
+
+  static std::size_t header_bytes(std::uint8_t protocol) noexcept {
+    switch (protocol) {
+      case kProtocolTcp:
+        return kTcpHeaderBytes;
+      case kProtocolUdp:
+        return kUdpHeaderBytes;
+      case kProtocolSctp:
+        return kSctpHeaderBytes;
+      case kProtocolIcmp:
+      case kProtocolIcmpv6:
+        return kIcmpHeaderBytes;
+      default:
+        return 0;
+    }
+  }
+
+  /// What a header says of itself. False when it contradicts the datagram's length.
+  bool read_transport(const std::uint8_t* header, std::size_t available) noexcept {
+    const bool whole = fields_.fragment == FragmentKind::kNone;
+    switch (fields_.key.protocol) {
+      case kProtocolTcp: {
+        const std::size_t size = static_cast<std::size_t>(header[12] >> 4) * 4;
+        if (size < kTcpHeaderBytes || (whole && size > available))
+          return false;
+        fields_.tcp_flags = header[13];
+        fields_.payload_bytes = static_cast<std::uint16_t>(available - std::min(size, available));
+        return true;
+      }
+      case kProtocolUdp: {
+        const std::size_t size = load_be16(header + 4);
+        if (size < kUdpHeaderBytes || (whole && size > available))
+          return false;
+        fields_.payload_bytes =
+            static_cast<std::uint16_t>(std::min(size, available) - kUdpHeaderBytes);
+        return true;
+      }
+      case kProtocolIcmp:
+      case kProtocolIcmpv6:
+        fields_.icmp_type = header[0];
+        fields_.icmp_code = header[1];
+        return true;
+      default:
+        return true;
+    }
+  }
+
+  std::span<const std::uint8_t> bytes_;
+  std::size_t end_;  ///< where the frame ends, captured or not
+  FrameFields& fields_;
+};
+
+}  // namespace
+
+ParseOutcome parse_frame(std::span<const std::uint8_t> bytes, std::size_t frame_length,
+                         FrameFields& fields) noexcept {
+  fields = FrameFields{};
+  fields.length = static_cast<std::uint32_t>(frame_length);
+  return Parser(bytes, frame_length, fields).parse();
+}
+
+}  // namespace faultline

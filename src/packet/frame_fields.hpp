@@ -1,0 +1,69 @@
+// What a frame says of itself, read from its first bytes with every length checked before a byte is
+// touched. Bytes only: nothing here knows mbufs, ports or rules.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "packet/flow_key.hpp"
+
+namespace faultline {
+
+enum class FragmentKind : std::uint8_t {
+  kNone,
+  kFirst,  ///< shows the ports of its datagram
+  kLater,
+};
+
+struct FrameFields {
+  FlowKey key;
+  std::uint32_t length = 0;            ///< of the frame, without FCS
+  std::uint32_t fragment_id = 0;       ///< identification; of fragments only
+  std::uint16_t source_port = 0;       ///< as shown by the frame itself: a first fragment too
+  std::uint16_t destination_port = 0;  ///< likewise
+  std::uint16_t l3_offset = 0;         ///< of the IP header; 0: not IP
+  std::uint16_t l4_offset = 0;         ///< of the transport header; 0: none was read
+  std::uint16_t payload_bytes = 0;     ///< behind a TCP or UDP header
+  FragmentKind fragment = FragmentKind::kNone;
+  std::uint8_t dscp = 0;
+  std::uint8_t ecn = 0;
+  std::uint8_t ttl = 0;        ///< or hop limit
+  std::uint8_t tcp_flags = 0;  ///< RFC 9293: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32, ECE, CWR
+  std::uint8_t icmp_type = 0;  ///< with l4_offset
+  std::uint8_t icmp_code = 0;
+
+  bool is_ip() const noexcept { return key.kind != FlowKind::kLink; }
+};
+
+enum class ParseOutcome : std::uint8_t { kParsed, kUnparsed };
+
+/// How much of a frame parse_frame may want to see.
+inline constexpr std::size_t kParseBytesMax = 256;
+/// VLAN tags that are looked behind. A frame with more is a link-level flow of the next tag's
+/// ethertype.
+inline constexpr int kVlanDepth = 4;
+/// MPLS labels that are looked behind.
+inline constexpr int kMplsDepth = 8;
+/// IPv6 extension headers that are looked behind. With more there is no transport header.
+inline constexpr int kExtensionDepth = 8;
+
+/// Reads Ethernet II and 802.3, 802.1Q/802.1ad tags, MPLS with IP behind it, IPv4, IPv6 with
+/// hop-by- hop, routing, destination, authentication, mobility and fragment headers, TCP, UDP,
+/// SCTP, ICMP and ICMPv6. `bytes` are the frame's first bytes (all of it, or at least
+/// kParseBytesMax); `frame_length` its whole length. Never reads beyond `bytes`. kUnparsed: the
+/// frame is cut short or contradicts itself (lengths, versions); the key then is that of a
+/// link-level flow as far as the bytes go.
+ParseOutcome parse_frame(std::span<const std::uint8_t> bytes, std::size_t frame_length,
+                         FrameFields& fields) noexcept;
+
+/// Only the flow.
+inline ParseOutcome parse_flow_key(std::span<const std::uint8_t> bytes, std::size_t frame_length,
+                                   FlowKey& key) noexcept {
+  FrameFields fields;
+  const ParseOutcome outcome = parse_frame(bytes, frame_length, fields);
+  key = fields.key;
+  return outcome;
+}
+
+}  // namespace faultline
