@@ -1,5 +1,4 @@
-// A set-associative table: two candidate buckets of eight flows each, chosen by the flow's
-// identity.
+// Flows by their identity, and the ghosts of those that had to go.
 #include "dataplane/flow_table.hpp"
 
 #include <sys/mman.h>
@@ -23,14 +22,7 @@ std::uint64_t spread_of(std::uint64_t identity, std::uint8_t ingress, const Flow
 }  // namespace
 
 FlowTable::FlowTable(std::uint64_t flows_max, std::uint64_t idle_ns, std::uint64_t ghosts_min)
-    : idle_ns_(idle_ns) {
-  // Half as much room again: with two choices of eight places the table then turns nobody away (at
-  // four fifths full it did, a few in a hundred thousand).
-  const std::uint64_t wanted = (flows_max + flows_max / 2) / kWays + 1;
-  const std::uint64_t buckets = std::bit_ceil(wanted);
-  bucket_mask_ = buckets - 1;
-  buckets_.resize(buckets);
-  flows_.resize(buckets * kWays);
+    : idle_ns_(idle_ns), flows_(flows_max, TableMemory::kAtOnce) {
   const std::uint64_t sets = std::bit_ceil(std::max(flows_max * 4, ghosts_min) / kGhostWays);
   ghost_set_mask_ = sets - 1;
   void* memory = mmap(nullptr, sets * kGhostWays * sizeof(Ghost), PROT_READ | PROT_WRITE,
@@ -43,78 +35,34 @@ FlowTable::~FlowTable() {
   munmap(ghosts_, (ghost_set_mask_ + 1) * kGhostWays * sizeof(Ghost));
 }
 
-FlowTable::Place FlowTable::place_of(std::uint64_t spread) const noexcept {
-  const auto tag = static_cast<std::uint16_t>((spread >> 48) | 1);  // never 0, which means free
-  return {spread & bucket_mask_, (spread >> 24) & bucket_mask_, tag};
-}
-
 void FlowTable::prefetch(const FlowKey& key, std::uint64_t identity,
                          std::uint8_t ingress) const noexcept {
-  const Place place = place_of(spread_of(identity, ingress, key));
-  __builtin_prefetch(&buckets_[place.first]);
-  __builtin_prefetch(&flows_[place.first * kWays]);
-}
-
-Flow* FlowTable::look_up(std::uint64_t bucket, std::uint16_t tag, const FlowKey& key,
-                         std::uint8_t ingress) noexcept {
-  for (std::uint32_t way = 0; way < kWays; ++way) {
-    if (buckets_[bucket].tags[way] != tag)
-      continue;
-    Flow& flow = flows_[bucket * kWays + way];
-    if (flow.ingress == ingress && flow.key == key)
-      return &flow;
-  }
-  return nullptr;
+  flows_.prefetch(spread_of(identity, ingress, key));
 }
 
 Flow& FlowTable::find(const FlowKey& key, std::uint64_t identity, std::uint8_t ingress,
                       std::uint64_t now_ns) noexcept {
   const std::uint64_t spread = spread_of(identity, ingress, key);
-  const Place place = place_of(spread);
-  Flow* known = look_up(place.first, place.tag, key, ingress);
-  if (known == nullptr)
-    known = look_up(place.second, place.tag, key, ingress);
+  Flow* known = flows_.find(
+      spread, [&](const Flow& flow) { return flow.ingress == ingress && flow.key == key; });
   if (known != nullptr) {
     known->last_seen_ns = now_ns;
     return *known;
   }
-  const std::uint64_t index = room_for(place, now_ns);
-  Flow& flow = flows_[index];
-  buckets_[index / kWays].tags[index % kWays] = place.tag;
+  const auto room = flows_.room_for(spread, [](const Flow& flow, const Flow& other) {
+    return flow.last_seen_ns < other.last_seen_ns;
+  });
+  if (room.taken) {
+    const bool idle = now_ns - room.entry->last_seen_ns > idle_ns_;
+    ++(idle ? counters_.expired : counters_.evicted);
+    --counters_.active;
+    leave_ghost(*room.entry);
+  }
+  Flow& flow = flows_.take(room, spread);
   flow = Flow{key, identity, take_ghost(spread), now_ns, 0, 0, ingress};
   ++counters_.created;
   ++counters_.active;
   return flow;
-}
-
-std::uint32_t FlowTable::free_places(std::uint64_t bucket) const noexcept {
-  std::uint32_t free = 0;
-  for (const std::uint16_t tag : buckets_[bucket].tags) free += tag == 0 ? 1U : 0U;
-  return free;
-}
-
-/// A free place in the emptier bucket (which keeps both from filling up early), else that of the
-/// flow seen longest ago.
-std::uint64_t FlowTable::room_for(const Place& place, std::uint64_t now_ns) noexcept {
-  const std::uint32_t free_in_first = free_places(place.first);
-  const std::uint32_t free_in_second = free_places(place.second);
-  if (free_in_first + free_in_second > 0) {
-    const std::uint64_t bucket = free_in_first >= free_in_second ? place.first : place.second;
-    std::uint32_t way = 0;
-    while (buckets_[bucket].tags[way] != 0) ++way;
-    return bucket * kWays + way;
-  }
-  std::uint64_t oldest = place.first * kWays;
-  for (const std::uint64_t bucket : {place.first, place.second})
-    for (std::uint64_t index = bucket * kWays; index < (bucket + 1) * kWays; ++index)
-      if (flows_[index].last_seen_ns < flows_[oldest].last_seen_ns)
-        oldest = index;
-  const Flow& flow = flows_[oldest];
-  const bool idle = now_ns - flow.last_seen_ns > idle_ns_;
-  ++(idle ? counters_.expired : counters_.evicted);
-  --counters_.active;
-  leave_ghost(flow);
-  return oldest;
 }
 
 FlowTable::Ghost* FlowTable::ghosts_for(std::uint64_t spread) noexcept {

@@ -4,8 +4,7 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
-
+#include "dataplane/bucket_table.hpp"
 #include "packet/flow_key.hpp"
 
 namespace faultline {
@@ -50,37 +49,19 @@ class FlowTable {
   const FlowCounters& counters() const noexcept { return counters_; }
 
  private:
-  static constexpr std::uint32_t kWays = 8;
   static constexpr std::uint32_t kGhostWays = 4;
 
-  /// Tags of eight flows, 0: free. One load tells which of them may be the one.
-  struct Bucket {
-    std::uint16_t tags[kWays];
-  };
   struct Ghost {
     std::uint64_t packets = 0;
     std::uint64_t identity = 0;
   };
-  struct Place {
-    std::uint64_t first;   ///< bucket
-    std::uint64_t second;  ///< bucket
-    std::uint16_t tag;
-  };
-
-  Place place_of(std::uint64_t spread) const noexcept;
-  Flow* look_up(std::uint64_t bucket, std::uint16_t tag, const FlowKey& key,
-                std::uint8_t ingress) noexcept;
-  std::uint32_t free_places(std::uint64_t bucket) const noexcept;
-  std::uint64_t room_for(const Place& place, std::uint64_t now_ns) noexcept;
   void leave_ghost(const Flow& flow) noexcept;
   std::uint64_t take_ghost(std::uint64_t spread) noexcept;
   Ghost* ghosts_for(std::uint64_t spread) noexcept;
 
   std::uint64_t idle_ns_;
-  std::uint64_t bucket_mask_ = 0;
   std::uint64_t ghost_set_mask_ = 0;
-  std::vector<Bucket> buckets_;
-  std::vector<Flow> flows_;
+  BucketTable<Flow> flows_;
   Ghost* ghosts_ = nullptr;  ///< in sets of kGhostWays
   FlowCounters counters_;
 };

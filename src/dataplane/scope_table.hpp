@@ -3,9 +3,9 @@
 // counted, for what it knew cannot come back.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
+#include "dataplane/bucket_table.hpp"
 #include "impair/impairment.hpp"
 
 namespace faultline {
@@ -20,9 +20,6 @@ class ScopeTable {
   /// Room for at least `scopes_max` scopes. Memory is taken when first used.
   /// Queues of forgotten scopes go back to `backlog`.
   ScopeTable(std::uint64_t scopes_max, BacklogPool& backlog);
-  ~ScopeTable();
-  ScopeTable(const ScopeTable&) = delete;
-  ScopeTable& operator=(const ScopeTable&) = delete;
 
   /// What find() returned since the last call may be forgotten from here on.
   void begin_round() noexcept { ++round_; }
@@ -40,12 +37,10 @@ class ScopeTable {
   const ScopeCounters& counters() const noexcept { return counters_; }
 
  private:
-  static constexpr std::uint32_t kWays = 8;
-
   struct Entry {
     std::uint64_t identity;
     std::uint64_t last_seen_ns;
-    std::uint32_t slot_plus_one;  ///< 0: free
+    std::uint32_t slot;
     std::uint32_t epoch;
     std::uint32_t round;  ///< wraps
     std::uint32_t holds_backlog;
@@ -53,11 +48,9 @@ class ScopeTable {
   };
   static_assert(sizeof(Entry) == 96);
 
-  Entry* room_in(Entry* first, Entry* second) const noexcept;
   bool goes_before(const Entry& entry, const Entry& other) const noexcept;
 
-  std::uint64_t bucket_mask_ = 0;
-  Entry* entries_ = nullptr;
+  BucketTable<Entry> scopes_;
   std::uint32_t round_ = 1;
   BacklogPool& backlog_;
   ScopeCounters counters_;

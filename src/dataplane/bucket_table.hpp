@@ -1,0 +1,123 @@
+// A bounded table: two candidate buckets of eight places for each entry, chosen by a 64-bit number
+// of it. Nothing is allocated after the constructor; who makes room is for the owner to say.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <bit>
+#include <cstdint>
+#include <type_traits>
+
+#include "base/check.hpp"
+
+namespace faultline {
+
+enum class TableMemory : std::uint8_t {
+  kAtOnce,    ///< taken in the constructor
+  kWhenUsed,  ///< page by page, as entries come
+};
+
+/// `Entry` is plain: a new one is all zero bytes.
+template <typename Entry>
+class BucketTable {
+  static_assert(std::is_trivially_copyable_v<Entry> && std::is_trivially_destructible_v<Entry>);
+
+ public:
+  /// Room for at least `entries_max`, half as much again in fact: with two choices of eight places
+  /// the table then turns nobody away (at four fifths full it did, a few in a hundred thousand).
+  BucketTable(std::uint64_t entries_max, TableMemory memory)
+      : buckets_(std::bit_ceil((entries_max + entries_max / 2) / kWays + 1)) {
+    const int populate = memory == TableMemory::kAtOnce ? MAP_POPULATE : MAP_NORESERVE;
+    void* place = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
+    FAULTLINE_CHECK(place != MAP_FAILED);
+    tags_ = static_cast<Tags*>(place);
+    entries_ = reinterpret_cast<Entry*>(tags_ + buckets_);
+  }
+  ~BucketTable() { munmap(tags_, bytes()); }
+  BucketTable(const BucketTable&) = delete;
+  BucketTable& operator=(const BucketTable&) = delete;
+
+  void prefetch(std::uint64_t spread) const noexcept {
+    const std::uint64_t bucket = first_of(spread);
+    __builtin_prefetch(&tags_[bucket]);
+    __builtin_prefetch(&entries_[bucket * kWays]);
+  }
+
+  /// The entry of `spread` for which `is_it` holds; null when there is none.
+  template <typename IsIt>
+  Entry* find(std::uint64_t spread, const IsIt& is_it) noexcept {
+    Entry* found = find_in(first_of(spread), tag_of(spread), is_it);
+    return found != nullptr ? found : find_in(second_of(spread), tag_of(spread), is_it);
+  }
+
+  struct Room {
+    Entry* entry = nullptr;
+    bool taken = false;  ///< by an entry that has to make room
+  };
+  /// Where a new entry of `spread` may go: a free place in the emptier bucket, which keeps both
+  /// from filling up early, else that of the entry that goes `before` all others.
+  template <typename Before>
+  Room room_for(std::uint64_t spread, const Before& before) noexcept {
+    const std::uint64_t first = first_of(spread);
+    const std::uint64_t second = second_of(spread);
+    const std::uint32_t free_in_first = free_places(first);
+    const std::uint32_t free_in_second = free_places(second);
+    if (free_in_first + free_in_second > 0) {
+      const std::uint64_t bucket = free_in_first >= free_in_second ? first : second;
+      std::uint32_t way = 0;
+      while (tags_[bucket].of[way] != 0) ++way;
+      return {&entries_[bucket * kWays + way], false};
+    }
+    Entry* oldest = &entries_[first * kWays];
+    for (const std::uint64_t bucket : {first, second})
+      for (std::uint64_t index = bucket * kWays; index < (bucket + 1) * kWays; ++index)
+        if (before(entries_[index], *oldest))
+          oldest = &entries_[index];
+    return {oldest, true};
+  }
+
+  /// From now on the place belongs to `spread`.
+  Entry& take(const Room& room, std::uint64_t spread) noexcept {
+    const auto index = static_cast<std::uint64_t>(room.entry - entries_);
+    tags_[index / kWays].of[index % kWays] = tag_of(spread);
+    return *room.entry;
+  }
+
+ private:
+  static constexpr std::uint32_t kWays = 8;
+
+  /// Of eight entries, 0: free. One load tells which of them may be the one.
+  struct Tags {
+    std::uint16_t of[kWays];
+  };
+
+  std::uint64_t bytes() const noexcept { return buckets_ * (sizeof(Tags) + kWays * sizeof(Entry)); }
+  std::uint64_t first_of(std::uint64_t spread) const noexcept { return spread & (buckets_ - 1); }
+  std::uint64_t second_of(std::uint64_t spread) const noexcept {
+    return (spread >> 24) & (buckets_ - 1);
+  }
+  static std::uint16_t tag_of(std::uint64_t spread) noexcept {
+    return static_cast<std::uint16_t>((spread >> 48) | 1);  // never 0, which means free
+  }
+
+  template <typename IsIt>
+  Entry* find_in(std::uint64_t bucket, std::uint16_t tag, const IsIt& is_it) noexcept {
+    for (std::uint32_t way = 0; way < kWays; ++way)
+      if (tags_[bucket].of[way] == tag && is_it(entries_[bucket * kWays + way]))
+        return &entries_[bucket * kWays + way];
+    return nullptr;
+  }
+
+  std::uint32_t free_places(std::uint64_t bucket) const noexcept {
+    std::uint32_t free = 0;
+    for (const std::uint16_t tag : tags_[bucket].of) free += tag == 0 ? 1U : 0U;
+    return free;
+  }
+
+  std::uint64_t buckets_;
+  Tags* tags_ = nullptr;
+  Entry* entries_ = nullptr;
+};
+
+}  // namespace faultline
