@@ -69,6 +69,14 @@ void StatisticsSum::add(const WorkerSnapshot& part) {
   total_.flows.expired += part.flows.expired;
   total_.flows.evicted += part.flows.evicted;
   total_.flows.ghost_collisions += part.flows.ghost_collisions;
+  total_.scopes.active += part.scopes.active;
+  total_.scopes.lost += part.scopes.lost;
+  total_.fragments.followed += part.fragments.followed;
+  total_.fragments.unknown += part.fragments.unknown;
+  total_.fragments.lost += part.fragments.lost;
+  total_.connections.opened += part.connections.opened;
+  total_.connections.guessed += part.connections.guessed;
+  total_.connections.lost += part.connections.lost;
   total_.hold.packets += part.hold.packets;
   total_.hold.bytes += part.hold.bytes;
   total_.hold.capacity_bytes += part.hold.capacity_bytes;
@@ -83,6 +91,11 @@ std::uint64_t StatisticsSum::own_drops() const {
   for (const DeviceCounters& device : devices_)
     drops += device.rx_missed + device.rx_errors + device.rx_no_mbuf;
   return drops;
+}
+
+std::uint64_t StatisticsSum::memories_lost() const {
+  return total_.flows.ghost_collisions + total_.scopes.lost + total_.fragments.lost +
+         total_.connections.lost;
 }
 
 Json StatisticsSum::ports_json() const {
@@ -161,6 +174,16 @@ Json StatisticsSum::to_json(std::uint64_t uptime_ns) const {
             {"expired", total_.flows.expired},
             {"evicted", total_.flows.evicted},
             {"ghost_collisions", total_.flows.ghost_collisions}}},
+          {"scopes", {{"active", total_.scopes.active}, {"lost", total_.scopes.lost}}},
+          {"fragments",
+           {{"followed", total_.fragments.followed},
+            {"unknown", total_.fragments.unknown},
+            {"lost", total_.fragments.lost}}},
+          {"connections",
+           {{"opened", total_.connections.opened},
+            {"guessed", total_.connections.guessed},
+            {"lost", total_.connections.lost}}},
+          {"reproducible", memories_lost() == 0},
           {"hold",
            {{"packets", total_.hold.packets},
             {"bytes", total_.hold.bytes},

@@ -46,6 +46,7 @@ Selection merged(const Selection& left, const Selection& right) noexcept {
 Decide::Decide(const Settings& settings)
     : ports_(settings.ports),
       flows_(settings.flows_max, settings.flow_idle_ns),
+      connections_(settings.flows_max, settings.flow_idle_ns),
       active_(kRulesMax),
       path_rules_(ports_ * kRulesMax),
       path_plans_(ports_),
@@ -65,6 +66,8 @@ Decide::Decide(const Settings& settings)
 }
 
 void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
+  if (policy_ != nullptr && !policy_->needs_connections() && policy.needs_connections())
+    connections_.forget();
   policy_ = &policy;
   for (const std::uint16_t slot : policy.fresh_rules) {
     rule_counters_[slot] = {};
@@ -122,12 +125,13 @@ void Decide::judge(const PerPacket<FrameView>& frames, BurstPart part, JudgedBur
   const bool wants_flows = witness_ != nullptr && witness_->wants_flows();
   if (policy_ == nullptr || (!reads_frames(part.ingress) && !wants_flows))
     return;
-  if (policy_->paths[part.ingress].needs_flow || wants_flows)
+  const PathProgram& path = policy_->paths[part.ingress];
+  if (path.needs_flow || path.needs_connection || wants_flows)
     plan_by_flow(frames, part, burst, counters);
   else
     plan_by_path(frames, part, burst, counters);
   if (witness_ != nullptr) [[unlikely]]
-    witness_->arrived(*policy_, part.first, part.count, burst);
+    witness_->arrived({*policy_, part.first, part.count, fields_, connection_}, burst);
   const auto first = plan_.begin() + part.first;
   const bool shared = std::all_of(first, first + part.count, [&](const Plan& plan) {
     return plan.data() == first->data() && plan.size() == first->size();
@@ -270,6 +274,8 @@ void Decide::park(std::uint16_t index, std::size_t step, const Selection& alive,
     parked_[i] = Resume{.policy = policy_,
                         .identity = burst.identity[i],
                         .number = burst.number[i],
+                        .connection_identity = connection_[i].identity,
+                        .connection_number = connection_[i].number,
                         .arrival_number = arrival_number_[i],
                         .entered_ns = entered_ns[i],
                         .step = static_cast<std::uint16_t>(step),
@@ -304,6 +310,7 @@ void Decide::resume(const Resume& resume, const HoldKey& key, const FrameView& f
   burst.marked[0] = false;
   burst.reason[0] = DropReason::kNone;
   arrival_number_[0] = packet.arrival_number;
+  connection_[0] = {.identity = packet.connection_identity, .number = packet.connection_number};
   parked_[0].rules = 0;
   parse_frame({frame.bytes, frame.available}, frame.length, fields_[0]);
   Selection one;
@@ -405,6 +412,14 @@ void Decide::number_dice(const RuleProgram& rule, std::uint8_t ingress, const Se
       const std::uint8_t i = matched.position[turn];
       asked_.identity[i] = policy_->paths[ingress].identity;
       asked_.number[i] = arrival_number_[i];
+    }
+    return;
+  }
+  if (rule.draw == Draw::kConnection) {
+    for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
+      const std::uint8_t i = matched.position[turn];
+      asked_.identity[i] = connection_[i].identity;
+      asked_.number[i] = connection_[i].number;
     }
     return;
   }

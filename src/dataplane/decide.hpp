@@ -7,8 +7,10 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/connection_table.hpp"
 #include "dataplane/counters.hpp"
 #include "dataplane/flow_table.hpp"
+#include "dataplane/fragment_table.hpp"
 #include "dataplane/histogram.hpp"
 #include "dataplane/hold.hpp"
 #include "dataplane/plan_cache.hpp"
@@ -83,12 +85,15 @@ class Decide {
 
   /// Whether anything would read the frames of this port: if not, nobody needs to touch them.
   bool reads_frames(std::uint8_t ingress) const noexcept {
-    return policy_ != nullptr && !policy_->paths[ingress].rules.empty();
+    return policy_ != nullptr &&
+           (!policy_->paths[ingress].rules.empty() || policy_->paths[ingress].needs_connection);
   }
 
   const std::vector<RuleCounters>& rule_counters() const noexcept { return rule_counters_; }
   const Histogram& delays_of(std::uint16_t slot) const noexcept { return delays_[slot]; }
   const FlowCounters& flow_counters() const noexcept { return flows_.counters(); }
+  const FragmentCounters& fragment_counters() const noexcept { return fragments_.counters(); }
+  const ConnectionCounters& connection_counters() const noexcept { return connections_.counters(); }
   const ScopeCounters& scope_counters() const noexcept { return scopes_.counters(); }
   const Policy* policy() const noexcept { return policy_; }
 
@@ -133,6 +138,8 @@ class Decide {
   const Policy* policy_ = nullptr;
   std::size_t ports_;
   FlowTable flows_;
+  FragmentTable fragments_;
+  ConnectionTable connections_;
   PlanCache plans_;
   std::vector<std::uint8_t> active_;         ///< by rule index
   std::vector<std::uint16_t> path_rules_;    ///< by ingress · kRulesMax: what path_plans_ point to
@@ -148,6 +155,7 @@ class Decide {
   std::vector<std::uint16_t> plan_scratch_;
   PerPacket<Plan> plan_;
   PerPacket<FrameFields> fields_;
+  PerPacket<ConnectionPlace> connection_;
   const PerPacket<FrameView>* frames_ = nullptr;  ///< of the burst that is judged
   PerPacket<std::uint64_t> arrival_number_;
   Asked asked_;

@@ -21,10 +21,18 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
       ++counters.unparsed;
       burst.number[i] = 0;
       plan_[i] = {};
+      connection_[i] = {};
       continue;
     }
     Flow& flow = flows_.find(fields_[i].key, burst.identity[i], part.ingress, burst.arrival_ns[i]);
     burst.number[i] = ++flow.packets;
+    fragments_.follow(fields_[i], part.ingress, burst.arrival_ns[i]);
+    connection_[i] = path.needs_connection
+                         ? connections_.note({fields_[i],
+                                              {frames[i].bytes, frames[i].available},
+                                              path.wire,
+                                              burst.arrival_ns[i]})
+                         : ConnectionPlace{};
     plan_[i] = plan_of(flow, path);
   }
 }
@@ -77,11 +85,10 @@ Selection Decide::matching(std::uint16_t entry, std::uint8_t ingress, const Sele
   for (std::uint32_t turn = 0; turn < among.count; ++turn) {
     const std::uint8_t i = among.position[turn];
     const FrameView& frame = (*frames_)[i];
-    const FrameFields& fields = fields_[i];
     if (!match.of_packet(
-            {fields, {frame.bytes, frame.available}, fields.source_port, fields.destination_port}))
+            {fields_[i], {frame.bytes, frame.available}, connection_[i].role, rule.portless}))
       continue;
-    if (match.nth() != 0 || match.first() != 0) {
+    if (rule.counts_packets()) {
       const std::uint64_t number = ++scope_of(rule, ingress, i, burst).candidates;
       if ((match.nth() != 0 && number != match.nth()) ||
           (match.first() != 0 && number > match.first()))

@@ -23,7 +23,8 @@ struct Resume {
   const Policy* policy = nullptr;  ///< that judged the packet at arrival
   std::uint64_t identity = 0;
   std::uint64_t number = 0;
-  std::uint64_t dice_identity = 0;  ///< by the path: `draw: arrival`
+  std::uint64_t connection_identity = 0;
+  std::uint64_t connection_number = 0;
   std::uint64_t arrival_number = 0;
   std::uint64_t entered_ns = 0;  ///< the packet's own time when its present rule took it up
   std::uint16_t step = 0;        ///< of the first rule, from which to go on

@@ -6,8 +6,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "dataplane/connection_table.hpp"
 #include "dataplane/counters.hpp"
 #include "dataplane/flow_table.hpp"
+#include "dataplane/fragment_table.hpp"
+#include "dataplane/scope_table.hpp"
 #include "policy/scenario.hpp"
 
 namespace faultline {
@@ -29,6 +32,9 @@ struct WorkerSnapshot {
   std::vector<PortCounters> ports;
   std::vector<RuleCounters> rules;  ///< by slot; only those of the policy's rules are filled
   FlowCounters flows;
+  ScopeCounters scopes;
+  FragmentCounters fragments;
+  ConnectionCounters connections;
   HoldFigures hold;
 };
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "dataplane/connection_table.hpp"
 #include "dataplane/hold.hpp"
 #include "policy/policy.hpp"
 
@@ -11,15 +12,22 @@ struct rte_mbuf;
 
 namespace faultline {
 
+/// Packets [first, first + count) of a burst, read under `policy`.
+struct Arrivals {
+  const Policy& policy;
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  const PerPacket<FrameFields>& fields;
+  const PerPacket<ConnectionPlace>& connections;
+};
+
 class Witness {
  public:
   virtual ~Witness() = default;
   /// Whether every packet's flow must be known, rules that need it or not.
   virtual bool wants_flows() const noexcept = 0;
-  /// Packets [first, first + count) of a burst have come in under `policy` and, where flows are
-  /// known, have their numbers.
-  virtual void arrived(const Policy& policy, std::uint32_t first, std::uint32_t count,
-                       const JudgedBurst& burst) noexcept = 0;
+  /// Packets have come in and, where flows are known, have their numbers.
+  virtual void arrived(const Arrivals& arrivals, const JudgedBurst& burst) noexcept = 0;
   /// The packets that `rule` matched, before its first impairment is asked.
   virtual void matched(const RuleProgram& rule, const Selection& matched,
                        const JudgedBurst& burst) noexcept = 0;

@@ -325,6 +325,9 @@ void Worker<Port, Time>::fill(WorkerSnapshot& snapshot) const noexcept {
   snapshot.counters = counters_;
   std::copy(port_counters_.begin(), port_counters_.end(), snapshot.ports.begin());
   snapshot.flows = decide_.flow_counters();
+  snapshot.scopes = decide_.scope_counters();
+  snapshot.fragments = decide_.fragment_counters();
+  snapshot.connections = decide_.connection_counters();
   const Hold& hold = act_.held();
   snapshot.hold = {hold.packets(), hold.bytes(), hold.capacity_bytes(), hold.peak_bytes()};
   if (decide_.policy() == nullptr)

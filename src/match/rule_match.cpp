@@ -70,6 +70,11 @@ bool holds_fragment(const MatchLeaf& leaf, FragmentKind kind) noexcept {
   return (kind != FragmentKind::kNone) == leaf.wanted;
 }
 
+bool knows_ports(const MatchPacket& packet) noexcept {
+  const FrameFields& fields = packet.fields;
+  return fields.shows_ports && !(packet.portless && fields.fragment == FragmentKind::kLater);
+}
+
 bool passes_filter(const bpf_program& filter, const MatchPacket& packet) noexcept {
   return bpf_filter(filter.bf_insns, packet.bytes.data(), packet.fields.length,
                     static_cast<u_int>(packet.bytes.size())) != 0;
@@ -134,11 +139,9 @@ bool MatchLeaf::of_packet(const MatchPacket& packet) const noexcept {
     case MatchField::kEthertype:
       return of_flow(fields.key) == FlowVerdict::kAlways;
     case MatchField::kSourcePort:
-      return fields.is_ip() && has_ports(fields.key.protocol) &&
-             any_contains(ranges, packet.source_port);
+      return knows_ports(packet) && any_contains(ranges, fields.source_port);
     case MatchField::kDestinationPort:
-      return fields.is_ip() && has_ports(fields.key.protocol) &&
-             any_contains(ranges, packet.destination_port);
+      return knows_ports(packet) && any_contains(ranges, fields.destination_port);
     case MatchField::kDscp:
       return fields.is_ip() && any_contains(ranges, fields.dscp);
     case MatchField::kEcn:
@@ -264,6 +267,8 @@ std::optional<RuleMatch> RuleMatch::compile(const ConfigNode& node, Problems& pr
 }
 
 std::string RuleMatch::why_not(const MatchPacket& packet) const {
+  if (role_ != Role::kAny && packet.role != role_)
+    return role_ == Role::kRequest ? "role request" : "role reply";
   for (const MatchNode& child : root_.children)
     if (!child.of_packet(packet))
       return text_of(child);

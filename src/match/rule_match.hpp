@@ -36,12 +36,15 @@ struct NumberRange {
 /// Whether a match holds for a flow's packets.
 enum class FlowVerdict : std::uint8_t { kNever, kPerPacket, kAlways };
 
+/// Who opened the connection that a packet belongs to: its sender or its receiver.
+enum class Role : std::uint8_t { kAny, kRequest, kReply };
+
 /// A packet as a match sees it.
 struct MatchPacket {
-  const FrameFields& fields;
+  const FrameFields& fields;            ///< ports of a fragment filled in where they are known
   std::span<const std::uint8_t> bytes;  ///< of the frame, from its beginning
-  std::uint16_t source_port = 0;        ///< that of a fragment's datagram, where it is known
-  std::uint16_t destination_port = 0;
+  Role role = Role::kAny;
+  bool portless = false;  ///< what a later fragment knows of its datagram's ports is not used
 };
 
 enum class MatchField : std::uint8_t {
@@ -92,9 +95,6 @@ struct MatchNode {
   bool of_packet(const MatchPacket& packet) const noexcept;
 };
 
-/// Who opened the flow that a packet belongs to.
-enum class Role : std::uint8_t { kAny, kRequest, kReply };
-
 class RuleMatch {
  public:
   static constexpr int kDepthMax = 8;
@@ -102,12 +102,14 @@ class RuleMatch {
   /// Reads `match:`; docs/match.md has the keys. Reports every problem.
   static std::optional<RuleMatch> compile(const ConfigNode& node, Problems& problems);
 
-  /// By the tree alone: role, nth and first are the caller's to judge.
+  /// nth and first are the caller's to judge.
   FlowVerdict of_flow(const FlowKey& key) const noexcept {
     const FlowVerdict verdict = root_.of_flow(key);
     return verdict == FlowVerdict::kAlways && counts_packets() ? FlowVerdict::kPerPacket : verdict;
   }
-  bool of_packet(const MatchPacket& packet) const noexcept { return root_.of_packet(packet); }
+  bool of_packet(const MatchPacket& packet) const noexcept {
+    return (role_ == Role::kAny || packet.role == role_) && root_.of_packet(packet);
+  }
 
   Role role() const noexcept { return role_; }
   /// Of the packets for which the rest holds only this one; 0: all.
@@ -121,7 +123,8 @@ class RuleMatch {
 
   /// The fields joined by "and" at the top, for an index over many rules.
   const MatchNode& root() const noexcept { return root_; }
-  /// Which part of it fails for a packet: "dport 53", or nothing when all of it holds.
+  /// Which part of it fails for a packet: "dport 53", or nothing when all of it but nth and first
+  /// holds.
   std::string why_not(const MatchPacket& packet) const;
   /// "proto udp, dport 53": all of it.
   std::string text() const;

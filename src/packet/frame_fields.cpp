@@ -243,6 +243,7 @@ class Parser {
     if (has_ports(fields_.key.protocol)) {
       fields_.source_port = load_be16(header);
       fields_.destination_port = load_be16(header + 2);
+      fields_.shows_ports = true;
       if (fields_.fragment == FragmentKind::kNone) {
         fields_.key.source_port = fields_.source_port;
         fields_.key.destination_port = fields_.destination_port;

@@ -26,6 +26,7 @@ void lay_paths(const Scenario& scenario, Policy& policy) {
       path.exists = true;
       path.egress = static_cast<std::uint8_t>(to);
       path.identity = hash_name(scenario.ports[from].name + ">" + scenario.ports[to].name);
+      path.wire = static_cast<std::uint8_t>(std::min(from, to));
     }
   }
 }
@@ -160,6 +161,7 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
   rule.draw = spec.draw;
   rule.shared = spec.shared;
   rule.final = spec.final;
+  rule.portless = spec.portless;
   rule.expires_ns = expiry_of(spec, request, rule.enabled);
   std::uint32_t slot = 0;
   if (!slots.rules.take(spec.name, slot))
@@ -168,8 +170,11 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
   if (spec.match != nullptr)
     rule.match = RuleMatch::compile(*spec.match, problems);
   compile_steps(spec, request, slots, rule, problems);
-  rule.counts_scopes |= spec.per != Per::kRule && rule.match && rule.match->counts_packets();
-  bool needs_flow = spec.match != nullptr || (rule.uses_dice && rule.draw != Draw::kArrival);
+  rule.counts_scopes |= spec.per != Per::kRule && rule.counts_packets();
+  rule.needs_connection = (rule.match && rule.match->role() != Role::kAny) ||
+                          (rule.uses_dice && rule.draw == Draw::kConnection);
+  bool needs_flow = rule.needs_connection || spec.match != nullptr ||
+                    (rule.uses_dice && rule.draw != Draw::kArrival);
   for (const RuleStep& step : rule.steps) needs_flow |= step.per != Per::kRule;
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {
     PathProgram& path = policy.paths[port];
@@ -178,6 +183,8 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
     rule.paths.set(port);
     path.rules.push_back(static_cast<std::uint16_t>(policy.rules.size()));
     path.needs_flow |= needs_flow;
+    path.needs_connection |= rule.needs_connection;
+    policy.paths[path.egress].needs_connection |= rule.needs_connection;
   }
   policy.rules.push_back(std::move(rule));
 }

@@ -40,13 +40,19 @@ struct RuleProgram {
   std::vector<RuleStep> steps;
   Per per = Per::kRule;
   Draw draw = Draw::kFlow;
-  bool shared = false;  ///< one state for all paths
-  bool final = false;   ///< no later rule sees a packet that this one matched
+  bool shared = false;            ///< one state for all paths
+  bool final = false;             ///< no later rule sees a packet that this one matched
+  bool portless = false;          ///< later fragments have no ports
+  bool needs_connection = false;  ///< it asks who opened what
   bool delays = false;
   bool uses_dice = false;      ///< a step reads identity and number
   bool uses_step = false;      ///< a step reads a chain's index
   bool counts_scopes = false;  ///< matches are counted for each scope, not for the path
 
+  /// Whether nth or first is among its match.
+  bool counts_packets() const noexcept {
+    return match && (match->nth() != 0 || match->first() != 0);
+  }
   bool active_at(std::uint64_t now_ns) const noexcept { return enabled && now_ns < expires_ns; }
 };
 
@@ -58,6 +64,8 @@ struct PathProgram {
   std::vector<std::uint16_t> rules;  ///< indices into rules, in file order
   RuleIndex index;                   ///< over their matches, by position in `rules`
   bool needs_flow = false;           ///< a rule matches on, or draws by, the flow
+  bool needs_connection = false;     ///< a rule on this path or the way back asks who opened what
+  std::uint8_t wire = 0;             ///< the same for both paths of a wire
 };
 
 /// What a worker does with held packets at the moment it adopts a policy.
@@ -78,11 +86,21 @@ struct Policy {
 
   /// A rule whose state several workers could not share; empty when there is none.
   std::string_view rule_for_one_worker() const noexcept {
-    for (const RuleProgram& rule : rules)
+    for (const RuleProgram& rule : rules) {
+      if (rule.needs_connection || (rule.counts_packets() && rule.per != Per::kFlow))
+        return rule.name;
       for (const RuleStep& step : rule.steps)
         if (step.impairment.owns_scope && step.per != Per::kFlow)
           return rule.name;
+    }
     return {};
+  }
+
+  bool needs_connections() const noexcept {
+    for (const PathProgram& path : paths)
+      if (path.needs_connection)
+        return true;
+    return false;
   }
 
   bool any_active_at(std::uint64_t now_ns) const noexcept {

@@ -267,7 +267,7 @@ class ScenarioReader {
       read_ttl(*value, rule);
     read_sharing(reader, rule);
     accept_only(reader.take("in_flight"), "deliver", {"drop"});
-    reader.refuse_not_yet({"fragments", "optional", "lease", "tcp_acks"});
+    reader.refuse_not_yet({"optional", "lease", "tcp_acks"});
     reader.finish();
     check_parts(rule);
     check_path(rule, node);
@@ -289,20 +289,21 @@ class ScenarioReader {
     }
   }
 
-  /// Who shares the state of the rule's impairments, and whose numbers its dice are thrown by.
+  /// Who shares the state of the rule's impairments, whose numbers its dice are thrown by, and what
+  /// counts as its packets.
   void read_sharing(MappingReader& reader, RuleSpec& rule) {
     if (const ConfigNode* value = reader.take("per"))
       if (const auto word =
               read_word(*value, {"rule", "flow", "source", "destination", "pair"}, problems_))
         rule.per = static_cast<Per>(*word);
     if (const ConfigNode* value = reader.take("draw"))
-      if (const auto word = read_word(*value, {"flow", "connection", "arrival"}, problems_)) {
+      if (const auto word = read_word(*value, {"flow", "connection", "arrival"}, problems_))
         rule.draw = static_cast<Draw>(*word);
-        if (rule.draw == Draw::kConnection)
-          complain(value->mark, "'connection' is not yet supported", "flow, arrival");
-      }
     if (const ConfigNode* value = reader.take("shared"))
       rule.shared = read_bool(*value, problems_).value_or(false);
+    if (const ConfigNode* value = reader.take("fragments"))
+      if (const auto word = read_word(*value, {"follow", "portless"}, problems_))
+        rule.portless = *word == 1;
     if (const ConfigNode* value = reader.take("final"))
       rule.final = read_bool(*value, problems_).value_or(false);
   }

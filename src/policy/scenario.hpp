@@ -49,6 +49,7 @@ struct RuleSpec {
   Draw draw = Draw::kFlow;
   bool shared = false;
   bool final = false;
+  bool portless = false;  ///< `fragments: portless`
   TtlKind ttl = TtlKind::kDefault;
   std::uint64_t ttl_ns = 0;
   Mark mark;

@@ -13,28 +13,18 @@ namespace {
 
 using Json = ExplainSink::Json;
 
-struct Parsed {
-  FrameFields fields;
-  bool ok = false;
-};
-
-Parsed parse(const Departure& departure) {
-  const std::span<const std::byte> bytes = departure.bytes;
-  Parsed parsed;
-  parsed.ok = parse_frame({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
-                          bytes.size(), parsed.fields) == ParseOutcome::kParsed;
-  return parsed;
-}
-
-/// Which part of a match does not hold.
-std::string why_not(const RuleMatch& match, const Parsed& parsed,
+/// What keeps `rule` from the packet: an earlier rule that is final, or a part of its match.
+std::string why_not(const RuleProgram& rule, const PacketTrail& trail,
                     std::span<const std::byte> bytes) {
-  const MatchPacket packet{parsed.fields,
+  for (const RuleProgram* earlier : trail.matched)
+    if (earlier->final && earlier < &rule)
+      return "rule '" + earlier->name + "' is final";
+  const MatchPacket packet{trail.fields,
                            {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
-                           parsed.fields.source_port,
-                           parsed.fields.destination_port};
-  const std::string part = match.why_not(packet);
-  return part.empty() ? "not the packet that nth, first or role mean" : "not " + part;
+                           trail.role,
+                           rule.portless};
+  const std::string part = rule.match->why_not(packet);
+  return part.empty() ? "not the packet that nth or first mean" : "not " + part;
 }
 
 std::string result_text(const Touch& touch) {
@@ -73,7 +63,6 @@ Json ExplainSink::impairments_json(const RuleProgram& rule, const PacketTrail& t
 }
 
 Json ExplainSink::rules_json(const Departure& departure, const PacketTrail& trail) const {
-  const Parsed parsed = parse(departure);
   Json rules = Json::array();
   if (trail.policy == nullptr)
     return rules;
@@ -84,12 +73,12 @@ Json ExplainSink::rules_json(const Departure& departure, const PacketTrail& trai
       why = "not on this path";
     else if (!rule.active_at(departure.key.arrival_ns))
       why = rule.enabled ? "its ttl is over" : "disabled";
-    else if (!parsed.ok)
+    else if (trail.number == 0)
       why = "the frame cannot be parsed";
-    else if (!rule.match)
-      why = matched ? "matches every packet" : "an earlier rule is final";
+    else if (matched)
+      why = rule.match ? rule.match->text() : "matches every packet";
     else
-      why = matched ? rule.match->text() : why_not(*rule.match, parsed, departure.bytes);
+      why = why_not(rule, trail, departure.bytes);
     rules.push_back({{"rule", rule.name},
                      {"matched", matched},
                      {"why", why},
@@ -120,9 +109,8 @@ Json ExplainSink::fate_json(const Departure& departure, const PacketTrail& trail
 
 void ExplainSink::departed(const Departure& departure, const PacketTrail& trail) {
   const std::uint64_t number = std::uint64_t{departure.key.sequence} + 1;
-  const Parsed parsed = parse(departure);
   waiting_[number] = {{"n", number},
-                      {"flow", to_text(parsed.fields.key)},
+                      {"flow", to_text(trail.fields.key)},
                       {"packet_in_flow", trail.number},
                       {"rules", rules_json(departure, trail)},
                       {"fate", fate_json(departure, trail)}};

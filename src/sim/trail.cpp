@@ -5,14 +5,17 @@
 
 namespace faultline {
 
-void Trail::arrived(const Policy& policy, std::uint32_t first, std::uint32_t count,
-                    const JudgedBurst& burst) noexcept {
+void Trail::arrived(const Arrivals& arrivals, const JudgedBurst& burst) noexcept {
   if (!wants_flows())
     return;
-  for (std::uint32_t i = first; i < first + count; ++i) {
+  for (std::uint32_t i = arrivals.first; i < arrivals.first + arrivals.count; ++i) {
     PacketTrail& trail = packets_[burst.sequence[i]];
-    trail.policy = &policy;
+    trail.policy = &arrivals.policy;
     trail.number = burst.number[i];
+    if (detail_ != TrailDetail::kAll)
+      continue;
+    trail.fields = arrivals.fields[i];
+    trail.role = arrivals.connections[i].role;
   }
 }
 

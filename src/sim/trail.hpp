@@ -25,6 +25,8 @@ struct Touch {
 struct PacketTrail {
   const Policy* policy = nullptr;           ///< by which it was judged; only with the number
   std::uint64_t number = 0;                 ///< in its flow, from 1; 0: not asked for, or unparsed
+  FrameFields fields;                       ///< with TrailDetail::kAll
+  Role role = Role::kAny;                   ///< likewise, where a rule asks for roles
   std::vector<const RuleProgram*> matched;  ///< with TrailDetail::kAll
   std::vector<Touch> touches;
 };
@@ -48,8 +50,7 @@ class Trail final : public Witness {
   Trail(TrailDetail detail, DropListener& listener) : detail_(detail), listener_(listener) {}
 
   bool wants_flows() const noexcept override { return detail_ > TrailDetail::kChanges; }
-  void arrived(const Policy& policy, std::uint32_t first, std::uint32_t count,
-               const JudgedBurst& burst) noexcept override;
+  void arrived(const Arrivals& arrivals, const JudgedBurst& burst) noexcept override;
   void matched(const RuleProgram& rule, const Selection& matched,
                const JudgedBurst& burst) noexcept override;
   void asks(const RuleProgram& rule, std::size_t step, const Selection& selection,

@@ -39,7 +39,7 @@ struct Fate {
 class MatchNumbers final : public Witness {
  public:
   bool wants_flows() const noexcept override { return false; }
-  void arrived(const Policy&, std::uint32_t, std::uint32_t, const JudgedBurst&) noexcept override {}
+  void arrived(const Arrivals&, const JudgedBurst&) noexcept override {}
   void matched(const RuleProgram&, const Selection&, const JudgedBurst&) noexcept override {}
   void asks(const RuleProgram&, std::size_t, const Selection& selection, const Asked& asked,
             const JudgedBurst&) noexcept override {

@@ -177,7 +177,7 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
       {"version: 1\nwires: {w: {ports: [left, right], PUT: mirror}}\n", "wire", {"link"}},
       {"version: 1\nrules: [{name: r, impair: [delay: 1ms], PUT: 1}]\n",
        "rule",
-       {"fragments", "optional", "lease", "tcp_acks"}},
+       {"optional", "lease", "tcp_acks"}},
       {"version: 1\nrules: [{name: r, impair: [delay: 1ms], match: {PUT: 1}}]\n",
        "match",
        {"payload"}},
@@ -225,7 +225,6 @@ TEST(PolicyScenario, DriversAndValuesThatAreNotYet) {
     std::string_view supported;
   };
   const ValueCase cases[] = {
-      {"draw: connection", "connection", "flow, arrival"},
       {"in_flight: drop", "drop", "deliver"},
   };
   for (const ValueCase& one : cases) {

@@ -1,0 +1,81 @@
+// Who opened what: the two directions of a flow joined, so that a packet is a request or a reply,
+// and numbers that a second run with other ephemeral ports gives again.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "dataplane/bucket_table.hpp"
+#include "match/rule_match.hpp"
+#include "packet/frame_fields.hpp"
+
+namespace faultline {
+
+struct ConnectionCounters {
+  std::uint64_t opened = 0;
+  std::uint64_t guessed = 0;  ///< TCP met in its middle: the lower port was taken for the server
+  std::uint64_t lost = 0;     ///< connections, or counts of them, forgotten to make room
+};
+
+/// A packet's place in its connection.
+struct ConnectionPlace {
+  Role role = Role::kAny;      ///< kAny: no connection was looked for
+  std::uint64_t identity = 0;  ///< of client, server, service port, which of theirs, and direction
+  std::uint64_t number = 0;    ///< among the connection's packets in this direction, from 1
+};
+
+/// What a connection is told by.
+struct ConnectionPacket {
+  const FrameFields& fields;
+  std::span<const std::uint8_t> bytes;  ///< of the frame, from its beginning
+  std::uint8_t wire = 0;                ///< the same in both directions
+  std::uint64_t now_ns = 0;
+};
+
+class ConnectionTable {
+ public:
+  /// Room for at least `connections_max`. Of what is not TCP, a pause of `idle_ns` ends a
+  /// connection. Memory is taken when first used.
+  ConnectionTable(std::uint64_t connections_max, std::uint64_t idle_ns);
+
+  /// Counts a parsed packet in.
+  ConnectionPlace note(const ConnectionPacket& packet) noexcept;
+
+  /// Begins anew: packets went by that nobody counted.
+  void forget() noexcept { ++epoch_; }
+
+  const ConnectionCounters& counters() const noexcept { return counters_; }
+
+ private:
+  struct Connection {
+    FlowKey key;  ///< as the client's packets have it
+    std::uint32_t epoch = 0;
+    std::uint64_t identity = 0;
+    std::uint64_t packets[2]{};  ///< the client's, the server's
+    std::uint64_t last_seen_ns = 0;
+    std::uint32_t initial_sequence = 0;  ///< the client's, where it was seen
+    std::uint8_t wire = 0;
+    bool knows_sequence = false;
+    bool opening = false;  ///< nothing but SYNs without ACK so far
+  };
+  /// How many connections a client had to a service.
+  struct Service {
+    std::uint64_t identity = 0;
+    std::uint64_t last_seen_ns = 0;
+    std::uint32_t connections = 0;
+    std::uint32_t epoch = 0;
+  };
+
+  bool is_alive(const Connection& connection, std::uint64_t now_ns) const noexcept;
+  bool begins_anew(const Connection& known, const ConnectionPacket& packet) const noexcept;
+  void open(Connection& connection, const FlowKey& key, const ConnectionPacket& packet) noexcept;
+  std::uint64_t next_of(std::uint64_t service, const ConnectionPacket& packet) noexcept;
+
+  std::uint64_t idle_ns_;
+  std::uint32_t epoch_ = 1;
+  BucketTable<Connection> connections_;
+  BucketTable<Service> services_;
+  ConnectionCounters counters_;
+};
+
+}  // namespace faultline
