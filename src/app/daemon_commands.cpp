@@ -132,17 +132,8 @@ void print_stats(const Json& stats) {
   fmt::print("   ({})\n", ledger["balanced"].get<bool>() ? "balanced" : "NOT BALANCED");
 }
 
-/// Mistakes are told here first, with the file's own lines and without a daemon. A file that names
-/// no ports takes the daemon's, so only the daemon can judge it.
-Exit check_here(const std::string& file, const std::string& text, OutputForm form) {
-  Result<ConfigNode> tree = parse_config(text, intern_file_name(file));
-  if (!tree) {
-    tell(tree.error(), form);
-    return Exit::kWrong;
-  }
-  if (tree->is_mapping() && tree->find("ports") == nullptr)
-    return Exit::kDone;
-  const Result<Scenario> scenario = read_scenario(std::move(*tree), ScenarioUse::kLive);
+/// Mistakes are told here first, with the file's own lines and without a daemon.
+Exit check_here(const Result<Scenario>& scenario, OutputForm form) {
   if (!scenario) {
     tell(scenario.error(), form);
     return Exit::kWrong;
@@ -163,12 +154,20 @@ Exit run_apply(const DaemonOptions& options, const std::string& file) {
     tell(Problems{problem_at({file, 0, 0}, "cannot be read: " + text.why)}, options.form);
     return Exit::kUnusable;
   }
-  if (const Exit exit = check_here(file, text.text, options.form); exit != Exit::kDone)
+  const InlinedScenario inlined = read_inlined(text.text, file, ScenarioUse::kLive);
+  if (!inlined.unreadable.empty()) {
+    tell(inlined.unreadable, options.form);
+    return Exit::kWrong;
+  }
+  // A file that names no ports takes the daemon's, so only the daemon can judge it.
+  const bool judged_there = inlined.tree.is_mapping() && inlined.tree.find("ports") == nullptr;
+  if (const Exit exit = judged_there ? Exit::kDone : check_here(inlined.scenario, options.form);
+      exit != Exit::kDone)
     return exit;
   HttpCall call;
   call.method = "PUT";
   call.path = "/v1/policy";
-  call.body = text.text;
+  call.body = inlined.files > 0 ? to_yaml(inlined.tree) : text.text;
   call.content_type = "application/yaml";
   const auto applied = [](const Json& answer) {
     fmt::print(stderr, "applied: generation {}, seed {}\n",

@@ -1,10 +1,14 @@
 // Loading scenarios and telling problems.
 #include "app/load.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "app/inline_files.hpp"
 #include "base/file.hpp"
 #include "control/http.hpp"
 
@@ -23,6 +27,30 @@ void tell(const std::string& message, OutputForm form) {
   tell(Problems{problem}, form);
 }
 
+InlinedScenario read_inlined(const std::string& text, const std::string& path, ScenarioUse use) {
+  Result<ConfigNode> tree = parse_config(text, intern_file_name(path));
+  if (!tree)
+    return {0, tl::unexpected(tree.error()), {}, {}};
+  Problems problems;
+  InlinedScenario inlined{inline_files(*tree, path, problems), {}, *tree, {}};
+  inlined.scenario = read_scenario(std::move(*tree), use);
+  if (problems.empty())
+    return inlined;
+  inlined.unreadable = problems;
+  // A file that could not be read is told once, and so is everything else that is wrong.
+  const auto told = [&](const Problem& other) {
+    return std::ranges::any_of(problems, [&](const Problem& problem) {
+      return problem.line == other.line && problem.column == other.column;
+    });
+  };
+  if (!inlined.scenario)
+    std::ranges::remove_copy_if(inlined.scenario.error(), std::back_inserter(problems), told);
+  std::ranges::stable_sort(
+      problems, {}, [](const Problem& problem) { return std::pair(problem.line, problem.column); });
+  inlined.scenario = tl::unexpected(std::move(problems));
+  return inlined;
+}
+
 Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form) {
   Loaded loaded;
   const FileText file = read_file(path, kConfigBytesMax);
@@ -31,15 +59,13 @@ Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form) 
     loaded.exit = Exit::kUnusable;
     return loaded;
   }
-  Result<ConfigNode> tree = parse_config(file.text, intern_file_name(path));
-  Result<Scenario> scenario =
-      tree ? read_scenario(std::move(*tree), use) : Result<Scenario>(tl::unexpected(tree.error()));
-  if (!scenario) {
-    tell(scenario.error(), form);
+  InlinedScenario inlined = read_inlined(file.text, path, use);
+  if (!inlined.scenario) {
+    tell(inlined.scenario.error(), form);
     loaded.exit = Exit::kWrong;
     return loaded;
   }
-  loaded.scenario = std::move(*scenario);
+  loaded.scenario = std::move(*inlined.scenario);
   return loaded;
 }
 

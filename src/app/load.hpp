@@ -1,6 +1,7 @@
 // What both programs share: loading a scenario with the right exit status, and telling problems.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -33,7 +34,16 @@ struct Loaded {
   Exit exit = Exit::kDone;  ///< why there is none: kWrong or kUnusable
 };
 
-/// Reads and checks a scenario file; problems are told.
+/// Reads and checks a scenario file and the files it names; problems are told.
 Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form);
+
+/// A scenario's text as a tree, with the texts of the files it names in it.
+struct InlinedScenario {
+  std::size_t files = 0;  ///< how many
+  Result<Scenario> scenario;
+  ConfigNode tree;
+  Problems unreadable;  ///< files; they are among the scenario's errors too
+};
+InlinedScenario read_inlined(const std::string& text, const std::string& path, ScenarioUse use);
 
 }  // namespace faultline

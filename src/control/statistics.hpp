@@ -32,7 +32,7 @@ class StatisticsSum {
   bool balanced() const { return total_.counters.ledger.balances(total_.hold.packets); }
   /// What the tool itself lost: overflow, no_mbuf, tx_full, tx_error and what ports missed.
   std::uint64_t own_drops() const;
-  /// Counts and states of flows, scopes, datagrams and connections that were forgotten to make room:
+  /// Counts and states of flows, scopes, datagrams and connections that were forgotten to make
   /// above 0, packets may have met other dice than in a run with more room.
   std::uint64_t memories_lost() const;
 
