@@ -131,3 +131,62 @@ def test_final_stops_later_rules(program, some):
     ports = some.capture.bytes_[:, 34].astype(int) * 256 + some.capture.bytes_[:, 35]
     assert rules["first"]["matched"] == int((ports < 10010).sum())
     assert rules["second"]["matched"] == int((ports >= 10010).sum())
+
+
+def test_draw_governs_memoryless_models_only(program, some):
+    """A chain has an index of its own, whatever the dice are numbered by."""
+    text = scenario_of(("chain", ["loss: {model: gilbert, p: 5%, r: 20%}"]), seed=7)
+    outcomes = {frozenset(sent(program.simulated(with_keys(text, draw=draw), [some.path])))
+                for draw in ("flow", "arrival", "connection")}
+    assert len(outcomes) == 1 and 0 < len(next(iter(outcomes))) < len(some.capture)
+
+
+def test_chains_per_flow_count_all_its_packets(program, some):
+    """A flow's chain goes on with packets that do not match: those that do meet the same state."""
+    text = with_keys(scenario_of(("chain", ["loss: {model: gilbert, p: 5%, r: 20%}"]), seed=7),
+                     per="flow")
+    all_match = sent(program.simulated(text, [some.path]))
+    some_match = sent(program.simulated(
+        text.replace("    impair:", "    match: {len: 66}\n    impair:"), [some.path]))
+    of_66 = set(some.capture.serial()[some.capture.length == 66].tolist())
+    assert 0 < len(of_66 - some_match) < len(of_66)
+    assert some_match & of_66 == all_match & of_66
+    assert some_match - of_66 == set(some.capture.serial().tolist()) - of_66
+
+
+@pytest.mark.parametrize("key,number", [("nth", 7), ("first", 7)])
+@pytest.mark.parametrize("per", ["rule", "flow"])
+def test_nth_and_first(program, some, key, number, per):
+    """Of the packets that match the rest, dropped before or not, of the path or of each flow."""
+    text = with_keys(scenario_of(("before", ["loss: 40%"]), ("cut", ["delay: 1s"],
+                                 f"{{len: 66, {key}: {number}}}"), seed=1), per=per)
+    outcome = program.simulated(text, [some.path])
+    matches = np.flatnonzero(some.capture.length == 66)
+    flows = some.capture.bytes_[matches, 29]
+    chosen = set()
+    for flow in (np.unique(flows) if per == "flow" else [None]):
+        mine = matches if flow is None else matches[flows == flow]
+        chosen.update(mine[number - 1:number].tolist() if key == "nth" else mine[:number].tolist())
+    arrival = dict(zip(some.capture.serial().tolist(), some.capture.time_ns.tolist()))
+    serial = some.capture.serial()
+    late = {mine for mine, time in zip(outcome.output.serial().tolist(),
+                                       outcome.output.time_ns.tolist())
+            if time != arrival[mine]}
+    assert outcome.stats["rules"]["cut"]["matched"] == len(chosen)
+    assert late == {int(serial[at]) for at in chosen} & sent(outcome) and late
+
+
+def test_rates_see_survivors_only(program, some):
+    """What is lost before a link takes no time on it: as if it had never come."""
+    loss = "loss: 50%"
+    text = scenario_of(("thin", [loss]), ("link", ["rate: 10Mbit"]), seed=9)
+    whole = program.simulated(text, [some.path])
+    survivors = sent(program.simulated(scenario_of(("thin", [loss]), seed=9), [some.path],
+                                       out="thin.pcapng"))
+    alone = some.capture.take(np.isin(some.capture.serial(), list(survivors)))
+    captures.write_pcap(program.folder / "alone.pcap", alone)
+    link = program.simulated(scenario_of(("link", ["rate: 10Mbit"]), seed=9),
+                             [program.folder / "alone.pcap"], out="link.pcapng")
+    assert whole.output.serial().tolist() == link.output.serial().tolist()
+    assert whole.output.time_ns.tolist() == link.output.time_ns.tolist()
+    assert 0 < len(survivors) < len(some.capture)
