@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.hpp"
-#include "policy/compile.hpp"
+#include "policy/timeline.hpp"
 
 namespace faultline {
 namespace {
@@ -47,11 +47,12 @@ Exit run_check(const CheckOptions& options) {
   PolicySlots slots(scenario.ports.size());
   CompileRequest request;
   request.seed = scenario.seed.value_or(0);
-  const Result<Policy> policy = compile_policy(scenario, request, slots);
-  if (!policy) {
-    tell(policy.error(), options.form);
+  const Result<PolicyChain> policies = compile_chain(scenario, request, slots);
+  if (!policies) {
+    tell(policies.error(), options.form);
     return Exit::kWrong;
   }
+  const Policy* policy = policies->front().get();
   const Capacity capacity = capacity_of(scenario, *policy, kRateAssumedBps);
   const Json warnings = warnings_for(*policy, capacity);
   if (options.form == OutputForm::kJson) {

@@ -102,7 +102,7 @@ Result<SimulationInput> open_input(const ExplainOptions& options, std::string pa
   return SimulationInput{std::move(entry), std::move(*reader)};
 }
 
-Exit explain(const ExplainOptions& options, const Scenario& scenario, const Policy& policy,
+Exit explain(const ExplainOptions& options, const Scenario& scenario, PolicyChain policies,
              SimulationInput input) {
   std::vector<std::string> names;
   for (const PortSpec& port : scenario.ports) names.push_back(port.name);
@@ -127,7 +127,7 @@ Exit explain(const ExplainOptions& options, const Scenario& scenario, const Poli
   std::vector<SimulationInput> inputs;
   inputs.push_back(std::move(input));
   const Result<SimulationResult> result =
-      simulate(policy, names, settings, std::move(inputs), sink);
+      simulate(std::move(policies), names, settings, std::move(inputs), sink);
   if (!result) {
     tell(result.error(), options.form);
     return Exit::kUnusable;
@@ -149,9 +149,9 @@ Exit run_explain(const ExplainOptions& options) {
   CompileRequest request;
   request.seed = options.seed ? *options.seed : scenario.seed.value_or(draw_seed());
   PolicySlots slots(scenario.ports.size());
-  const Result<Policy> policy = compile_policy(scenario, request, slots);
-  if (!policy) {
-    tell(policy.error(), options.form);
+  Result<PolicyChain> policies = compile_chain(scenario, request, slots);
+  if (!policies) {
+    tell(policies.error(), options.form);
     return Exit::kWrong;
   }
   if (!options.seed && !scenario.seed)
@@ -171,7 +171,7 @@ Exit run_explain(const ExplainOptions& options) {
     tell(started.error(), options.form);
     return Exit::kRefused;
   }
-  const Exit exit = explain(options, scenario, *policy, std::move(*input));
+  const Exit exit = explain(options, scenario, std::move(*policies), std::move(*input));
   stop_eal();
   return exit;
 }

@@ -108,8 +108,11 @@ class ProgressLine {
 };
 
 /// Workers that the policy's rules can be shared among.
-std::uint32_t workers_for(const SimulateOptions& options, const Policy& policy) {
-  const std::string_view rule = policy.rule_for_one_worker();
+std::uint32_t workers_for(const SimulateOptions& options, const PolicyChain& policies) {
+  std::string_view rule;
+  for (const std::unique_ptr<Policy>& policy : policies)
+    if (rule.empty())
+      rule = policy->rule_for_one_worker();
   if (options.workers == 1 || rule.empty())
     return options.workers;
   fmt::print(stderr, "faultline: rule '{}' needs every packet of its path in order: one worker\n",
@@ -172,10 +175,10 @@ void discard_outputs(const SimulateOptions& options) {
 }
 
 SimulationSettings settings_for(const SimulateOptions& options, const Scenario& scenario,
-                                const Policy& policy) {
+                                const PolicyChain& policies) {
   SimulationSettings settings;
   settings.rx_burst = options.burst;
-  settings.workers = workers_for(options, policy);
+  settings.workers = workers_for(options, policies);
   settings.detail = detail_for(options);
   settings.flows_max = scenario.flows_max;
   settings.flow_idle_ns = scenario.flow_idle_ns;
@@ -184,7 +187,7 @@ SimulationSettings settings_for(const SimulateOptions& options, const Scenario& 
 }
 
 Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
-                       const Policy& policy, Prepared prepared) {
+                       PolicyChain policies, Prepared prepared) {
   const std::vector<std::string> names = port_names(scenario);
   Result<std::unique_ptr<CaptureSink>> sink = CaptureSink::create(
       {options.output, options.drops, options.journal, options.annotate, names});
@@ -198,12 +201,12 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
     discard_outputs(options);
     return Exit::kRefused;
   }
-  SimulationSettings settings = settings_for(options, scenario, policy);
+  SimulationSettings settings = settings_for(options, scenario, policies);
   ProgressLine line(prepared.bytes);
   if (isatty(STDERR_FILENO) == 1)
     settings.progress = [&line](const SimulationProgress& progress) { line.show(progress); };
   Result<SimulationResult> result =
-      simulate(policy, names, settings, std::move(prepared.inputs), **sink);
+      simulate(std::move(policies), names, settings, std::move(prepared.inputs), **sink);
   line.clear();
   const Result<void> closed = (*sink)->close();
   stop_eal();
@@ -226,9 +229,9 @@ Exit run_simulate(const SimulateOptions& options) {
   CompileRequest request;
   request.seed = options.seed ? *options.seed : scenario.seed.value_or(draw_seed());
   PolicySlots slots(scenario.ports.size());
-  const Result<Policy> policy = compile_policy(scenario, request, slots);
-  if (!policy) {
-    tell(policy.error(), options.form);
+  Result<PolicyChain> policies = compile_chain(scenario, request, slots);
+  if (!policies) {
+    tell(policies.error(), options.form);
     return Exit::kWrong;
   }
   if (!options.seed && !scenario.seed)
@@ -236,7 +239,7 @@ Exit run_simulate(const SimulateOptions& options) {
   Prepared prepared = open_inputs(options, scenario);
   if (prepared.exit != Exit::kDone)
     return prepared.exit;
-  return simulate_scenario(options, scenario, *policy, std::move(prepared));
+  return simulate_scenario(options, scenario, std::move(*policies), std::move(prepared));
 }
 
 }  // namespace faultline

@@ -15,9 +15,6 @@
 namespace faultline {
 namespace {
 
-/// More problems than this in one text help nobody, and a hostile text must not cost memory.
-constexpr std::size_t kProblemsMax = 1'000;
-
 struct CodePoint {
   std::uint32_t value = 0;
   std::size_t length = 0;  ///< bytes; 0: no UTF-8 begins here
@@ -184,9 +181,9 @@ Result<ConfigNode> TreeBuilder::build() {
       break;
     }
     next = handle(guard.event);
-    if (problems_.size() >= kProblemsMax) {
+    if (problems_.size() >= kConfigProblemsMax) {
       report(mark_of(guard.event.start_mark),
-             fmt::format("{} problems; what follows was not read", kProblemsMax), {});
+             fmt::format("{} problems; what follows was not read", kConfigProblemsMax), {});
       break;
     }
   }

@@ -13,6 +13,8 @@ namespace faultline {
 
 inline constexpr std::size_t kConfigBytesMax = 1 << 20;
 inline constexpr std::size_t kConfigDepthMax = 32;
+/// More problems than this in one text help nobody, and a hostile text must not cost memory.
+inline constexpr std::size_t kConfigProblemsMax = 1'000;
 
 struct ConfigEntry;
 
@@ -66,8 +68,8 @@ class MappingReader {
   /// As take; absence is reported at the mapping's own place.
   const ConfigNode* require(std::string_view key);
   /// A key of the language that this version cannot honour: known, and refused by name as "not
-  /// yet".
-  void refuse_not_yet(std::initializer_list<std::string_view> keys);
+  /// yet". Whether one of them is there.
+  bool refuse_not_yet(std::initializer_list<std::string_view> keys);
   /// Reports every key that was never named, with the nearest known one.
   void finish();
 

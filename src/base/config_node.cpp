@@ -68,11 +68,13 @@ const ConfigNode* MappingReader::require(std::string_view key) {
   return value;
 }
 
-void MappingReader::refuse_not_yet(std::initializer_list<std::string_view> keys) {
+bool MappingReader::refuse_not_yet(std::initializer_list<std::string_view> keys) {
+  bool refused = false;
   for (const std::string_view key : keys) {
     if (take(key) == nullptr) {
       continue;
     }
+    refused = true;
     for (const ConfigEntry& entry : node_.entries) {
       if (entry.key == key) {
         problems_.push_back(
@@ -80,10 +82,14 @@ void MappingReader::refuse_not_yet(std::initializer_list<std::string_view> keys)
       }
     }
   }
+  return refused;
 }
 
 void MappingReader::finish() {
   for (const ConfigEntry& entry : node_.entries) {
+    if (problems_.size() > kConfigProblemsMax) {
+      return;
+    }
     if (std::find(known_.begin(), known_.end(), entry.key) == known_.end()) {
       problems_.push_back(problem_at(entry.key_mark,
                                      fmt::format("{}: unknown key {}", what_, in_quotes(entry.key)),

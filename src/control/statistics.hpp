@@ -33,7 +33,7 @@ class StatisticsSum {
   /// What the tool itself lost: overflow, no_mbuf, tx_full, tx_error and what ports missed.
   std::uint64_t own_drops() const;
   /// Counts and states of flows, scopes, datagrams and connections that were forgotten to make
-  /// above 0, packets may have met other dice than in a run with more room.
+  /// room: above 0, packets may have met other dice than in a run with more room.
   std::uint64_t memories_lost() const;
 
   Json to_json(std::uint64_t uptime_ns) const;

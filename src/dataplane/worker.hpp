@@ -241,7 +241,7 @@ class Worker {
       const std::uint64_t instant_ns = next_instant_ns_;
       if (pending_ != nullptr && pending_->active_from_ns <= instant_ns) {
         const Policy& policy = *pending_;
-        pending_ = nullptr;
+        pending_ = policy.next;
         decide_.adopt(policy, instant_ns);
         treat_held(policy);
         adopted_generation_.store(policy.generation, std::memory_order_release);

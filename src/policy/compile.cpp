@@ -31,6 +31,33 @@ void lay_paths(const Scenario& scenario, Policy& policy) {
   }
 }
 
+std::optional<CompiledImpairment> compile_once(const ConfigNode& item,
+                                               const CompileContext& context, CompileCache* cache,
+                                               std::string_view* kind, Problems& problems) {
+  if (cache == nullptr)
+    return compile_impairment(item, context, kind, problems);
+  if (const auto known = cache->impairments.find(&item); known != cache->impairments.end()) {
+    *kind = known->second.kind;
+    return known->second.compiled;
+  }
+  auto compiled = compile_impairment(item, context, kind, problems);
+  if (compiled)
+    cache->impairments[&item] = {*compiled, *kind};
+  return compiled;
+}
+
+std::optional<RuleMatch> compile_once(const ConfigNode& match, CompileCache* cache,
+                                      Problems& problems) {
+  if (cache == nullptr)
+    return RuleMatch::compile(match, problems);
+  if (const auto known = cache->matches.find(&match); known != cache->matches.end())
+    return known->second;
+  auto compiled = RuleMatch::compile(match, problems);
+  if (compiled)
+    cache->matches[&match] = *compiled;
+  return compiled;
+}
+
 /// The steps of one rule; problems leave the rule incomplete.
 void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySlots& slots,
                    RuleProgram& rule, Problems& problems) {
@@ -41,7 +68,7 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
     std::string_view kind;
     const CompileContext context =
         context_of({request.seed, spec.name, index, spec.per, {}, nullptr}, *spec.impair);
-    const auto compiled = compile_impairment(item, context, &kind, problems);
+    const auto compiled = compile_once(item, context, request.cache, &kind, problems);
     RuleStep step;
     std::string key = spec.name + "/" + std::to_string(index) + "/" + std::string(kind) + "/";
     if (compiled)
@@ -168,7 +195,7 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
     problems.push_back(problem_at(spec.mark, "too many rules", "at most 1024"));
   rule.slot = static_cast<std::uint16_t>(slot);
   if (spec.match != nullptr)
-    rule.match = RuleMatch::compile(*spec.match, problems);
+    rule.match = compile_once(*spec.match, request.cache, problems);
   compile_steps(spec, request, slots, rule, problems);
   rule.counts_scopes |= spec.per != Per::kRule && rule.counts_packets();
   rule.needs_connection = (rule.match && rule.match->role() != Role::kAny) ||
@@ -190,9 +217,9 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
 }
 
 /// Rules that are gone give their places back first: a full table may give way to another full one.
-void release_old_names(const Scenario& scenario, PolicySlots& slots) {
+void release_old_names(const std::vector<RuleSpec>& rules, PolicySlots& slots) {
   std::set<std::string_view> names;
-  for (const RuleSpec& spec : scenario.rules) names.insert(spec.name);
+  for (const RuleSpec& spec : rules) names.insert(spec.name);
   const auto still_there = [&](const std::string& key) {
     return names.contains(std::string_view(key).substr(0, key.find('/')));
   };
@@ -204,6 +231,11 @@ void release_old_names(const Scenario& scenario, PolicySlots& slots) {
 
 Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& request,
                               PolicySlots& slots) {
+  return compile_rules(scenario, scenario.rules, request, slots);
+}
+
+Result<Policy> compile_rules(const Scenario& scenario, const std::vector<RuleSpec>& rules,
+                             const CompileRequest& request, PolicySlots& slots) {
   Policy policy;
   policy.generation = request.generation;
   policy.seed = request.seed;
@@ -212,9 +244,9 @@ Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& re
   policy.zero_ns = request.zero_ns;
   lay_paths(scenario, policy);
   PolicySlots next = slots;
-  release_old_names(scenario, next);
+  release_old_names(rules, next);
   Problems problems;
-  for (const RuleSpec& spec : scenario.rules) compile_rule(spec, request, next, policy, problems);
+  for (const RuleSpec& spec : rules) compile_rule(spec, request, next, policy, problems);
   lay_indices(policy);
   lay_stages(policy);
   check_delays(scenario, policy, problems);

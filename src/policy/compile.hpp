@@ -1,8 +1,11 @@
 // Scenario → policy. All or nothing: a scenario with one wrong rule compiles to no policy.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "policy/policy.hpp"
 #include "policy/slots.hpp"
@@ -18,6 +21,16 @@ struct PolicySlots {
   SlotTable states;
 };
 
+/// What was compiled before from the same places of a scenario.
+struct CompileCache {
+  struct Impairment {
+    CompiledImpairment compiled;
+    std::string_view kind;
+  };
+  std::map<const ConfigNode*, Impairment> impairments;
+  std::map<const ConfigNode*, RuleMatch> matches;
+};
+
 struct CompileRequest {
   std::uint64_t generation = 1;
   std::uint64_t seed = 0;
@@ -26,11 +39,16 @@ struct CompileRequest {
   std::uint64_t ttl_default_ns = kNever;  ///< for rules without `ttl:`; kNever: they do not end
   const Policy* previous = nullptr;       ///< rules that stay enabled keep their end, except …
   std::set<std::string> restarted;        ///< … these, whose ttl starts anew
+  CompileCache* cache = nullptr;          ///< of the same seed
 };
 
 /// The policy of a scenario. `slots` changes only on success.
 Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& request,
                               PolicySlots& slots);
+
+/// The like for other rules than the scenario's own: what a timeline makes of them.
+Result<Policy> compile_rules(const Scenario& scenario, const std::vector<RuleSpec>& rules,
+                             const CompileRequest& request, PolicySlots& slots);
 
 /// What a scenario needs at its ports' worst: line rate in minimum-size frames for as long as the
 /// longest path of delays.

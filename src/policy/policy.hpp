@@ -76,6 +76,7 @@ struct Policy {
   std::uint64_t seed = 0;
   std::string name;
   std::uint64_t active_from_ns = 0;
+  const Policy* next = nullptr;  ///< takes over at its own active_from_ns: a timeline
   HeldAction held = HeldAction::kKeep;
   DropReason held_drop_reason = DropReason::kHeal;  ///< with HeldAction::kDrop
   std::vector<RuleProgram> rules;

@@ -6,13 +6,12 @@
 
 #include "impair/impairment.hpp"
 #include "match/rule_match.hpp"
+#include "policy/timeline.hpp"
 
 namespace faultline {
 namespace {
 
 constexpr std::uint32_t kMtuDefault = 1500;
-/// More problems than this in one scenario help nobody.
-constexpr std::size_t kProblemsMax = 1'000;
 
 class ScenarioReader {
  public:
@@ -22,7 +21,9 @@ class ScenarioReader {
   void read(ScenarioUse use) {
     MappingReader reader(scenario_.tree, "scenario", problems_);
     reader.refuse_not_yet({"confidence", "lateness", "model", "stop_when", "switches", "nodes",
-                           "workers", "use", "timeline", "capture", "expect"});
+                           "workers", "use", "capture", "expect"});
+    if (use == ScenarioUse::kLive)
+      reader.refuse_not_yet({"timeline"});
     read_version(reader.require("version"));
     if (const ConfigNode* node = reader.take("name"))
       scenario_.name = read_name(*node, problems_).value_or("");
@@ -35,6 +36,9 @@ class ScenarioReader {
     read_ports(reader.take("ports"), use);
     read_wires(reader.take("wires"), use);
     read_rules(reader.take("rules"));
+    if (const ConfigNode* node = reader.take("timeline");
+        node != nullptr && use != ScenarioUse::kLive)
+      read_timeline(*node, scenario_, problems_);
     reader.finish();
   }
 
@@ -378,11 +382,11 @@ Result<Scenario> read_scenario(ConfigNode tree, ScenarioUse use) {
   std::stable_sort(problems.begin(), problems.end(), [](const Problem& left, const Problem& right) {
     return std::pair(left.line, left.column) < std::pair(right.line, right.column);
   });
-  if (problems.size() > kProblemsMax) {
-    Problem last = problems[kProblemsMax];
-    last.message = std::to_string(kProblemsMax) + " problems; what follows is not told";
+  if (problems.size() > kConfigProblemsMax) {
+    Problem last = problems[kConfigProblemsMax];
+    last.message = std::to_string(kConfigProblemsMax) + " problems; what follows is not told";
     last.allowed = last.suggestion = "";
-    problems.resize(kProblemsMax);
+    problems.resize(kConfigProblemsMax);
     problems.push_back(std::move(last));
   }
   return tl::unexpected(std::move(problems));

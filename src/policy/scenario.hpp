@@ -55,13 +55,25 @@ struct RuleSpec {
   Mark mark;
 };
 
+enum class TimelineAction : std::uint8_t { kEnable, kDisable, kSet };
+
+/// What happens to a rule for a while. Times count from time zero.
+struct TimelineEntry {
+  std::uint64_t at_ns = 0;
+  std::uint64_t until_ns = UINT64_MAX;  ///< UINT64_MAX: it does not end
+  std::size_t rule = 0;                 ///< index
+  TimelineAction action = TimelineAction::kEnable;
+  const ConfigNode* set = nullptr;  ///< into the scenario's tree: impairments and their new keys
+};
+
 struct Scenario {
-  ConfigNode tree;  ///< RuleSpecs point into it
+  ConfigNode tree;  ///< RuleSpecs and TimelineEntries point into it
   std::string name;
   std::optional<std::uint64_t> seed;
   std::vector<PortSpec> ports;
   std::vector<WireSpec> wires;
   std::vector<RuleSpec> rules;
+  std::vector<TimelineEntry> timeline;  ///< in file order
   std::uint64_t flows_max = 65'536;
   std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
   std::optional<std::uint64_t> hold_bytes;

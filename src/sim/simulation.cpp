@@ -21,13 +21,13 @@ constexpr std::uint64_t kPacketsAReport = 10'000;
 
 class Simulation {
  public:
-  Simulation(const Policy& policy, std::size_t ports, const SimulationSettings& settings,
+  Simulation(const PolicyChain& policies, std::size_t ports, const SimulationSettings& settings,
              rte_mempool* pool, DepartureSink& sink)
-      : policy_(policy),
+      : policies_(policies),
         settings_(settings),
         pool_(pool),
         output_(sink, settings.detail, cut_frames_),
-        published_(&policy),
+        published_(policies.front().get()),
         two_way_(ports) {
     const WorkerSettings worker_settings{.rx_burst = settings.rx_burst,
                                          .flows_max = settings.flows_max,
@@ -65,9 +65,17 @@ class Simulation {
       worker->fill(snapshot);
       statistics.add(snapshot);
       statistics.add_lateness(worker->lateness());
-      for (std::size_t rule = 0; rule < policy_.rules.size(); ++rule)
-        statistics.add_delays(rule, worker->delays_of(policy_.rules[rule].slot));
+      const std::vector<RuleProgram>& rules = last_policy().rules;
+      for (std::size_t rule = 0; rule < rules.size(); ++rule)
+        statistics.add_delays(rule, worker->delays_of(rules[rule].slot));
     }
+  }
+
+  /// The one in force, by which what was counted has its names.
+  const Policy& last_policy() const {
+    const std::uint64_t generation = workers_.front()->adopted_generation();
+    const auto adopted = std::ranges::find(policies_, generation, &Policy::generation);
+    return adopted != policies_.end() ? **adopted : *policies_.front();
   }
 
   std::vector<std::uint64_t> two_way_flows() const {
@@ -129,7 +137,7 @@ class Simulation {
     report_at_ = packets_ + kPacketsAReport;
     std::uint64_t bytes = 0;
     for (const Source& source : sources) bytes += source.offset_bytes();
-    settings_.progress({packets_, time_.now_ns() - policy_.zero_ns, bytes});
+    settings_.progress({packets_, time_.now_ns() - policies_.front()->zero_ns, bytes});
   }
 
   std::uint64_t held_packets() const {
@@ -161,7 +169,7 @@ class Simulation {
     output_.hand_over_until(kNever);
   }
 
-  const Policy& policy_;
+  const PolicyChain& policies_;
   SimulationSettings settings_;
   rte_mempool* pool_;
   VirtualTime time_;
@@ -177,8 +185,8 @@ class Simulation {
   TwoWayFlows two_way_;
 };
 
-/// Reads every source's first packet and moves the policy's times to the earliest of them.
-Result<void> set_time_zero(std::vector<Source>& sources, Policy& policy) {
+/// Reads every source's first packet and moves the policies' times to the earliest of them.
+Result<void> set_time_zero(std::vector<Source>& sources, PolicyChain& policies) {
   std::uint64_t zero_ns = kNever;
   for (Source& source : sources) {
     if (auto read = source.advance(); !read)
@@ -188,17 +196,19 @@ Result<void> set_time_zero(std::vector<Source>& sources, Policy& policy) {
   }
   if (zero_ns == kNever)
     return {};
-  policy.active_from_ns += zero_ns;
-  policy.zero_ns += zero_ns;
-  for (RuleProgram& rule : policy.rules)
-    if (rule.expires_ns != kNever)
-      rule.expires_ns += zero_ns;
+  for (const std::unique_ptr<Policy>& policy : policies) {
+    policy->active_from_ns += zero_ns;
+    policy->zero_ns += zero_ns;
+    for (RuleProgram& rule : policy->rules)
+      if (rule.expires_ns != kNever)
+        rule.expires_ns += zero_ns;
+  }
   return {};
 }
 
 }  // namespace
 
-Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>& port_names,
+Result<SimulationResult> simulate(PolicyChain policies, const std::vector<std::string>& port_names,
                                   const SimulationSettings& settings,
                                   std::vector<SimulationInput> inputs, DepartureSink& sink) {
   const Result<rte_mempool*> made = make_pool("simulation", kSimulatedMbufs, kFrameBytesMax);
@@ -208,14 +218,14 @@ Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>&
   std::vector<Source> sources;
   for (SimulationInput& input : inputs)
     sources.emplace_back(std::move(input.entry), std::move(input.reader));
-  if (auto zero = set_time_zero(sources, policy); !zero)
+  if (auto zero = set_time_zero(sources, policies); !zero)
     return tl::unexpected(zero.error());
   SimulationResult result;
   {
-    Simulation simulation(policy, port_names.size(), settings, pool, sink);
+    Simulation simulation(policies, port_names.size(), settings, pool, sink);
     if (auto ran = simulation.run(sources); !ran)
       return tl::unexpected(ran.error());
-    StatisticsSum statistics(policy, port_names);
+    StatisticsSum statistics(simulation.last_policy(), port_names);
     simulation.sum(statistics);
     result.balanced = statistics.balanced();
     result.own_drops = statistics.own_drops();

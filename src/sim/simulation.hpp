@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "control/statistics.hpp"
-#include "policy/policy.hpp"
+#include "policy/timeline.hpp"
 #include "record/capture_reader.hpp"
 #include "sim/departures.hpp"
 #include "sim/entry.hpp"
@@ -49,10 +49,10 @@ struct SimulationResult {
   std::vector<std::uint64_t> two_way_flows;  ///< a port: flows that came in both ways
 };
 
-/// Runs all inputs to their end and drains the hold. DPDK must have been started. The policy's
+/// Runs all inputs to their end and drains the hold. DPDK must have been started. The policies'
 /// times count from time zero, the first packet of all inputs. Errors: an input that cannot be read
 /// on. Everything that leaves is handed to `sink`.
-Result<SimulationResult> simulate(Policy policy, const std::vector<std::string>& port_names,
+Result<SimulationResult> simulate(PolicyChain policies, const std::vector<std::string>& port_names,
                                   const SimulationSettings& settings,
                                   std::vector<SimulationInput> inputs, DepartureSink& sink);
 

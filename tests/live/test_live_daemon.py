@@ -69,6 +69,21 @@ def test_apply_is_atomic_and_generations_count(wire):
     assert status == 200 and body["generation"] == first + 2
 
 
+def test_rules_end_by_default_when_applied(wire):
+    """Without `ttl` a rule ends an hour after it was applied; never only if that is written."""
+    wire.start()
+    scenario = wire.folder / "new.yaml"
+    scenario.write_text(PORTS + "rules: [{name: short, impair: [delay: 1ms]}, "
+                                "{name: endless, ttl: none, impair: [delay: 1ms]}]\n")
+    before_ns = wire.get("/v1/status")[1]["uptime_ns"]
+    assert wire.cli("apply", scenario).returncode == 0
+    after_ns = wire.get("/v1/status")[1]["uptime_ns"]
+    short, endless = wire.get("/v1/rules")[1]["rules"]
+    hour_ns = 3600 * 10**9
+    assert before_ns + hour_ns <= short["expires_ns"] <= after_ns + hour_ns + 10**9
+    assert endless["expires_ns"] is None
+
+
 @pytest.mark.parametrize("method,path,body,kind,expected", [
     ("GET", "/v1/nothing", None, "", 404),
     ("GET", "/v1/rules/nobody", None, "", 404),
@@ -85,21 +100,6 @@ def test_apply_is_atomic_and_generations_count(wire):
     ("PATCH", "/v1/rules/slow", '[1]', "application/json", 422),
     ("POST", "/v1/heal", '{"held": "burn"}', "application/json", 422),
 ])
-def test_rules_end_by_default_when_applied(wire):
-    """Without `ttl` a rule ends an hour after it was applied; never only if that is written."""
-    wire.start()
-    scenario = wire.folder / "new.yaml"
-    scenario.write_text(PORTS + "rules: [{name: short, impair: [delay: 1ms]}, "
-                                "{name: endless, ttl: none, impair: [delay: 1ms]}]\n")
-    before_ns = wire.get("/v1/status")[1]["uptime_ns"]
-    assert wire.cli("apply", scenario).returncode == 0
-    after_ns = wire.get("/v1/status")[1]["uptime_ns"]
-    short, endless = wire.get("/v1/rules")[1]["rules"]
-    hour_ns = 3600 * 10**9
-    assert before_ns + hour_ns <= short["expires_ns"] <= after_ns + hour_ns + 10**9
-    assert endless["expires_ns"] is None
-
-
 def test_refusals_have_their_status(wire, method, path, body, kind, expected):
     """Each wrong request has its status and problem+json, and changes nothing."""
     wire.start()

@@ -168,7 +168,7 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
       {"version: 1\nPUT: 1\n",
        "scenario",
        {"confidence", "lateness", "model", "stop_when", "switches", "nodes", "workers", "use",
-        "timeline", "capture", "expect"}},
+        "capture", "expect"}},
       {"version: 1\nhold: {PUT: drop-tail}\n", "hold", {"on_full"}},
       {"version: 1\nports: {a: {driver: sim, PUT: 1}, b: {driver: sim}}\nwires: {w: [a, b]}\n",
        "port",
