@@ -1,9 +1,15 @@
 // faultline check: parse, compile, capacity.
+#include <algorithm>
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
 #include "app/commands.hpp"
+#include "dataplane/flow_table.hpp"
+#include "policy/capacity.hpp"
+#include "policy/expectation.hpp"
 #include "policy/timeline.hpp"
 
 namespace faultline {
@@ -11,30 +17,128 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// What check computes with where nothing tells a port's rate: 10 Gbit/s Ethernet.
-constexpr std::uint64_t kRateAssumedBps = 10'000'000'000;
+/// Beyond these, a delay that is not the one asked for is worth a warning.
+constexpr double kWaitingMost = 1e-3;
+constexpr double kCutMost = 1e-3;
 
-Json rules_json(const Policy& policy) {
-  Json rules = Json::array();
-  for (const RuleProgram& rule : policy.rules)
-    rules.push_back({{"name", rule.name},
-                     {"match_per_flow", rule.match.has_value()},
-                     {"match_per_packet", rule.match && rule.match->per_packet()},
-                     {"paths", rule.paths.count()},
-                     {"enabled", rule.enabled}});
-  return rules;
-}
+/// What check finds beside errors, as JSON and for people.
+class Findings {
+ public:
+  Findings(const Scenario& scenario, const PolicyChain& policies)
+      : scenario_(scenario), policy_(*policies.front()) {
+    for (const std::unique_ptr<Policy>& policy : policies) {
+      Capacity capacity = capacity_of(scenario, *policy, FlowTable::bytes_for(scenario.flows_max));
+      if (policy == policies.front() || capacity.hold_needed > capacity_.hold_needed)
+        capacity_ = std::move(capacity);
+    }
+    for (const RuleProgram& rule : policy_.rules) look_at(rule);
+    for (const Expectation& expectation : scenario.expectations) weigh(expectation);
+    if (!capacity_.fits() && !capacity_.must_refuse())
+      warnings_.push_back({{"message", capacity_.misfit}});
+  }
 
-Json warnings_for(const Policy& policy, const Capacity& capacity) {
-  Json warnings = Json::array();
-  for (const RuleProgram& rule : policy.rules)
+  const Capacity& capacity() const { return capacity_; }
+  const Json& warnings() const { return warnings_; }
+  const Json& power() const { return power_; }
+
+  Json to_json() const {
+    return {{"ok", true},
+            {"errors", Json::array()},
+            {"power", power_},
+            {"warnings", warnings_},
+            {"rules", rules_},
+            {"capacity",
+             {{"hold_bytes", capacity_.hold},
+              {"hold_bytes_needed", capacity_.hold_needed},
+              {"flows", capacity_.flows},
+              {"flows_bytes", capacity_.flows_memory},
+              {"mbufs", capacity_.mbufs},
+              {"memory_bytes", capacity_.memory},
+              {"speed_bps", capacity_.speed_bps},
+              {"stay_ns", capacity_.stay_ns},
+              {"fits", capacity_.fits()}}}};
+  }
+
+ private:
+  void warn(const std::string& rule, std::string message) {
+    warnings_.push_back({{"rule", rule}, {"message", std::move(message)}});
+  }
+
+  void look_at(const RuleProgram& rule) {
+    Json json = {{"name", rule.name},
+                 {"match_per_flow", rule.match.has_value()},
+                 {"match_per_packet", rule.match && rule.match->per_packet()},
+                 {"paths", rule.paths.count()},
+                 {"enabled", rule.enabled}};
     if (rule.paths.none())
-      warnings.push_back({{"rule", rule.name}, {"message", "selects no path"}});
-  if (!capacity.fits)
-    warnings.push_back(
-        {{"message", fmt::format("the hold has {} bytes, but 10 Gbit/s of 64-byte frames need {}",
-                                 capacity.hold_bytes, capacity.hold_bytes_needed)}});
-  return warnings;
+      warn(rule.name, "selects no path");
+    if (const auto loss = loss_of(rule); loss && loss->rate > 0)
+      json["loss"] = loss->rate;
+    for (std::size_t index = 0; index < rule.steps.size(); ++index) look_at(rule, index, json);
+    rules_.push_back(std::move(json));
+  }
+
+  void look_at(const RuleProgram& rule, std::size_t index, Json& json) {
+    const CompiledImpairment& impairment = rule.steps[index].impairment;
+    const std::string place = fmt::format("impair[{}], {}", index + 1, rule.steps[index].kind);
+    if (impairment.adds_unbounded)
+      warn(rule.name,
+           place + ": no `queue:` stands behind it; what waits is bounded by the hold only");
+    if (impairment.review == nullptr)
+      return;
+    const DelayReview review = impairment.review(impairment.parameters);
+    json["waiting"] = std::max(json.value("waiting", 0.0), review.waiting);
+    json["cut"] = std::max(json.value("cut", 0.0), review.cut);
+    if (review.waiting > kWaitingMost)
+      warn(rule.name, fmt::format("{}: for {:.2g} % of time packets wait for those before them, so "
+                                  "their delay is not the law's; a longer correlation_time helps",
+                                  place, review.waiting * 100));
+    if (review.cut > kCutMost)
+      warn(rule.name,
+           fmt::format("{}: {:.2g} % of the delays come out negative and become zero, so "
+                       "the mean is above the one asked for",
+                       place, review.cut * 100));
+  }
+
+  void weigh(const Expectation& expectation) {
+    const RuleProgram& rule = policy_.rules[expectation.rule];
+    const std::string text = fmt::format("{}: {}", rule.name, expectation.text);
+    const auto loss = loss_of(rule);
+    if (!loss) {
+      warn(rule.name, fmt::format("{}: the rule's loss depends on the traffic", expectation.text));
+      return;
+    }
+    constexpr double kRounding = 1e-12;
+    if (loss->rate < expectation.least - kRounding || loss->rate > expectation.most + kRounding)
+      warn(rule.name, fmt::format("{}: the rule loses {:.4g} %, so a long run fails",
+                                  expectation.text, loss->rate * 100));
+    if (!expectation.rate)
+      return;
+    const auto power = power_of(expectation, *loss, scenario_.confidence);
+    if (!power) {
+      warn(rule.name, fmt::format("{}: no run up to 10^12 packets tells", expectation.text));
+      return;
+    }
+    power_.push_back(
+        {{"expect", text},
+         {"detects", fmt::format("{:.3g}% at 10^{} packets with {:.2f}", power->deviation * 100,
+                                 power->packets_log10, std::floor(power->chance * 100) / 100)}});
+  }
+
+  const Scenario& scenario_;
+  const Policy& policy_;
+  Capacity capacity_;
+  Json warnings_ = Json::array();
+  Json rules_ = Json::array();
+  Json power_ = Json::array();
+};
+
+Mark place_of_capacity(const Scenario& scenario) {
+  for (const std::string_view key : {"hold", "rules"})
+    for (const ConfigEntry& entry : scenario.tree.entries)
+      if (entry.key == key)
+        return entry.key_mark;
+  return scenario.tree.mark;
 }
 
 }  // namespace
@@ -52,28 +156,27 @@ Exit run_check(const CheckOptions& options) {
     tell(policies.error(), options.form);
     return Exit::kWrong;
   }
-  const Policy* policy = policies->front().get();
-  const Capacity capacity = capacity_of(scenario, *policy, kRateAssumedBps);
-  const Json warnings = warnings_for(*policy, capacity);
+  const Findings findings(scenario, *policies);
+  if (findings.capacity().must_refuse()) {
+    tell(Problems{problem_at(place_of_capacity(scenario), findings.capacity().misfit,
+                             "more hold.memory, shorter delays, or a port's own speed:")},
+         options.form);
+    return Exit::kWrong;
+  }
   if (options.form == OutputForm::kJson) {
-    const Json answer = {{"ok", true},
-                         {"errors", Json::array()},
-                         {"power", Json::array()},
-                         {"warnings", warnings},
-                         {"rules", rules_json(*policy)},
-                         {"capacity",
-                          {{"hold_bytes", capacity.hold_bytes},
-                           {"hold_bytes_needed", capacity.hold_bytes_needed},
-                           {"flows", capacity.flows},
-                           {"mbufs", capacity.mbufs},
-                           {"fits", capacity.fits}}}};
-    fmt::print("{}\n", answer.dump());
+    fmt::print("{}\n", findings.to_json().dump());
     return Exit::kDone;
   }
-  for (const Json& warning : warnings)
-    fmt::print(stderr, "{}: warning: {}\n", options.file, warning["message"].get<std::string>());
-  fmt::print(stderr, "{}: good: {} ports, {} rules; at 10 Gbit/s the hold needs {} bytes\n",
-             options.file, scenario.ports.size(), policy->rules.size(), capacity.hold_bytes_needed);
+  for (const Json& warning : findings.warnings())
+    fmt::print(stderr, "{}: warning: {}{}\n", options.file,
+               warning.contains("rule") ? "rule " + warning["rule"].get<std::string>() + ": " : "",
+               warning["message"].get<std::string>());
+  for (const Json& power : findings.power())
+    fmt::print(stderr, "{}: {}: detects {}\n", options.file, power["expect"].get<std::string>(),
+               power["detects"].get<std::string>());
+  fmt::print(stderr, "{}: good: {} ports, {} rules; the hold needs {} of {} bytes\n", options.file,
+             scenario.ports.size(), scenario.rules.size(), findings.capacity().hold_needed,
+             findings.capacity().hold);
   return Exit::kDone;
 }
 

@@ -19,8 +19,10 @@
 #include "control/api.hpp"
 #include "control/engine.hpp"
 #include "control/http_server.hpp"
+#include "dataplane/flow_table.hpp"
 #include "drivers/driver.hpp"
 #include "drivers/eal.hpp"
+#include "policy/capacity.hpp"
 
 namespace faultline {
 namespace {
@@ -67,10 +69,18 @@ class Daemon {
       return loaded.exit;
     // A wrong rule is told now, and not when somebody enables it.
     PolicySlots slots(loaded.scenario->ports.size());
-    if (const auto policy = compile_policy(*loaded.scenario, {}, slots); !policy) {
+    const Result<Policy> policy = compile_policy(*loaded.scenario, {}, slots);
+    if (!policy) {
       tell(policy.error(), OutputForm::kHuman);
       return Exit::kWrong;
     }
+    const Capacity capacity = capacity_of(*loaded.scenario, *policy,
+                                          FlowTable::bytes_for(loaded.scenario->flows_max));
+    if (capacity.must_refuse()) {
+      fmt::print(stderr, "faultlined: error: {}\n", capacity.misfit);
+      return Exit::kRefused;
+    }
+    loaded.scenario->hold_bytes = capacity.hold;
     if (const Exit exit = start_machine(*loaded.scenario); exit != Exit::kDone)
       return exit;
     const Exit exit = serve(std::move(*loaded.scenario), signals);
@@ -117,7 +127,7 @@ class Daemon {
     WorkerSettings worker_settings;
     worker_settings.flows_max = scenario.flows_max;
     worker_settings.flow_idle_ns = scenario.flow_idle_ns;
-    worker_settings.hold_bytes = hold_bytes_for(scenario);
+    worker_settings.hold_bytes = scenario.hold_bytes.value_or(0);
     Result<std::unique_ptr<Engine>> engine = Engine::create(std::move(scenario), clock_);
     if (!engine)
       return refused(engine.error());

@@ -158,6 +158,20 @@ void tell_result(const SimulateOptions& options, const Scenario& scenario,
   fmt::print(stderr, "  ({})\n", result.balanced ? "balanced" : "NOT BALANCED");
 }
 
+/// What a reader of the numbers should know.
+void warn_of_result(const Scenario& scenario, const SimulationResult& result) {
+  for (const RuleSpec& rule : scenario.rules)
+    if (rule.enabled && !rule.optional &&
+        result.statistics["rules"][rule.name]["matched"].get<std::uint64_t>() == 0)
+      fmt::print(stderr,
+                 "faultline: warning: rule {} matched nothing (`optional: true` allows it)\n",
+                 rule.name);
+  if (!scenario.expectations.empty())
+    fmt::print(stderr,
+               "faultline: warning: expectations are checked, but simulate does not judge "
+               "by them\n");
+}
+
 /// An output that ends too early must not be taken for a whole one.
 void discard_output(const std::string& path) {
   struct stat status {};
@@ -215,6 +229,7 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
     discard_outputs(options);
     return Exit::kUnusable;
   }
+  warn_of_result(scenario, *result);
   tell_result(options, scenario, *result);
   return Exit::kDone;
 }

@@ -11,6 +11,7 @@
 
 #include "base/seed.hpp"
 #include "control/version.hpp"
+#include "policy/capacity.hpp"
 
 namespace faultline {
 namespace {
@@ -269,6 +270,9 @@ ChangeResult Engine::change(Request request) {
   Result<Policy> policy = compile_policy(*scenario, compile, slots_);
   if (!policy)
     return refuse(Refusal::kInvalid, "the policy is not valid", policy.error());
+  scenario->hold_bytes = base_.hold_bytes;
+  if (const Capacity capacity = capacity_of(*scenario, *policy, 0); capacity.must_refuse())
+    return refuse(Refusal::kConflict, capacity.misfit);
   policy->held = request.held;
   if (!publisher_->adopted_by_all(worker_pointers()))
     take_over(publisher_->current(), *policy);

@@ -26,7 +26,7 @@ class BucketTable {
   /// Room for at least `entries_max`, half as much again in fact: with two choices of eight places
   /// the table then turns nobody away (at four fifths full it did, a few in a hundred thousand).
   BucketTable(std::uint64_t entries_max, TableMemory memory)
-      : buckets_(std::bit_ceil((entries_max + entries_max / 2) / kWays + 1)) {
+      : buckets_(buckets_for(entries_max)) {
     const int populate = memory == TableMemory::kAtOnce ? MAP_POPULATE : MAP_NORESERVE;
     void* place = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
@@ -37,6 +37,10 @@ class BucketTable {
   ~BucketTable() { munmap(tags_, bytes()); }
   BucketTable(const BucketTable&) = delete;
   BucketTable& operator=(const BucketTable&) = delete;
+
+  static std::uint64_t bytes_for(std::uint64_t entries_max) noexcept {
+    return buckets_for(entries_max) * kBucketBytes;
+  }
 
   void prefetch(std::uint64_t spread) const noexcept {
     const std::uint64_t bucket = first_of(spread);
@@ -92,7 +96,11 @@ class BucketTable {
     std::uint16_t of[kWays];
   };
 
-  std::uint64_t bytes() const noexcept { return buckets_ * (sizeof(Tags) + kWays * sizeof(Entry)); }
+  static constexpr std::uint64_t kBucketBytes = sizeof(Tags) + kWays * sizeof(Entry);
+  static std::uint64_t buckets_for(std::uint64_t entries_max) noexcept {
+    return std::bit_ceil((entries_max + entries_max / 2) / kWays + 1);
+  }
+  std::uint64_t bytes() const noexcept { return buckets_ * kBucketBytes; }
   std::uint64_t first_of(std::uint64_t spread) const noexcept { return spread & (buckets_ - 1); }
   std::uint64_t second_of(std::uint64_t spread) const noexcept {
     return (spread >> 24) & (buckets_ - 1);

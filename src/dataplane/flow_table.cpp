@@ -23,12 +23,21 @@ std::uint64_t spread_of(std::uint64_t identity, std::uint8_t ingress, const Flow
 
 FlowTable::FlowTable(std::uint64_t flows_max, std::uint64_t idle_ns, std::uint64_t ghosts_min)
     : idle_ns_(idle_ns), flows_(flows_max, TableMemory::kAtOnce) {
-  const std::uint64_t sets = std::bit_ceil(std::max(flows_max * 4, ghosts_min) / kGhostWays);
+  const std::uint64_t sets = ghost_sets_for(flows_max, ghosts_min);
   ghost_set_mask_ = sets - 1;
   void* memory = mmap(nullptr, sets * kGhostWays * sizeof(Ghost), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   FAULTLINE_CHECK(memory != MAP_FAILED);
   ghosts_ = static_cast<Ghost*>(memory);
+}
+
+std::uint64_t FlowTable::ghost_sets_for(std::uint64_t flows_max, std::uint64_t ghosts_min) {
+  return std::bit_ceil(std::max(flows_max * 4, ghosts_min) / kGhostWays);
+}
+
+std::uint64_t FlowTable::bytes_for(std::uint64_t flows_max) {
+  return BucketTable<Flow>::bytes_for(flows_max) +
+         ghost_sets_for(flows_max, kGhostsMin) * kGhostWays * sizeof(Ghost);
 }
 
 FlowTable::~FlowTable() {

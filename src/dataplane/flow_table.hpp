@@ -36,6 +36,8 @@ class FlowTable {
   /// times as many flows, and at least `ghosts_min` (rounded up to a power of two). The ghosts'
   /// memory is taken when first used.
   FlowTable(std::uint64_t flows_max, std::uint64_t idle_ns, std::uint64_t ghosts_min = kGhostsMin);
+  /// The memory of one.
+  static std::uint64_t bytes_for(std::uint64_t flows_max);
   ~FlowTable();
   FlowTable(const FlowTable&) = delete;
   FlowTable& operator=(const FlowTable&) = delete;
@@ -55,6 +57,7 @@ class FlowTable {
     std::uint64_t packets = 0;
     std::uint64_t identity = 0;
   };
+  static std::uint64_t ghost_sets_for(std::uint64_t flows_max, std::uint64_t ghosts_min);
   void leave_ghost(const Flow& flow) noexcept;
   std::uint64_t take_ghost(std::uint64_t spread) noexcept;
   Ghost* ghosts_for(std::uint64_t spread) noexcept;

@@ -178,18 +178,27 @@ Explanation explain(const Parameters& parameters, const Asked& asked, const Judg
   return {{}, {}, fmt::format("field {:.6f}", field(law, asked.scope[i], point))};
 }
 
+DelayReview review(const Parameters& parameters) {
+  constexpr std::uint64_t kKnots = 10'000;
+  const DelayLaw& law = law_of(parameters);
+  return {clamped_share(law, kKnots), cut_share(law)};
+}
+
 }  // namespace
 
 CompiledImpairment compile_field_delay(SharedLaw law) {
   const FlowDelay most{law->time.most(), law->jitter.most()};
   const std::uint64_t longest_ns = delay_with(*law, most, law->gaussian->at(8)).delay_ns;
-  CompiledImpairment compiled{.parameters = Parameters::from(law.get()),
-                              .decide = decide,
-                              .explain = explain,
-                              .adds_ns = longest_ns,
-                              .uses_state = true,
-                              .delays = true,
-                              .breaks_order = law->per_flow()};
+  CompiledImpairment compiled{
+      .parameters = Parameters::from(law.get()),
+      .decide = decide,
+      .explain = explain,
+      .adds_ns = longest_ns,
+      .uses_state = true,
+      .delays = true,
+      .breaks_order = law->per_flow(),
+      .usual_ns = delay_with(*law, most, law->gaussian->at(3.0902)).delay_ns,
+      .review = law->per_flow() ? nullptr : review};
   if (law->per_flow())
     compiled.scope = Per::kFlow;
   compiled.tables = std::move(law);

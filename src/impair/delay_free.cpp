@@ -115,7 +115,35 @@ std::uint64_t longest(const DelayLaw& law) {
   return delay_with(law, most, farthest).delay_ns;
 }
 
+/// As longest, for 999 packets of 1,000.
+std::uint64_t usual(const DelayLaw& law) {
+  if (law.quantiles == nullptr)
+    return longest(law);
+  const FlowDelay most{law.time.most(), law.jitter.most()};
+  return delay_with(law, most, law.quantiles->at(UINT64_MAX / 1000 * 999)).delay_ns;
+}
+
+DelayReview review(const Parameters& parameters) {
+  return {0, cut_share(*parameters.as<const DelayLaw*>())};
+}
+
 }  // namespace
+
+double cut_share(const DelayLaw& law) {
+  if (law.quantiles == nullptr)
+    return 0;
+  const FlowDelay delay{law.time.fixed_ns, law.jitter.fixed_ns};
+  std::uint64_t below = 0;  // the first that is not cut lies between
+  std::uint64_t above = UINT64_MAX;
+  while (below < above) {
+    const std::uint64_t middle = below + (above - below) / 2;
+    if (delay_with(law, delay, law.quantiles->at(middle)).cut)
+      below = middle + 1;
+    else
+      above = middle;
+  }
+  return static_cast<double>(below) * 0x1p-64;
+}
 
 CompiledImpairment compile_per_flow_delay(SharedLaw law) {
   CompiledImpairment compiled{.parameters = Parameters::from(law.get()),
@@ -141,7 +169,9 @@ CompiledImpairment compile_free_delay(SharedLaw law) {
                               .uses_step = correlated,
                               .delays = true,
                               .owns_scope = correlated,
-                              .breaks_order = true};
+                              .breaks_order = true,
+                              .usual_ns = usual(*law),
+                              .review = law->per_flow() ? nullptr : review};
   if (law->per_flow())
     compiled.scope = Per::kFlow;
   compiled.tables = std::move(law);

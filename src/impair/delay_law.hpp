@@ -116,5 +116,7 @@ std::optional<CompiledImpairment> compile_trace_delay(const ConfigNode& node, Ma
 /// The share of time in which the field's release R(t) is later than t + d(t), measured over
 /// `knots` knots from time zero. A property of the law, not of the seed.
 double clamped_share(const DelayLaw& law, std::uint64_t knots);
+/// The share of delays that come out negative and become zero.
+double cut_share(const DelayLaw& law);
 
 }  // namespace faultline

@@ -106,8 +106,12 @@ std::optional<CompiledImpairment> compile_impairment(const ConfigNode& item,
     return std::nullopt;
   *kind = model->kind;
   std::optional<CompiledImpairment> compiled = model->compile(entry.value, context, problems);
-  if (compiled)
-    compiled->model = model->model;
+  if (!compiled)
+    return std::nullopt;
+  compiled->model = model->model;
+  const ConfigNode* action = entry.value.find("action");
+  if (action != nullptr && action->text == "mark-ce")
+    compiled->loss.reset();  // what is marked instead is the traffic's
   return compiled;
 }
 

@@ -96,6 +96,21 @@ struct Explanation {
 using ExplainFunction = Explanation (*)(const Parameters& parameters, const Asked& asked,
                                         const JudgedBurst& burst, std::uint8_t i);
 
+/// The share of packets that a loss model takes in the long run.
+struct LossShare {
+  double rate = 0;
+  /// How much more the share found in a run varies than if losses were independent:
+  /// 1 + 2·Σ ρ_k over the autocorrelations ρ_k of the losses, (1+ρ)/(1−ρ) where ρ_k = ρᵏ.
+  double variance_factor = 1;
+};
+
+/// In how much of time, or of packets, a delay is not the one asked for.
+struct DelayReview {
+  double waiting = 0;  ///< of time: `order: keep` has packets wait for those before them
+  double cut = 0;      ///< of packets: the law gives less than nothing, which becomes nothing
+};
+using ReviewFunction = DelayReview (*)(const Parameters& parameters);
+
 /// What an impairment may know while its parameters are read.
 struct CompileContext {
   std::uint64_t seed = 0;
@@ -113,7 +128,7 @@ struct CompiledImpairment {
   ExplainFunction explain = nullptr;
   std::shared_ptr<const void> tables;  ///< keeps alive what the parameters point to
   std::optional<Per> scope;            ///< another scope than the rule's `per:`
-  std::uint64_t adds_ns = 0;           ///< the most it may add to a packet's time (capacity)
+  std::uint64_t adds_ns = 0;           ///< the most it may add to a packet's time
   bool uses_dice = false;              ///< reads identity and number
   bool uses_state = false;             ///< reads state
   bool holds_backlog = false;          ///< its state begins with a BacklogList
@@ -125,6 +140,9 @@ struct CompiledImpairment {
   bool breaks_order = false;           ///< packets of its scope may overtake each other
   bool needs_order = false;            ///< judges packets of its scope in the order of their times
   bool adds_unbounded = false;         ///< no bound but the hold's on what it adds
+  std::optional<std::uint64_t> usual_ns;  ///< what 999 packets of 1,000 get less than; else adds_ns
+  ReviewFunction review = nullptr;        ///< may take a while; null: the delay is as asked
+  std::optional<LossShare> loss;          ///< absent: not a loss, or it depends on the traffic
 };
 
 struct ImpairmentModel {

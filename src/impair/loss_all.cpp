@@ -34,7 +34,8 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   return CompiledImpairment{.parameters = Parameters::from(everything),
                             .decide = decide,
                             .explain = explain,
-                            .drops = true};
+                            .drops = true,
+                            .loss = LossShare{1, 0}};
 }
 
 }  // namespace

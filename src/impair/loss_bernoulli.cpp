@@ -56,7 +56,8 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
                             .decide = decide,
                             .explain = explain,
                             .uses_dice = true,
-                            .drops = true};
+                            .drops = true,
+                            .loss = LossShare{rate->approximate(), 1}};
 }
 
 }  // namespace

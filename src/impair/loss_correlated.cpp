@@ -60,13 +60,16 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   const Threshold free_share = correlation->complement();
   model.chain =
       TwoStateChain::from(context, {rate->times(free_share), rate->complement().times(free_share)});
-  return CompiledImpairment{.parameters = Parameters::from(model),
-                            .decide = decide,
-                            .explain = explain,
-                            .uses_state = true,
-                            .uses_step = true,
-                            .drops = true,
-                            .owns_scope = true};
+  return CompiledImpairment{
+      .parameters = Parameters::from(model),
+      .decide = decide,
+      .explain = explain,
+      .uses_state = true,
+      .uses_step = true,
+      .drops = true,
+      .owns_scope = true,
+      .loss = LossShare{rate->approximate(),
+                        (1 + correlation->approximate()) / (1 - correlation->approximate())}};
 }
 
 }  // namespace

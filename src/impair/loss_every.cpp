@@ -49,7 +49,8 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
                             .explain = explain,
                             .uses_match_number = true,
                             .drops = true,
-                            .owns_scope = true};
+                            .owns_scope = true,
+                            .loss = LossShare{1 / static_cast<double>(every.n), 0}};
 }
 
 }  // namespace

@@ -210,6 +210,22 @@ std::optional<Spelling> read_spelling(const ConfigNode& node, Problems& problems
   return spelling;
 }
 
+/// The covariance of losses k packets apart is π_G·π_B·(h_B − h_G)²·(1−p−r)ᵏ (h: losses of a
+/// state).
+LossShare share_of(const Spelling& spelling) {
+  const double p = spelling.p->approximate();
+  const double r = spelling.r->approximate();
+  const double bad = p / (p + r);
+  const double lost_bad = spelling.loss_bad.approximate();
+  const double lost_good = spelling.loss_good.approximate();
+  const double rate = bad * lost_bad + (1 - bad) * lost_good;
+  const double variance = rate * (1 - rate);
+  const double state = bad * (1 - bad) * (lost_bad - lost_good) * (lost_bad - lost_good);
+  if (variance == 0)
+    return {rate, 0};
+  return {rate, 1 + 2 * state / variance * (1 - p - r) / (p + r)};
+}
+
 std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileContext& context,
                                           Problems& problems) {
   const std::optional<Spelling> spelling = read_spelling(node, problems);
@@ -229,7 +245,9 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
                               .uses_step = true,
                               .drops = true,
                               .owns_scope = true};
+  compiled.loss = share_of(*spelling);
   if (spelling->slot_ns != 0) {
+    compiled.loss.reset();  // how packets fall into slots is the traffic's
     compiled.parameters = Parameters::from(SlottedGilbertElliott{model, spelling->slot_ns});
     compiled.decide = decide_in_time;
     compiled.explain = explain_in_time;

@@ -9,6 +9,7 @@
 // Markov chains", Random Struct. Alg. 9, 1996): exactly stationary, a function of the step alone. A
 // scope caches the state it last knew, so that in sequence a step costs one draw.
 #include <array>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -172,6 +173,7 @@ void read_keys(MappingReader& reader,
 
 std::optional<Rates> read_transitions(MappingReader& reader, Problems& problems) {
   Rates rates;
+  rates.p23 = Threshold::always();
   read_keys<Threshold>(reader,
                        {{"p13", &rates.p13},
                         {"p31", &rates.p31},
@@ -261,6 +263,50 @@ Markov4 model_of(const Rates& rates, const CompileContext& context) {
   return model;
 }
 
+/// The share of lost packets and the sum of the covariances of losses, by following the chain from
+/// both lost states until it has forgotten where it began.
+LossShare share_of(const Rates& rates) {
+  constexpr int kStepsMax = 1'000'000;
+  const double p13 = rates.p13.approximate();
+  const double p14 = rates.p14.approximate();
+  const double p23 = rates.p23.approximate();
+  const double p31 = rates.p31.approximate();
+  const double p32 = rates.p32.approximate();
+  using Chances = std::array<double, 4>;  // of states 1 to 4
+  const auto step = [&](const Chances& now) {
+    return Chances{now[0] * (1 - p13 - p14) + now[2] * p31 + now[3],
+                   now[1] * (1 - p23) + now[2] * p32,
+                   now[0] * p13 + now[1] * p23 + now[2] * (1 - p31 - p32), now[0] * p14};
+  };
+  // π₃ = p13/p31·π₁, π₂ = p32/p23·π₃, π₄ = p14·π₁: flows into and out of each state are equal.
+  Chances stationary{1, 0, p31 > 0 ? p13 / p31 : 0, p14};
+  if (p31 == 0 && p13 > 0)
+    stationary = {0, 0, 1, 0};
+  if (p32 > 0 && p23 > 0)
+    stationary[1] = stationary[2] * p32 / p23;
+  else if (p32 > 0 && stationary[2] > 0)
+    stationary = {0, 1, 0, 0};
+  double sum = 0;
+  for (const double chance : stationary) sum += chance;
+  for (double& chance : stationary) chance /= sum;
+  const double rate = stationary[2] + stationary[3];
+  const double variance = rate * (1 - rate);
+  if (variance == 0)
+    return {rate, 0};
+  Chances later{0, 0, stationary[2], stationary[3]};
+  double covariances = 0;
+  for (int steps = 0; steps < kStepsMax; ++steps) {
+    later = step(later);
+    double distance = 0;
+    for (std::size_t state = 0; state < 4; ++state)
+      distance += std::abs(later[state] - rate * stationary[state]);
+    covariances += later[2] + later[3] - rate * rate;
+    if (distance < 1e-12)
+      break;
+  }
+  return {rate, 1 + 2 * covariances / variance};
+}
+
 std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileContext& context,
                                           Problems& problems) {
   const std::size_t problems_before = problems.size();
@@ -283,7 +329,8 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
                             .uses_state = true,
                             .uses_step = true,
                             .drops = true,
-                            .owns_scope = true};
+                            .owns_scope = true,
+                            .loss = share_of(*rates)};
 }
 
 }  // namespace

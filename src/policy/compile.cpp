@@ -1,8 +1,6 @@
 // Scenario → policy: rules onto paths, names onto slots, impairments into plain parameters.
 #include "policy/compile.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "base/dice.hpp"
@@ -259,34 +257,6 @@ Result<Policy> compile_rules(const Scenario& scenario, const std::vector<RuleSpe
   policy.fresh_states = next.states.take_fresh();
   slots = std::move(next);
   return policy;
-}
-
-std::uint64_t hold_bytes_for(const Scenario& scenario) {
-  constexpr std::uint64_t kLeast = std::uint64_t{256} << 20;
-  const std::uint64_t memory = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-                               static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
-  return scenario.hold_bytes.value_or(std::max(kLeast, memory / 4));
-}
-
-Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64_t rate_bps) {
-  // Ethernet at line rate in 64-byte frames is the hold's worst case: 60 bytes without FCS plus a
-  // 24-byte record head, while the wire spends 84 bytes (IEEE 802.3: preamble, FCS, gap).
-  constexpr std::uint64_t kWireBytes = 84;
-  constexpr std::uint64_t kRecordBytes = 88;
-  std::uint64_t needed = 0;
-  for (const PathProgram& path : policy.paths) {
-    const double frames = static_cast<double>(rate_bps) / 8.0 / static_cast<double>(kWireBytes) *
-                          static_cast<double>(delay_of(path, policy)) /
-                          static_cast<double>(kNsPerSecond);
-    needed += static_cast<std::uint64_t>(frames) * kRecordBytes;
-  }
-  Capacity capacity;
-  capacity.hold_bytes_needed = needed;
-  capacity.hold_bytes = hold_bytes_for(scenario);
-  capacity.flows = scenario.flows_max;
-  capacity.mbufs = kMbufs;
-  capacity.fits = capacity.hold_bytes >= needed;
-  return capacity;
 }
 
 }  // namespace faultline

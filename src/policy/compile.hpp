@@ -50,20 +50,4 @@ Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& re
 Result<Policy> compile_rules(const Scenario& scenario, const std::vector<RuleSpec>& rules,
                              const CompileRequest& request, PolicySlots& slots);
 
-/// What a scenario needs at its ports' worst: line rate in minimum-size frames for as long as the
-/// longest path of delays.
-struct Capacity {
-  std::uint64_t hold_bytes_needed = 0;
-  std::uint64_t hold_bytes = 0;  ///< what there will be
-  std::uint64_t flows = 0;
-  std::uint64_t mbufs = 0;
-  bool fits = true;
-};
-/// Packets' memory outside the hold: received, made again for sending, or on their way out.
-inline constexpr std::uint32_t kMbufs = 16'383;
-/// What the daemon reserves for the hold: what the scenario says, else a quarter of the machine's
-/// memory and at least 256 MiB. Pages are taken only when packets wait in them.
-std::uint64_t hold_bytes_for(const Scenario& scenario);
-Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64_t rate_bps);
-
 }  // namespace faultline

@@ -6,12 +6,14 @@
 
 #include "impair/impairment.hpp"
 #include "match/rule_match.hpp"
+#include "policy/expectation.hpp"
 #include "policy/timeline.hpp"
 
 namespace faultline {
 namespace {
 
 constexpr std::uint32_t kMtuDefault = 1500;
+constexpr std::uint64_t kSpeedMaxBps = 1'600'000'000'000;
 
 class ScenarioReader {
  public:
@@ -20,10 +22,10 @@ class ScenarioReader {
 
   void read(ScenarioUse use) {
     MappingReader reader(scenario_.tree, "scenario", problems_);
-    reader.refuse_not_yet({"confidence", "lateness", "model", "stop_when", "switches", "nodes",
-                           "workers", "use", "capture", "expect"});
+    reader.refuse_not_yet(
+        {"lateness", "model", "stop_when", "switches", "nodes", "workers", "use", "capture"});
     if (use == ScenarioUse::kLive)
-      reader.refuse_not_yet({"timeline"});
+      reader.refuse_not_yet({"timeline", "expect", "confidence"});
     read_version(reader.require("version"));
     if (const ConfigNode* node = reader.take("name"))
       scenario_.name = read_name(*node, problems_).value_or("");
@@ -36,9 +38,14 @@ class ScenarioReader {
     read_ports(reader.take("ports"), use);
     read_wires(reader.take("wires"), use);
     read_rules(reader.take("rules"));
-    if (const ConfigNode* node = reader.take("timeline");
-        node != nullptr && use != ScenarioUse::kLive)
-      read_timeline(*node, scenario_, problems_);
+    if (use == ScenarioUse::kSimulate) {
+      if (const ConfigNode* node = reader.take("timeline"))
+        read_timeline(*node, scenario_, problems_);
+      if (const ConfigNode* node = reader.take("confidence"))
+        read_confidence(*node, scenario_, problems_);
+      if (const ConfigNode* node = reader.take("expect"))
+        read_expectations(*node, scenario_, problems_);
+    }
     reader.finish();
   }
 
@@ -111,6 +118,8 @@ class ScenarioReader {
     if (const ConfigNode* value = reader.take("mtu"))
       port.mtu_bytes =
           static_cast<std::uint32_t>(read_size_or_count(*value, {68, 9600}).value_or(kMtuDefault));
+    if (const ConfigNode* value = reader.take("speed"))
+      port.speed_bps = read_rate_bps(*value, {1, kSpeedMaxBps}, problems_);
     if (port.driver == "af_packet") {
       if (const ConfigNode* value = reader.require("interface"))
         port.interface = read_interface(*value);
@@ -271,7 +280,9 @@ class ScenarioReader {
       read_ttl(*value, rule);
     read_sharing(reader, rule);
     accept_only(reader.take("in_flight"), "deliver", {"drop"});
-    reader.refuse_not_yet({"optional", "lease", "tcp_acks"});
+    if (const ConfigNode* value = reader.take("optional"))
+      rule.optional = read_bool(*value, problems_).value_or(false);
+    reader.refuse_not_yet({"lease", "tcp_acks"});
     reader.finish();
     check_parts(rule);
     check_path(rule, node);
@@ -390,6 +401,20 @@ Result<Scenario> read_scenario(ConfigNode tree, ScenarioUse use) {
     problems.push_back(std::move(last));
   }
   return tl::unexpected(std::move(problems));
+}
+
+std::optional<std::size_t> find_rule_named(const ConfigNode& node, const Scenario& scenario,
+                                           Problems& problems) {
+  std::vector<std::string_view> names;
+  for (std::size_t index = 0; index < scenario.rules.size(); ++index) {
+    names.push_back(scenario.rules[index].name);
+    if (node.is_scalar() && node.text == names.back())
+      return index;
+  }
+  problems.push_back(problem_at(node.mark, "unknown rule " + describe(node),
+                                "one of the scenario's rules",
+                                node.is_scalar() ? nearest_word(node.text, names) : ""));
+  return std::nullopt;
 }
 
 }  // namespace faultline

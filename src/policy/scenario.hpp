@@ -19,11 +19,12 @@ inline constexpr std::size_t kRulesMax = 1024;
 
 struct PortSpec {
   std::string name;
-  std::string driver;                   ///< af_packet, null or sim
-  std::string interface;                ///< af_packet
-  std::uint32_t mtu_bytes = 1500;       ///< L3 bytes, 68 … 9600
-  std::uint32_t null_frame_bytes = 64;  ///< null: size of the frames it makes
-  bool null_receives = true;            ///< null: false with no_rx
+  std::string driver;                      ///< af_packet, null or sim
+  std::string interface;                   ///< af_packet
+  std::uint32_t mtu_bytes = 1500;          ///< L3 bytes, 68 … 9600
+  std::optional<std::uint64_t> speed_bps;  ///< the most that comes in, for capacity
+  std::uint32_t null_frame_bytes = 64;     ///< null: size of the frames it makes
+  bool null_receives = true;               ///< null: false with no_rx
   Mark mark;
 };
 
@@ -50,6 +51,7 @@ struct RuleSpec {
   bool shared = false;
   bool final = false;
   bool portless = false;  ///< `fragments: portless`
+  bool optional = false;  ///< it may match nothing
   TtlKind ttl = TtlKind::kDefault;
   std::uint64_t ttl_ns = 0;
   Mark mark;
@@ -66,6 +68,16 @@ struct TimelineEntry {
   const ConfigNode* set = nullptr;  ///< into the scenario's tree: impairments and their new keys
 };
 
+/// How many of the packets that a rule matched it should lose.
+struct Expectation {
+  std::string text;      ///< as written
+  std::size_t rule = 0;  ///< index
+  double least = 0;      ///< share
+  double most = 1;
+  std::optional<double> rate;  ///< what is expected; absent with a bound on one side
+  Mark mark;
+};
+
 struct Scenario {
   ConfigNode tree;  ///< RuleSpecs and TimelineEntries point into it
   std::string name;
@@ -74,6 +86,8 @@ struct Scenario {
   std::vector<WireSpec> wires;
   std::vector<RuleSpec> rules;
   std::vector<TimelineEntry> timeline;  ///< in file order
+  std::vector<Expectation> expectations;
+  double confidence = 0.999;  ///< of statistical expectations
   std::uint64_t flows_max = 65'536;
   std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
   std::optional<std::uint64_t> hold_bytes;
@@ -93,5 +107,9 @@ enum class ScenarioUse : std::uint8_t {
 /// Reads a scenario's tree. All problems at once; keys of version 1 that this version cannot honour
 /// are refused as "not yet supported".
 Result<Scenario> read_scenario(ConfigNode tree, ScenarioUse use);
+
+/// The index of the rule that the node names; when there is none, that is told.
+std::optional<std::size_t> find_rule_named(const ConfigNode& node, const Scenario& scenario,
+                                           Problems& problems);
 
 }  // namespace faultline

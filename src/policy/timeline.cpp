@@ -165,19 +165,10 @@ class TimelineReader {
   }
 
   bool find_rule(const ConfigNode* node, TimelineEntry& entry) {
-    if (node == nullptr)
-      return false;
-    std::vector<std::string_view> names;
-    for (std::size_t index = 0; index < scenario_.rules.size(); ++index) {
-      names.push_back(scenario_.rules[index].name);
-      if (node->is_scalar() && node->text == names.back()) {
-        entry.rule = index;
-        return true;
-      }
-    }
-    complain(node->mark, "unknown rule " + describe(*node), "one of the scenario's rules",
-             node->is_scalar() ? nearest_word(node->text, names) : "");
-    return false;
+    const auto index =
+        node != nullptr ? find_rule_named(*node, scenario_, problems_) : std::nullopt;
+    entry.rule = index.value_or(0);
+    return index.has_value();
   }
 
   void read_action(MappingReader& reader, const ConfigNode& node, bool rule_known,

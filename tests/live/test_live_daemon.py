@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from wire import BUILD, PORTS, RULES, law_holds, run
+from wire import BUILD, PORTS, RULES, SLOW_PORTS, law_holds, run
 
 
 def refused(wire, scenario, *options, user=None):
@@ -123,7 +123,7 @@ def test_the_socket_is_for_owner_and_group(wire):
 def test_ends_cleanly_with_packets_held(wire, number, on_exit):
     """Ends within 2 s with held packets sent or dropped, books balanced, nothing left behind."""
     runtime = set(os.listdir("/run"))
-    wire.start(PORTS + "rules: [{name: long, from: left, impair: [{delay: 60s}]}]\n", "--start",
+    wire.start(SLOW_PORTS + "rules: [{name: long, from: left, impair: [{delay: 60s}]}]\n", "--start",
                "--on-exit", on_exit)
     before = wire.receiver_counter("b")
     wire.inside("a", "ping", "-c", "20", "-i", "0.01", "-W", "0.1", "10.77.0.2", check=False)
@@ -189,6 +189,8 @@ def test_daemon_refuses_bad_input(wire):
         (PORTS + "rules: [{name: a, impair: [{delay: 40}]}]\n", 1, "unit"),
         (PORTS + "rules: [{name: a, impair: [{loss: 150%}]}]\n", 1, "between 0% and 100%"),
         (PORTS.replace("wires", "wirez"), 1, "did you mean 'wires'"),
+        (PORTS + "hold: {memory: 10MB}\nrules: [{name: a, impair: [delay: 40ms]}]\n", 4,
+         "in 64-byte frames for 40ms need 104761888"),
         ("version: 1\n", 1, "ports"),
         ("version: [1\n", 1, "refused.yaml:"),
     ]
@@ -198,6 +200,17 @@ def test_daemon_refuses_bad_input(wire):
         assert words in stderr
     assert run(BUILD / "faultlined", "--scenario", "/nonexistent.yaml", check=False).returncode == 5
     assert run(BUILD / "faultlined", "--bogus", check=False).returncode == 2
+
+
+def test_rules_beyond_the_capacity_are_refused(wire):
+    """409 with the numbers, and nothing has changed; what fits is taken."""
+    wire.start(PORTS + "hold: {memory: 10MB}\nrules: [{name: slow, impair: [delay: 1ms]}]\n")
+    before = wire.get("/v1/rules")[1]
+    status, body = wire.http("PATCH", "/v1/rules/slow", '{"impair": [{"delay": "40ms"}]}')
+    assert status == 409 and "need 104761888" in body["detail"]
+    assert wire.get("/v1/rules")[1] == before
+    status, _ = wire.http("PATCH", "/v1/rules/slow", '{"impair": [{"delay": "3ms"}]}')
+    assert status == 200
 
 
 def test_daemon_without_permission_says_what_is_needed(wire):
@@ -267,7 +280,7 @@ class StoppedThread:
 def test_what_a_stopped_worker_missed_is_done_when_it_goes_on(wire):
     """Heal and another change meet a worker that stands still: both answer 503 and status says
     stalled; when it goes on, what was held is sent, although a newer policy came in between."""
-    wire.start(PORTS + "rules: [{name: long, from: left, impair: [{delay: 60s}]}]\n", "--start")
+    wire.start(SLOW_PORTS + "rules: [{name: long, from: left, impair: [{delay: 60s}]}]\n", "--start")
     wire.inside("a", "ping", "-c", "10", "-i", "0.01", "-W", "0.1", "10.77.0.2", check=False)
     held = wire.stats()["ledger"]["held"]
     assert held > 0

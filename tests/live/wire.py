@@ -28,6 +28,7 @@ ports:
 wires:
   lab: [left, right]
 """
+SLOW_PORTS = PORTS.replace("}\n", ", speed: 100Mbit}\n")  # for delays of a minute
 
 RULES = """rules:
   - {name: slow, from: left, to: right, enabled: false, impair: [delay: 20ms]}

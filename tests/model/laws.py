@@ -94,7 +94,7 @@ def correlated(seed, rule, impairment, scope, count, rate, correlation):
                            Fraction(r, one)).bad
 
 
-def markov4(seed, rule, impairment, scope, count, p13, p31, p32=0, p23=0, p14=0):
+def markov4(seed, rule, impairment, scope, count, p13, p31, p32=0, p23=1, p14=0):
     """The state after each of the first `count` steps, 1 ... 4; lost where it is 3 or 4. One uniform
     a step gives the new state for each old one; the first state is that of a past so long that all
     states have met."""

@@ -1,0 +1,85 @@
+// Memory, counted before packets come.
+#include "policy/capacity.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace faultline {
+namespace {
+
+/// Ethernet at line rate in 64-byte frames is the hold's worst case: 60 bytes without FCS plus a
+/// 24-byte record head, in whole 8 bytes, while the wire spends 84 (IEEE 802.3: preamble, FCS,
+/// gap).
+constexpr std::uint64_t kWireBytes = 84;
+constexpr std::uint64_t kRecordBytes = 88;
+constexpr std::uint64_t kHoldLeast = std::uint64_t{256} << 20;
+
+std::uint64_t memory_bytes() {
+  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
+}
+
+std::uint64_t usual_stay_ns(const PathProgram& path, const Policy& policy) {
+  std::uint64_t stay_ns = 0;
+  for (const std::uint16_t index : path.rules)
+    for (const RuleStep& step : policy.rules[index].steps)
+      stay_ns += step.impairment.usual_ns.value_or(step.impairment.adds_ns);
+  return stay_ns;
+}
+
+std::uint64_t bytes_in(std::uint64_t speed_bps, std::uint64_t time_ns) {
+  const double frames = static_cast<double>(speed_bps) / 8.0 / static_cast<double>(kWireBytes) *
+                        static_cast<double>(time_ns) / static_cast<double>(kNsPerSecond);
+  return static_cast<std::uint64_t>(frames) * kRecordBytes;
+}
+
+std::string speed_text(std::uint64_t speed_bps) {
+  return speed_bps % 1'000'000'000 == 0
+             ? fmt::format("{} Gbit/s", speed_bps / 1'000'000'000)
+             : fmt::format("{} Mbit/s", static_cast<double>(speed_bps) / 1e6);
+}
+
+std::string misfit_of(const Capacity& capacity) {
+  if (capacity.hold_needed > capacity.hold)
+    return fmt::format("the hold has {} bytes, but {} in 64-byte frames for {} need {}",
+                       capacity.hold, speed_text(capacity.speed_bps),
+                       format_duration(capacity.stay_ns), capacity.hold_needed);
+  if (capacity.flows_memory + capacity.hold_needed > capacity.memory)
+    return fmt::format("{} flows need {} bytes and packets that wait {}; the machine has {}",
+                       capacity.flows, capacity.flows_memory, capacity.hold_needed,
+                       capacity.memory);
+  return {};
+}
+
+}  // namespace
+
+Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64_t flows_memory) {
+  Capacity capacity;
+  capacity.memory = memory_bytes();
+  capacity.flows = scenario.flows_max;
+  capacity.flows_memory = flows_memory;
+  capacity.mbufs = kMbufs;
+  std::uint64_t most = 0;
+  for (std::size_t port = 0; port < policy.paths.size(); ++port) {
+    const PortSpec& spec = scenario.ports[port];
+    const std::uint64_t stay_ns = usual_stay_ns(policy.paths[port], policy);
+    const std::uint64_t needed = bytes_in(spec.speed_bps.value_or(kSpeedAssumedBps), stay_ns);
+    capacity.hold_needed += needed;
+    if (needed <= most)
+      continue;
+    most = needed;
+    capacity.speed_bps = spec.speed_bps.value_or(kSpeedAssumedBps);
+    capacity.stay_ns = stay_ns;
+    capacity.speed_known = spec.speed_bps.has_value() || spec.driver != "sim";
+  }
+  const std::uint64_t usual = std::max(kHoldLeast, capacity.memory / 4);
+  capacity.hold = scenario.hold_bytes.value_or(
+      std::clamp(capacity.hold_needed, usual, std::max(usual, capacity.memory / 4 * 3)));
+  capacity.misfit = misfit_of(capacity);
+  return capacity;
+}
+
+}  // namespace faultline

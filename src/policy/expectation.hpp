@@ -1,0 +1,33 @@
+// What a scenario expects of a run: `expect:`, read and weighed. A run passes an expectation "P ±
+// T" of a loss when the share found is within T of P plus the width of the statistics themselves.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "policy/policy.hpp"
+
+namespace faultline {
+
+/// Reads `expect:` and `confidence:` into the scenario, whose rules have been read.
+void read_expectations(const ConfigNode& node, Scenario& scenario, Problems& problems);
+void read_confidence(const ConfigNode& node, Scenario& scenario, Problems& problems);
+
+/// What all loss models of a rule take together; a packet lost to one does not come to the next.
+/// Absent: a model whose losses depend on the traffic.
+std::optional<LossShare> loss_of(const RuleProgram& rule);
+
+/// The smallest run, in powers of ten, that tells a loss `deviation` beyond the tolerance from one
+/// within it.
+struct Power {
+  double deviation = 0;  ///< relative to the expected rate
+  int packets_log10 = 0;
+  double chance = 0;  ///< of failing the expectation when it should fail
+};
+/// With z of the scenario's confidence (two-sided) and σ = √(f·P(1−P)/n), f the variance factor:
+/// chance = Φ((D − T)/σ − z). Absent where no run up to 10^12 packets tells.
+std::optional<Power> power_of(const Expectation& expectation, const LossShare& loss,
+                              double confidence);
+
+}  // namespace faultline
