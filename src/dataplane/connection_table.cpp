@@ -81,7 +81,8 @@ ConnectionTable::ConnectionTable(std::uint64_t connections_max, std::uint64_t id
 ConnectionPlace ConnectionTable::note(const ConnectionPacket& packet) noexcept {
   const FlowKey key = shown_key(packet.fields);
   const FlowKey reverse = reversed(key);
-  const std::uint64_t spread = mixed(flow_pair_hash(key) ^ packet.wire);
+  const std::uint64_t vlans = (std::uint64_t{key.outer_vlan} << 16) | key.inner_vlan;
+  const std::uint64_t spread = mixed(flow_pair_hash(key) ^ mixed(vlans) ^ packet.wire);
   Connection* connection = connections_.find(spread, [&](const Connection& known) {
     return known.wire == packet.wire && known.epoch == epoch_ &&
            (known.key == key || known.key == reverse);

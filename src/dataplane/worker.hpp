@@ -19,7 +19,7 @@ namespace faultline {
 
 struct WorkerSettings {
   std::uint32_t rx_burst = 32;         ///< 1 … kBurstMax
-  std::uint32_t release_budget = 128;  ///< per poll of a port; above rx_burst, or a stall stays
+  std::uint32_t release_budget = 128;  ///< a poll and port; above rx_burst, or a stall stays
   std::uint64_t flows_max = 65'536;
   std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
   std::uint64_t hold_bytes = std::uint64_t{256} << 20;
@@ -40,6 +40,8 @@ class Worker {
         decide_({settings.flows_max, settings.flow_idle_ns, settings.hold_bytes / kQueuedBytesMin,
                  ports_.size()}),
         act_(ports_, pool, settings.hold_bytes, counters_, port_counters_),
+        direct_(ports_.size() * kBurstMax),
+        release_budget_(settings.release_budget * static_cast<std::uint32_t>(ports_.size())),
         box_(ports_.size()) {}
 
   /// Who watches from now on; null for nobody.
@@ -53,7 +55,9 @@ class Worker {
     const Policy* published = published_.load(std::memory_order_acquire);
     if (published != newest_) [[unlikely]]
       expect(*published);
-    for (std::uint8_t ingress = 0; ingress < ports_.size(); ++ingress) poll_port(ingress);
+    std::uint32_t received = 0;
+    for (std::uint8_t ingress = 0; ingress < ports_.size(); ++ingress) received += receive(ingress);
+    let_go(received);
     box_.serve([this](WorkerSnapshot& snapshot) { fill(snapshot); });
   }
 
@@ -87,23 +91,29 @@ class Worker {
   void fill(WorkerSnapshot& snapshot) const noexcept;
 
  private:
-  void poll_port(std::uint8_t ingress) noexcept {
+  std::uint32_t receive(std::uint8_t ingress) noexcept {
     PerPacket<rte_mbuf*> mbufs;
     const std::uint32_t count = ports_[ingress]->receive(mbufs.data(), settings_.rx_burst);
-    const std::uint64_t now_ns = time_.now_ns();
-    account_time(now_ns);
     if (count > 0) {
       for (std::uint32_t i = 0; i < count; ++i) burst_.sequence[i] = sequence_ + i;
-      ports_[ingress]->stamp(mbufs.data(), count, now_ns, burst_);
+      ports_[ingress]->stamp(mbufs.data(), count, time_.now_ns(), burst_);
       account_received(ingress, mbufs, count);
       handle(ingress, mbufs, count);
     }
+    return count;
+  }
+
+  /// Everything that is due now leaves or is judged on. Only when all ports have been asked: what
+  /// one of them still had may come to a stage before what waits for it.
+  void let_go(std::uint32_t received) noexcept {
+    const std::uint64_t now_ns = time_.now_ns();
+    account_time(now_ns);
     if (now_ns >= next_instant_ns_) [[unlikely]]
       advance(now_ns);
     const std::uint32_t released = release(now_ns);
     send_direct(now_ns);
     act_.finish();
-    had_work_ = count + released > 0;
+    had_work_ = received + released > 0;
   }
 
   /// A burst is cut where something changes, so that changes happen at a time and not at a burst.
@@ -138,8 +148,7 @@ class Worker {
       } else if (key.release_ns > key.arrival_ns) {
         act_.hold(mbufs[i], key);
       } else {
-        direct_.mbufs[direct_.count] = mbufs[i];
-        direct_.keys[direct_.count++] = key;
+        direct_[direct_count_++] = {mbufs[i], key};
       }
     }
   }
@@ -158,7 +167,7 @@ class Worker {
   /// Lets go what is due.
   std::uint32_t release(std::uint64_t now_ns) noexcept {
     const std::uint32_t released = act_.release(
-        now_ns, settings_.release_budget, lateness_, departure(),
+        now_ns, release_budget_, lateness_, departure(),
         [&](rte_mbuf* mbuf, const HeldPacket& held) noexcept { resume(mbuf, held, now_ns); });
     policies_needed_.store(policies_.oldest(), std::memory_order_release);
     return released;
@@ -200,13 +209,13 @@ class Worker {
   /// of these in the hold, they queue there too.
   void send_direct(std::uint64_t now_ns) noexcept {
     const bool behind = act_.held().next_release_ns() <= now_ns;
-    for (std::uint32_t i = 0; i < direct_.count; ++i) {
+    for (std::uint32_t i = 0; i < direct_count_; ++i) {
       if (behind)
-        act_.hold(direct_.mbufs[i], direct_.keys[i]);
+        act_.hold(direct_[i].mbuf, direct_[i].key);
       else
-        act_.send(direct_.mbufs[i], direct_.keys[i]);
+        act_.send(direct_[i].mbuf, direct_[i].key);
     }
-    direct_.count = 0;
+    direct_count_ = 0;
   }
 
   /// The frames' first bytes, in one piece each.
@@ -305,7 +314,13 @@ class Worker {
   Decide decide_;
   Act<Port> act_;
   JudgedBurst burst_;
-  OutBurst direct_;
+  struct DirectPacket {
+    rte_mbuf* mbuf = nullptr;
+    HoldKey key;
+  };
+  std::vector<DirectPacket> direct_;  ///< of this poll: those that wait for nothing
+  std::uint32_t direct_count_ = 0;
+  std::uint32_t release_budget_;
   PerPacket<std::array<std::uint8_t, kParseBytesMax>> prefixes_;
   Histogram lateness_;
   std::uint64_t last_poll_ns_ = 0;

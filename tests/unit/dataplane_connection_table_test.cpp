@@ -192,6 +192,20 @@ TEST(DataplaneConnectionTable, WiresAreApartAndForgettingBeginsAnew) {
   EXPECT_EQ(wire.table.counters().lost, 0U);
 }
 
+TEST(DataplaneConnectionTable, TheSameEndsInManyVlansAreManyConnections) {
+  Wire wire;
+  const Bytes plain = make(Ipv4Frame{});
+  for (int again = 0; again < 2; ++again)
+    for (std::uint16_t vlan = 0; vlan < 500; ++vlan) {
+      Bytes tagged = plain;
+      tagged.insert(tagged.begin() + 12, {0x81, 0x00, static_cast<std::uint8_t>(vlan >> 8),
+                                          static_cast<std::uint8_t>(vlan & 0xFF)});
+      EXPECT_EQ(wire.note(tagged).number, again == 0 ? 1U : 2U);
+    }
+  EXPECT_EQ(wire.table.counters().opened, 500U);
+  EXPECT_EQ(wire.table.counters().lost, 0U);
+}
+
 TEST(DataplaneConnectionTable, WhatMakesRoomIsCounted) {
   Wire wire(16);
   for (std::uint16_t port = 1'000; port < 2'000; ++port)
