@@ -309,7 +309,8 @@ ParseOutcome parse_frame(std::span<const std::uint8_t> bytes, std::size_t frame_
                          FrameFields& fields) noexcept {
   fields = FrameFields{};
   fields.length = static_cast<std::uint32_t>(frame_length);
-  return Parser(bytes, frame_length, fields).parse();
+  const std::size_t looked_at = std::min(bytes.size(), kParseBytesMax);
+  return Parser(bytes.first(looked_at), frame_length, fields).parse();
 }
 
 }  // namespace faultline

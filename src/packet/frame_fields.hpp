@@ -39,7 +39,7 @@ struct FrameFields {
 
 enum class ParseOutcome : std::uint8_t { kParsed, kUnparsed };
 
-/// How much of a frame parse_frame may want to see.
+/// How much of a frame parse_frame looks at: headers that end farther back are not parsed.
 inline constexpr std::size_t kParseBytesMax = 256;
 /// VLAN tags that are looked behind. A frame with more is a link-level flow of the next tag's
 /// ethertype.

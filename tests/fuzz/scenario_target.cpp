@@ -5,7 +5,9 @@
 
 #include "base/check.hpp"
 #include "base/config.hpp"
-#include "policy/compile.hpp"
+#include "policy/capacity.hpp"
+#include "policy/expectation.hpp"
+#include "policy/timeline.hpp"
 #include "target.hpp"
 
 namespace faultline {
@@ -35,11 +37,24 @@ void compile(const ConfigNode& tree, ScenarioUse use) {
   static std::map<std::size_t, PolicySlots> fresh;
   const std::size_t ports = scenario->ports.size();
   PolicySlots slots = fresh.try_emplace(ports, ports).first->second;
-  const Result<Policy> policy = compile_policy(*scenario, CompileRequest{}, slots);
-  if (!policy)
-    check_problems(policy.error());
-  else
+  const Result<PolicyChain> policies = compile_chain(*scenario, CompileRequest{}, slots);
+  if (!policies) {
+    check_problems(policies.error());
+    return;
+  }
+  for (const std::unique_ptr<Policy>& policy : *policies) {
     FAULTLINE_CHECK(policy->rules.size() == scenario->rules.size());
+    FAULTLINE_CHECK(policy->next == nullptr ||
+                    policy->next->active_from_ns > policy->active_from_ns);
+    const Capacity capacity = capacity_of(*scenario, *policy, 0);
+    FAULTLINE_CHECK(capacity.fits() || !capacity.misfit.empty());
+  }
+  for (const Expectation& expectation : scenario->expectations) {
+    const auto loss = loss_of(policies->front()->rules[expectation.rule]);
+    FAULTLINE_CHECK(!loss || (loss->rate >= 0 && loss->rate <= 1 && loss->variance_factor >= 0));
+    if (loss)
+      power_of(expectation, *loss, scenario->confidence);
+  }
 }
 
 }  // namespace

@@ -82,7 +82,7 @@ def ipv6(rng):
             size = int(rng.choice([2, 4]))
             extensions.append(struct.pack(">BB", following, size) + bytes((size + 2) * 4 - 2))
         else:
-            size = int(rng.choice([0, 0, 1]))
+            size = int(rng.choice([0, 0, 0, 1, 1, 16]))
             extensions.append(struct.pack(">BB", following, size) + bytes(size * 8 + 6))
     below = b"".join(extensions) + payload
     first = struct.pack(">IHBB", 6 << 28 | _tos(rng) << 20 | int(rng.integers(0, 1 << 20)),

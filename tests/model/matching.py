@@ -2,9 +2,9 @@
 docs/match.md, one frame at a time. Fields that a frame does not have are absent from the mapping."""
 
 import ipaddress
-import struct
 
 VLAN_DEPTH, MPLS_DEPTH, EXTENSION_DEPTH = 4, 8, 8
+BYTES_SEEN = 256
 SECONDS_2 = 2 * 10**9
 PORTED = {"tcp": 6, "udp": 17, "sctp": 132}
 PROTOCOLS = {**PORTED, "icmp": 1, "icmpv6": 58, "igmp": 2, "gre": 47, "esp": 50}
@@ -20,7 +20,7 @@ ICMP_TYPES = {"echo-request": (8, 128), "echo-reply": (0, 129), "destination-unr
 
 
 class Unparsed(ValueError):
-    """Cut short, or contradicting itself."""
+    """Cut short, contradicting itself, or beyond what is looked at."""
 
 
 def need(condition):
@@ -28,10 +28,35 @@ def need(condition):
         raise Unparsed
 
 
+class View:
+    """A part of a frame, of which only the frame's first BYTES_SEEN may be read."""
+
+    def __init__(self, frame, start=0, end=None):
+        self.frame, self.start = frame, start
+        self.end = len(frame) if end is None else end
+
+    def __len__(self):
+        return self.end - self.start
+
+    def behind(self, size, end=None):
+        """What stands behind the first `size` bytes, up to byte `end`."""
+        return View(self.frame, self.start + size, self.end if end is None else self.start + end)
+
+    def seen(self, size):
+        return self.start + size <= min(self.end, BYTES_SEEN)
+
+    def raw(self, start, end):
+        need(self.seen(end))
+        return self.frame[self.start + start:self.start + end]
+
+    def number(self, start, end):
+        return int.from_bytes(self.raw(start, end), "big")
+
+
 def fields_of(frame):
     """The fields of a frame, or None when it cannot be parsed."""
     try:
-        return _ethernet(frame)
+        return _ethernet(View(frame))
     except Unparsed:
         return None
 
@@ -39,34 +64,35 @@ def fields_of(frame):
 def _ethernet(frame):
     need(len(frame) >= 14)
     fields = {"len": len(frame), "vlan": None}
-    rest, tags = frame[12:], []
-    while len(tags) < VLAN_DEPTH and rest[0:2] in (b"\x81\x00", b"\x88\xa8"):
+    rest, tags = frame.behind(12), []
+    while len(tags) < VLAN_DEPTH and rest.number(0, 2) in (0x8100, 0x88A8):
         need(len(rest) >= 6)
-        tags.append(struct.unpack(">H", rest[2:4])[0] & 0xFFF)
-        rest = rest[4:]
+        tags.append(rest.number(2, 4) & 0xFFF)
+        rest = rest.behind(4)
     if tags:
         fields["vlan"] = tags[0]
-    ethertype, = struct.unpack(">H", rest[:2])
+    ethertype = rest.number(0, 2)
     fields["ethertype"] = ethertype if ethertype >= 0x600 else 0
+    below = rest.behind(2)
     if ethertype == 0x0800:
-        fields.update(_ipv4(rest[2:]))
+        fields.update(_ipv4(below))
     elif ethertype == 0x86DD:
-        fields.update(_ipv6(rest[2:]))
+        fields.update(_ipv6(below))
     elif ethertype in (0x8847, 0x8848):
-        fields.update(_mpls(rest[2:]))
+        fields.update(_mpls(below))
     fields["tags"] = tuple(tags[:2])
     return fields
 
 
 def _mpls(rest):
     for _ in range(MPLS_DEPTH):
-        need(len(rest) >= 4)
-        bottom, rest = rest[2] & 1, rest[4:]
+        bottom, rest = rest.number(2, 4) >> 8 & 1, rest.behind(4)
         if bottom:
+            version = rest.number(0, 1) >> 4 if rest.seen(1) else 0
             try:
-                if rest and rest[0] >> 4 == 4:
+                if version == 4:
                     return {"ethertype": 0x0800, **_ipv4(rest)}
-                if rest and rest[0] >> 4 == 6:
+                if version == 6:
                     return {"ethertype": 0x86DD, **_ipv6(rest)}
             except Unparsed:
                 pass
@@ -75,35 +101,37 @@ def _mpls(rest):
 
 
 def _ipv4(packet):
-    need(len(packet) >= 20 and packet[0] >> 4 == 4)
-    size = (packet[0] & 15) * 4
-    total, identification, place = struct.unpack(">HHH", packet[2:8])
-    need(20 <= size <= total <= len(packet))
-    fields = {"ip": 4, "proto": packet[9], "src": packet[12:16], "dst": packet[16:20],
-              "dscp": packet[1] >> 2, "ecn": packet[1] & 3, "ttl": packet[8]}
-    return _datagram(fields, packet[size:total], identification, place & 0x1FFF,
+    need(packet.number(0, 1) >> 4 == 4)
+    size = (packet.number(0, 1) & 15) * 4
+    total, place = packet.number(2, 4), packet.number(6, 8)
+    need(20 <= size <= total <= len(packet) and packet.seen(size))
+    fields = {"ip": 4, "proto": packet.number(9, 10), "src": packet.raw(12, 16),
+              "dst": packet.raw(16, 20), "dscp": packet.number(1, 2) >> 2,
+              "ecn": packet.number(1, 2) & 3, "ttl": packet.number(8, 9)}
+    return _datagram(fields, packet.behind(size, total), packet.number(4, 6), place & 0x1FFF,
                      bool(place & 0x2000))
 
 
 def _ipv6(packet):
-    need(len(packet) >= 40 and packet[0] >> 4 == 6)
-    length, proto = struct.unpack(">HB", packet[4:7])
+    need(packet.number(0, 40) >> 316 == 6)
+    length, proto = packet.number(4, 6), packet.number(6, 7)
     need(40 + length <= len(packet))
-    traffic_class = struct.unpack(">H", packet[:2])[0] >> 4 & 0xFF
-    fields = {"ip": 6, "src": packet[8:24], "dst": packet[24:40], "dscp": traffic_class >> 2,
-              "ecn": traffic_class & 3, "ttl": packet[7]}
-    rest = packet[40:40 + length]
+    traffic_class = packet.number(0, 2) >> 4 & 0xFF
+    fields = {"ip": 6, "src": packet.raw(8, 24), "dst": packet.raw(24, 40),
+              "dscp": traffic_class >> 2, "ecn": traffic_class & 3, "ttl": packet.number(7, 8)}
+    rest = packet.behind(40, 40 + length)
     identification = place = more = 0
     for _ in range(EXTENSION_DEPTH):
         if proto not in (0, 43, 44, 51, 60, 135):
             break
-        need(len(rest) >= 8)
-        size = (rest[1] + 2) * 4 if proto == 51 else 8 if proto == 44 else (rest[1] + 1) * 8
+        need(rest.seen(8))
+        units = rest.number(1, 2)
+        size = (units + 2) * 4 if proto == 51 else 8 if proto == 44 else (units + 1) * 8
         need(size <= len(rest))
         if proto == 44:
-            field, identification = struct.unpack(">HI", rest[2:8])
-            place, more = field >> 3, field & 1
-        proto, rest = rest[0], rest[size:]
+            identification = rest.number(4, 8)
+            place, more = rest.number(2, 4) >> 3, rest.number(2, 4) & 1
+        proto, rest = rest.number(0, 1), rest.behind(size)
         if place:
             break
     else:
@@ -123,20 +151,20 @@ def _datagram(fields, payload, identification, place, more):
         return fields
     first = fields.get("fragment") == "first"
     header = {6: 20, 17: 8, 132: 12, 1: 4, 58: 4}.get(fields["proto"], 0)
-    if len(payload) < header:
+    if not payload.seen(header) and header:
         need(first)
         return fields
     if fields["proto"] in PORTED.values():
-        fields["ports"] = struct.unpack(">HH", payload[:4])
+        fields["ports"] = payload.number(0, 2), payload.number(2, 4)
     if fields["proto"] == 6:
-        size = (payload[12] >> 4) * 4
+        size = (payload.number(12, 13) >> 4) * 4
         need(size >= 20 and (first or size <= len(payload)))
-        fields["flags"], fields["data"] = payload[13], len(payload) > size
+        fields["flags"], fields["data"] = payload.number(13, 14), len(payload) > size
     elif fields["proto"] == 17:
-        size, = struct.unpack(">H", payload[4:6])
+        size = payload.number(4, 6)
         need(size >= 8 and (first or size <= len(payload)))
     elif fields["proto"] in (1, 58):
-        fields["icmp"] = payload[0]
+        fields["icmp"] = payload.number(0, 1)
     return fields
 
 
