@@ -167,7 +167,8 @@ class TreeBuilder {
 TreeBuilder::TreeBuilder(std::string_view text, std::string_view file) : text_(text), file_(file) {
   FAULTLINE_CHECK(yaml_parser_initialize(&parser_) == 1);
   yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
-  yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()),
+  const char* const input = text.empty() ? "" : text.data();  // libyaml takes no null
+  yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(input),
                                text.size());
   root_.mark = {.file = file, .line = 1, .column = 1};
   frames_.reserve(kConfigDepthMax);

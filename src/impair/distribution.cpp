@@ -242,10 +242,17 @@ Deviation QuantileTable::look_up(const Side& side, std::uint64_t outward) noexce
 }
 
 GaussianTable::GaussianTable(const QuantileFunction& quantile) {
+  constexpr std::size_t kMiddle = kReach * kStepsAUnit;
+  using Tails = std::array<double, kMiddle + 1>;  // the same for every law, and most of the work
+  static const Tails tails = [] {
+    Tails made;
+    for (std::size_t index = 0; index < made.size(); ++index)
+      made[index] = normal_upper_tail(static_cast<double>(index) / kStepsAUnit);
+    return made;
+  }();
   for (std::size_t index = 0; index < values_.size(); ++index) {
-    const double x = static_cast<double>(index) / kStepsAUnit - kReach;
-    const double probability = normal_upper_tail(x < 0 ? -x : x);
-    values_[index] = to_deviation(quantile.at({probability, x > 0}));
+    const std::size_t outward = index > kMiddle ? index - kMiddle : kMiddle - index;
+    values_[index] = to_deviation(quantile.at({tails[outward], index > kMiddle}));
   }
 }
 

@@ -97,6 +97,12 @@ TEST(BaseConfig, ReadsYaml) {
   }
 }
 
+TEST(BaseConfig, ATextWithoutAnAddressIsEmpty) {
+  const Result<ConfigNode> tree = parse_config(std::string_view{}, "f");
+  ASSERT_TRUE(tree);
+  EXPECT_EQ(tree->kind, ConfigNode::Kind::kNull);
+}
+
 TEST(BaseConfig, ReadsJson) {
   const TreeCase cases[] = {
       {R"({"a":1,"b":[true,null,"40ms"],"c":{"d":-1.5e3}})",
