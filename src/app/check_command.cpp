@@ -144,19 +144,11 @@ Mark place_of_capacity(const Scenario& scenario) {
 }  // namespace
 
 Exit run_check(const CheckOptions& options) {
-  const Loaded loaded = load_scenario(options.file, ScenarioUse::kSimulate, options.form);
+  const LoadedPolicies loaded = load_policies(options.file, 0, options.form);
   if (!loaded.scenario)
     return loaded.exit;
   const Scenario& scenario = *loaded.scenario;
-  PolicySlots slots(scenario.ports.size());
-  CompileRequest request;
-  request.seed = scenario.seed.value_or(0);
-  const Result<PolicyChain> policies = compile_chain(scenario, request, slots);
-  if (!policies) {
-    tell(policies.error(), options.form);
-    return Exit::kWrong;
-  }
-  const Findings findings(scenario, *policies);
+  const Findings findings(scenario, loaded.policies);
   if (findings.capacity().must_refuse()) {
     tell(Problems{problem_at(place_of_capacity(scenario), findings.capacity().misfit,
                              "more hold.memory, shorter delays, or a port's own speed:")},

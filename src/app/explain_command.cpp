@@ -6,7 +6,6 @@
 
 #include "app/commands.hpp"
 #include "app/inputs.hpp"
-#include "base/seed.hpp"
 #include "drivers/eal.hpp"
 #include "policy/compile.hpp"
 #include "record/capture_writer.hpp"
@@ -142,20 +141,10 @@ Exit explain(const ExplainOptions& options, const Scenario& scenario, PolicyChai
 }  // namespace
 
 Exit run_explain(const ExplainOptions& options) {
-  const Loaded loaded = load_scenario(options.file, ScenarioUse::kSimulate, options.form);
+  LoadedPolicies loaded = load_policies(options.file, options.seed, options.form);
   if (!loaded.scenario)
     return loaded.exit;
   const Scenario& scenario = *loaded.scenario;
-  CompileRequest request;
-  request.seed = options.seed ? *options.seed : scenario.seed.value_or(draw_seed());
-  PolicySlots slots(scenario.ports.size());
-  Result<PolicyChain> policies = compile_chain(scenario, request, slots);
-  if (!policies) {
-    tell(policies.error(), options.form);
-    return Exit::kWrong;
-  }
-  if (!options.seed && !scenario.seed)
-    fmt::print(stderr, "faultline: seed {}\n", request.seed);
   const auto word = split_input("--pcap", options.capture, scenario);
   const auto left = read_left(options.left);
   if (!word || !left)
@@ -171,7 +160,7 @@ Exit run_explain(const ExplainOptions& options) {
     tell(started.error(), options.form);
     return Exit::kRefused;
   }
-  const Exit exit = explain(options, scenario, std::move(*policies), std::move(*input));
+  const Exit exit = explain(options, scenario, std::move(loaded.policies), std::move(*input));
   stop_eal();
   return exit;
 }

@@ -10,6 +10,7 @@
 
 #include "app/inline_files.hpp"
 #include "base/file.hpp"
+#include "base/seed.hpp"
 #include "control/http.hpp"
 
 namespace faultline {
@@ -67,6 +68,25 @@ Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form) 
   }
   loaded.scenario = std::move(*inlined.scenario);
   return loaded;
+}
+
+LoadedPolicies load_policies(const std::string& path, std::optional<std::uint64_t> seed,
+                             OutputForm form) {
+  Loaded loaded = load_scenario(path, ScenarioUse::kSimulate, form);
+  if (!loaded.scenario)
+    return {{}, {}, loaded.exit};
+  const bool is_drawn = !seed && !loaded.scenario->seed;
+  CompileRequest request;
+  request.seed = seed ? *seed : loaded.scenario->seed ? *loaded.scenario->seed : draw_seed();
+  PolicySlots slots(loaded.scenario->ports.size());
+  Result<PolicyChain> policies = compile_chain(*loaded.scenario, request, slots);
+  if (!policies) {
+    tell(policies.error(), form);
+    return {{}, {}, Exit::kWrong};
+  }
+  if (is_drawn)
+    fmt::print(stderr, "faultline: seed {}\n", request.seed);
+  return {std::move(loaded.scenario), std::move(*policies), Exit::kDone};
 }
 
 }  // namespace faultline

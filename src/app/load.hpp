@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "policy/scenario.hpp"
+#include "policy/timeline.hpp"
 
 namespace faultline {
 
@@ -36,6 +36,16 @@ struct Loaded {
 
 /// Reads and checks a scenario file and the files it names; problems are told.
 Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form);
+
+/// A scenario for virtual time, and its policies.
+struct LoadedPolicies {
+  std::optional<Scenario> scenario;
+  PolicyChain policies;
+  Exit exit = Exit::kDone;  ///< why there are none: kWrong or kUnusable
+};
+/// As load_scenario; `seed` wins over the scenario's own, and one that is drawn is told.
+LoadedPolicies load_policies(const std::string& path, std::optional<std::uint64_t> seed,
+                             OutputForm form);
 
 /// A scenario's text as a tree, with the texts of the files it names in it.
 struct InlinedScenario {

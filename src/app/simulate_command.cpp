@@ -8,7 +8,6 @@
 
 #include "app/commands.hpp"
 #include "app/inputs.hpp"
-#include "base/seed.hpp"
 #include "drivers/eal.hpp"
 #include "policy/compile.hpp"
 #include "sim/capture_sink.hpp"
@@ -237,24 +236,14 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
 }  // namespace
 
 Exit run_simulate(const SimulateOptions& options) {
-  const Loaded loaded = load_scenario(options.file, ScenarioUse::kSimulate, options.form);
+  LoadedPolicies loaded = load_policies(options.file, options.seed, options.form);
   if (!loaded.scenario)
     return loaded.exit;
   const Scenario& scenario = *loaded.scenario;
-  CompileRequest request;
-  request.seed = options.seed ? *options.seed : scenario.seed.value_or(draw_seed());
-  PolicySlots slots(scenario.ports.size());
-  Result<PolicyChain> policies = compile_chain(scenario, request, slots);
-  if (!policies) {
-    tell(policies.error(), options.form);
-    return Exit::kWrong;
-  }
-  if (!options.seed && !scenario.seed)
-    fmt::print(stderr, "faultline: seed {}\n", request.seed);
   Prepared prepared = open_inputs(options, scenario);
   if (prepared.exit != Exit::kDone)
     return prepared.exit;
-  return simulate_scenario(options, scenario, std::move(*policies), std::move(prepared));
+  return simulate_scenario(options, scenario, std::move(loaded.policies), std::move(prepared));
 }
 
 }  // namespace faultline
