@@ -196,12 +196,14 @@ Result<void> set_time_zero(std::vector<Source>& sources, PolicyChain& policies) 
   }
   if (zero_ns == kNever)
     return {};
+  // A capture may come from the end of time.
+  const auto move = [zero_ns](std::uint64_t& time_ns) {
+    time_ns = time_ns > kNever - zero_ns ? kNever : time_ns + zero_ns;
+  };
   for (const std::unique_ptr<Policy>& policy : policies) {
-    policy->active_from_ns += zero_ns;
-    policy->zero_ns += zero_ns;
-    for (RuleProgram& rule : policy->rules)
-      if (rule.expires_ns != kNever)
-        rule.expires_ns += zero_ns;
+    move(policy->active_from_ns);
+    move(policy->zero_ns);
+    for (RuleProgram& rule : policy->rules) move(rule.expires_ns);
   }
   return {};
 }

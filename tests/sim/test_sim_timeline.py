@@ -213,3 +213,14 @@ def test_records_follow_the_timeline(program, some):
     assert [json.loads(line)["delay_ns"] for line in lines] == expected.tolist()
     assert outcome.stats["rules"]["wan"]["matched"] == 100_000
     assert outcome.stats["reproducible"] is True
+
+
+def test_at_the_end_of_time(program, few):
+    """Instants that no clock reaches do not come early."""
+    late = few.capture.take(slice(None))
+    late.time_ns += np.uint64(2**64 - 2 * 10**9) - late.time_ns[0]
+    captures.write_pcapng(program.folder / "late.pcapng", late)
+    text = with_timeline(WAN.replace("    impair:", "    ttl: 300d\n    impair:"),
+                         "at: 5s, rule: wan, disable: true", "at: 300d, rule: wan, enable: true")
+    outcome = program.simulated(text, [program.folder / "late.pcapng"])
+    assert (outcome.output.time_ns - late.time_ns == 2_000_000).all()
