@@ -26,15 +26,21 @@ constexpr std::uint64_t kMix1 = 0xBB67AE8584CAA73B;
 constexpr std::uint64_t kMix2 = 0x3C6EF372FE94F82B;
 constexpr std::uint64_t kMix3 = 0xA54FF53A5F1D36F1;
 
+std::uint64_t load_word(const void* bytes) noexcept {
+  std::uint64_t word = 0;
+  std::memcpy(&word, bytes, sizeof word);
+  return word;
+}
+
 }  // namespace
 
+// Word by word: a load of sixteen bytes, of which eight have just been stored, waits for the store.
 std::uint64_t flow_identity(const FlowKey& key) noexcept {
-  std::array<std::uint64_t, 5> words;
-  std::memcpy(words.data(), &key, sizeof words);
-  static_assert(sizeof words == kFlowIdentityBytes);
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(&key);
   const std::uint64_t addresses =
-      fold(words[0] ^ kMix0, words[1] ^ kMix1) ^ fold(words[2] ^ kMix1, words[3] ^ kMix2);
-  return fold(addresses ^ kMix3, words[4] ^ kMix0) ^ fold(addresses ^ kMix2, kMix1);
+      fold(load_word(bytes) ^ kMix0, load_word(bytes + 8) ^ kMix1) ^
+      fold(load_word(bytes + 16) ^ kMix1, load_word(bytes + 24) ^ kMix2);
+  return fold(addresses ^ kMix3, load_word(bytes + 32) ^ kMix0) ^ fold(addresses ^ kMix2, kMix1);
 }
 
 namespace {
