@@ -20,6 +20,10 @@ using Json = nlohmann::ordered_json;
 /// Beyond these, a delay that is not the one asked for is worth a warning.
 constexpr double kWaitingMost = 1e-3;
 constexpr double kCutMost = 1e-3;
+/// How long each of them is looked at, and all together (about a second).
+constexpr std::uint64_t kKnotsEach = 10'000;
+constexpr std::uint64_t kKnotsLeast = 100;
+constexpr std::uint64_t kKnotsAll = 100'000;
 
 /// What check finds beside errors, as JSON and for people.
 class Findings {
@@ -31,6 +35,10 @@ class Findings {
       if (policy == policies.front() || capacity.hold_needed > capacity_.hold_needed)
         capacity_ = std::move(capacity);
     }
+    std::uint64_t reviews = 1;
+    for (const RuleProgram& rule : policy_.rules)
+      for (const RuleStep& step : rule.steps) reviews += step.impairment.review != nullptr ? 1 : 0;
+    knots_ = std::clamp(kKnotsAll / reviews, kKnotsLeast, kKnotsEach);
     for (const RuleProgram& rule : policy_.rules) look_at(rule);
     for (const Expectation& expectation : scenario.expectations) weigh(expectation);
     if (!capacity_.fits() && !capacity_.must_refuse())
@@ -86,7 +94,7 @@ class Findings {
            place + ": no `queue:` stands behind it; what waits is bounded by the hold only");
     if (impairment.review == nullptr)
       return;
-    const DelayReview review = impairment.review(impairment.parameters);
+    const DelayReview review = impairment.review(impairment.parameters, knots_);
     json["waiting"] = std::max(json.value("waiting", 0.0), review.waiting);
     json["cut"] = std::max(json.value("cut", 0.0), review.cut);
     if (review.waiting > kWaitingMost)
@@ -128,6 +136,7 @@ class Findings {
   const Scenario& scenario_;
   const Policy& policy_;
   Capacity capacity_;
+  std::uint64_t knots_ = kKnotsEach;
   Json warnings_ = Json::array();
   Json rules_ = Json::array();
   Json power_ = Json::array();

@@ -178,10 +178,9 @@ Explanation explain(const Parameters& parameters, const Asked& asked, const Judg
   return {{}, {}, fmt::format("field {:.6f}", field(law, asked.scope[i], point))};
 }
 
-DelayReview review(const Parameters& parameters) {
-  constexpr std::uint64_t kKnots = 10'000;
+DelayReview review(const Parameters& parameters, std::uint64_t knots) {
   const DelayLaw& law = law_of(parameters);
-  return {clamped_share(law, kKnots), cut_share(law)};
+  return {clamped_share(law, knots), cut_share(law)};
 }
 
 }  // namespace

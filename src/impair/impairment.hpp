@@ -109,7 +109,8 @@ struct DelayReview {
   double waiting = 0;  ///< of time: `order: keep` has packets wait for those before them
   double cut = 0;      ///< of packets: the law gives less than nothing, which becomes nothing
 };
-using ReviewFunction = DelayReview (*)(const Parameters& parameters);
+/// `knots`: how long to look, in knots of the field; 10 µs a knot or so.
+using ReviewFunction = DelayReview (*)(const Parameters& parameters, std::uint64_t knots);
 
 /// What an impairment may know while its parameters are read.
 struct CompileContext {
@@ -141,7 +142,7 @@ struct CompiledImpairment {
   bool needs_order = false;            ///< judges packets of its scope in the order of their times
   bool adds_unbounded = false;         ///< no bound but the hold's on what it adds
   std::optional<std::uint64_t> usual_ns;  ///< what 999 packets of 1,000 get less than; else adds_ns
-  ReviewFunction review = nullptr;        ///< may take a while; null: the delay is as asked
+  ReviewFunction review = nullptr;        ///< null: the delay is as asked
   std::optional<LossShare> loss;          ///< absent: not a loss, or it depends on the traffic
 };
 

@@ -263,21 +263,40 @@ Markov4 model_of(const Rates& rates, const CompileContext& context) {
   return model;
 }
 
-/// The share of lost packets and the sum of the covariances of losses, by following the chain from
-/// both lost states until it has forgotten where it began.
+using Chances = std::array<double, 4>;  // of states 1 to 4
+
+/// The x with x·A = b, by elimination with pivots. A is not singular.
+Chances solve(std::array<Chances, 4> a, Chances b) {
+  for (std::size_t column = 0; column < 4; ++column) {  // unknown `column` of the transposed system
+    std::size_t pivot = column;
+    for (std::size_t row = column + 1; row < 4; ++row)
+      if (std::abs(a[column][row]) > std::abs(a[column][pivot]))
+        pivot = row;
+    for (Chances& unknown : a) std::swap(unknown[column], unknown[pivot]);
+    std::swap(b[column], b[pivot]);
+    for (std::size_t row = 0; row < 4; ++row) {
+      if (row == column)
+        continue;
+      const double share = a[column][row] / a[column][column];
+      for (Chances& unknown : a) unknown[row] -= share * unknown[column];
+      b[row] -= share * b[column];
+    }
+  }
+  for (std::size_t unknown = 0; unknown < 4; ++unknown) b[unknown] /= a[unknown][unknown];
+  return b;
+}
+
+/// The share of lost packets, and the sum of the covariances of losses k ≥ 1 packets apart by the
+/// chain's fundamental matrix (Kemeny & Snell, Finite Markov Chains, 1960, chapter 4):
+/// Σ d·Pᵏ = d·P·(I − P + 1π)⁻¹ for a row d that adds up to 0.
 LossShare share_of(const Rates& rates) {
-  constexpr int kStepsMax = 1'000'000;
   const double p13 = rates.p13.approximate();
   const double p14 = rates.p14.approximate();
   const double p23 = rates.p23.approximate();
   const double p31 = rates.p31.approximate();
   const double p32 = rates.p32.approximate();
-  using Chances = std::array<double, 4>;  // of states 1 to 4
-  const auto step = [&](const Chances& now) {
-    return Chances{now[0] * (1 - p13 - p14) + now[2] * p31 + now[3],
-                   now[1] * (1 - p23) + now[2] * p32,
-                   now[0] * p13 + now[1] * p23 + now[2] * (1 - p31 - p32), now[0] * p14};
-  };
+  const std::array<Chances, 4> p{Chances{1 - p13 - p14, 0, p13, p14}, Chances{0, 1 - p23, p23, 0},
+                                 Chances{p31, p32, 1 - p31 - p32, 0}, Chances{1, 0, 0, 0}};
   // π₃ = p13/p31·π₁, π₂ = p32/p23·π₃, π₄ = p14·π₁: flows into and out of each state are equal.
   Chances stationary{1, 0, p31 > 0 ? p13 / p31 : 0, p14};
   if (p31 == 0 && p13 > 0)
@@ -286,25 +305,23 @@ LossShare share_of(const Rates& rates) {
     stationary[1] = stationary[2] * p32 / p23;
   else if (p32 > 0 && stationary[2] > 0)
     stationary = {0, 1, 0, 0};
-  double sum = 0;
-  for (const double chance : stationary) sum += chance;
+  const double sum = stationary[0] + stationary[1] + stationary[2] + stationary[3];
   for (double& chance : stationary) chance /= sum;
   const double rate = stationary[2] + stationary[3];
   const double variance = rate * (1 - rate);
-  if (variance == 0)
+  if (variance <= 0)
     return {rate, 0};
-  Chances later{0, 0, stationary[2], stationary[3]};
-  double covariances = 0;
-  for (int steps = 0; steps < kStepsMax; ++steps) {
-    later = step(later);
-    double distance = 0;
-    for (std::size_t state = 0; state < 4; ++state)
-      distance += std::abs(later[state] - rate * stationary[state]);
-    covariances += later[2] + later[3] - rate * rate;
-    if (distance < 1e-12)
-      break;
+  std::array<Chances, 4> fundamental{};
+  Chances later{};
+  for (std::size_t column = 0; column < 4; ++column) {
+    for (std::size_t row = 0; row < 4; ++row) {
+      const double lost = row >= 2 ? stationary[row] : 0;
+      later[column] += (lost - rate * stationary[row]) * p[row][column];
+      fundamental[row][column] = (row == column ? 1.0 : 0.0) - p[row][column] + stationary[column];
+    }
   }
-  return {rate, 1 + 2 * covariances / variance};
+  const Chances sums = solve(fundamental, later);
+  return {rate, std::max(0.0, 1 + 2 * (sums[2] + sums[3]) / variance)};
 }
 
 std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileContext& context,

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -129,3 +130,13 @@ def test_simulate_says_that_it_does_not_judge(program, few):
     outcome = program.simulated(scenario_of(("wan", ["loss: 1%"]), seed=1) +
                                 "expect: [{rule: wan, loss: 50%}]\n", [few.path])
     assert "does not judge" in outcome.stderr
+
+
+@pytest.mark.parametrize("impairment", [
+    "loss: {model: markov4, p13: 1e-9, p31: 1e-8}",
+    "delay: {time: 40ms, jitter: 5ms, distribution: normal}"])
+def test_a_thousand_rules_are_weighed_soon(program, impairment):
+    """About a second for chains that hardly move, and for fields; 20 s are allowed here."""
+    began = time.monotonic()
+    answer = checked(program, scenario_of(*((f"r{at}", [impairment]) for at in range(1000))))
+    assert len(answer["rules"]) == 1000 and time.monotonic() - began < 20

@@ -75,6 +75,10 @@ TEST(PolicyExpectation, LossInTheLongRun) {
   expect("loss: {model: gilbert-elliott, p: 60%, r: 60%}", 0.5, 0.8 / 1.2);
   // The chain without its states 2 and 4 is that of Gilbert.
   expect("loss: {model: markov4, p13: 1%, p31: 20%}", 1 / 21.0, 1.79 / 0.21);
+  // All five, by 10^5 powers of the matrix; and one that hardly moves.
+  expect("loss: {model: markov4, p13: 1%, p31: 20%, p32: 10%, p23: 30%, p14: 0.1%}",
+         0.047767717764596, 8.068576549);
+  expect("loss: {model: markov4, p13: 1e-9, p31: 1e-8}", 1 / 11.0, (2 - 1.1e-8) / 1.1e-8);
   // Two in a row: kept by 0.99 · 0.95.
   expect("loss: 1%, loss: 5%", 1 - 0.99 * 0.95,
          (0.01 / 0.99 + 0.05 / 0.95) * 0.9405 / (1 - 0.9405));
