@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "base/error.hpp"
-#include "dataplane/live_port.hpp"
+#include "dataplane/device.hpp"
 #include "policy/scenario.hpp"
 
 namespace faultline {
 
 struct OpenedPort {
-  std::unique_ptr<LivePort> port;
+  std::unique_ptr<Device> device;
   std::vector<std::string> warnings;  ///< works, but the user should know
 };
 
@@ -24,10 +24,22 @@ struct OpenedPort {
 Result<OpenedPort> open_port(const PortSpec& spec, rte_mempool* pool);
 
 Result<OpenedPort> open_af_packet(const PortSpec& spec, rte_mempool* pool);
+Result<OpenedPort> open_af_xdp(const PortSpec& spec, rte_mempool* pool);
+Result<OpenedPort> open_tap(const PortSpec& spec, rte_mempool* pool);
+Result<OpenedPort> open_pci(const PortSpec& spec, rte_mempool* pool);
+Result<OpenedPort> open_memif(const PortSpec& spec, rte_mempool* pool);
+Result<OpenedPort> open_vhost(const PortSpec& spec, rte_mempool* pool);
+Result<OpenedPort> open_pcap(const PortSpec& spec, rte_mempool* pool);
 Result<OpenedPort> open_null(const PortSpec& spec, rte_mempool* pool);
+Result<OpenedPort> open_ring(const PortSpec& spec, rte_mempool* pool);
 
-/// The longest frame the port may receive, as far as can be told before it is opened.
-std::uint32_t frame_bytes_of(const PortSpec& spec);
+/// What all ports together ask of the pool, as far as can be told before they are opened.
+struct PoolNeeds {
+  std::uint32_t frame_bytes = 0;  ///< of the longest frame that may be received
+  std::uint32_t mbufs = 0;        ///< that devices keep for themselves
+  std::uint32_t kept_mbufs = 0;   ///< at most so many of them do not come back at the end
+};
+PoolNeeds pool_needs_of(const std::vector<PortSpec>& ports);
 std::uint32_t af_packet_frame_bytes_of(const PortSpec& spec);
 
 /// A pool of `count` mbufs for frames of up to `frame_bytes_max`.

@@ -22,7 +22,6 @@ Result<void> start_eal(const EalSettings& settings) {
                                  "0",
                                  "-m",
                                  std::to_string(settings.memory_mb),
-                                 "--no-pci",
                                  "--no-telemetry",
                                  "--log-level",
                                  "4",
@@ -34,6 +33,9 @@ Result<void> start_eal(const EalSettings& settings) {
     words.emplace_back("--in-memory");
   else
     words.insert(words.end(), {"--no-huge", "--no-shconf"});
+  if (settings.cards.empty())
+    words.emplace_back("--no-pci");
+  for (const std::string& card : settings.cards) words.insert(words.end(), {"--allow", card});
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0)

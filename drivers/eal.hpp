@@ -14,6 +14,7 @@ struct EalSettings {
   std::vector<unsigned> worker_cores;  ///< may be empty: the simulator needs none
   std::uint32_t memory_mb = 64;
   bool huge_pages = false;
+  std::vector<std::string> cards;  ///< PCI addresses that may be used; no others are looked at
 };
 
 /// Errors: DPDK's own words cannot be had as text; they go to its log, the problem names the step.

@@ -2,12 +2,8 @@
 // when the call returns, so `sent` counts what left and nothing else.
 #include "drivers/packet_socket.hpp"
 
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
 #include <net/ethernet.h>
-#include <net/if.h>
 #include <rte_memcpy.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -36,12 +32,9 @@ PacketSockets::~PacketSockets() {
     close(send);
 }
 
-PacketSocketPort::PacketSocketPort(std::unique_ptr<PacketSockets> sockets, std::string interface,
+PacketSocketPort::PacketSocketPort(std::unique_ptr<PacketSockets> sockets,
                                    std::uint32_t mtu_bytes, rte_mempool* pool)
-    : LivePort(mtu_bytes),
-      sockets_(std::move(sockets)),
-      interface_(std::move(interface)),
-      pool_(pool) {
+    : LivePort(mtu_bytes), sockets_(std::move(sockets)), pool_(pool) {
   for (std::uint32_t i = 0; i < kBurstMax; ++i) {
     messages_[i].msg_hdr.msg_iov = &vectors_[i];
     messages_[i].msg_hdr.msg_iovlen = 1;
@@ -129,25 +122,13 @@ Transmitted PacketSocketPort::transmit(const OutBurst& burst, std::uint32_t firs
   return {sent, false};
 }
 
-void PacketSocketPort::watch_link() {
-  ifreq request{};
-  interface_.copy(request.ifr_name, IFNAMSIZ - 1);
-  // Not IFF_RUNNING: the kernel sets that up to a second after the carrier came back.
-  bool up = ioctl(sockets_->send, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0;
-  ethtool_value link{ETHTOOL_GLINK, 0};
-  request.ifr_data = reinterpret_cast<char*>(&link);
-  if (up && ioctl(sockets_->send, SIOCETHTOOL, &request) == 0)
-    up = link.data != 0;
-  set_carrier(up);
-}
-
-DeviceCounters PacketSocketPort::device_counters() {
+std::uint64_t PacketSocketPort::missed() {
   // Reading PACKET_STATISTICS resets it, so this is its only reader.
   tpacket_stats statistics{};
   socklen_t length = sizeof statistics;
   if (getsockopt(sockets_->receive, SOL_PACKET, PACKET_STATISTICS, &statistics, &length) == 0)
     rx_missed_ += statistics.tp_drops;
-  return {rx_missed_, rx_errors_.load(std::memory_order_relaxed), 0};
+  return rx_missed_;
 }
 
 }  // namespace faultline

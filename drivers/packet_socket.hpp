@@ -1,5 +1,5 @@
-// A network interface through packet sockets of our own: one with a receive ring, one to send. Why
-// not DPDK's net_af_packet: docs/decisions/0003-default-port.md.
+// A network interface through packet sockets of our own, one pair a queue: one with a receive ring,
+// one to send. Why not DPDK's net_af_packet: docs/decisions/0003-default-port.md.
 #pragma once
 
 #include <linux/if_packet.h>
@@ -34,13 +34,17 @@ struct PacketSockets {
 
 class PacketSocketPort final : public LivePort {
  public:
-  PacketSocketPort(std::unique_ptr<PacketSockets> sockets, std::string interface,
-                   std::uint32_t mtu_bytes, rte_mempool* pool);
+  PacketSocketPort(std::unique_ptr<PacketSockets> sockets, std::uint32_t mtu_bytes,
+                   rte_mempool* pool);
 
   std::uint32_t receive(rte_mbuf** mbufs, std::uint32_t count) noexcept override;
   Transmitted transmit(const OutBurst& burst, std::uint32_t first) noexcept override;
-  void watch_link() override;
-  DeviceCounters device_counters() override;
+
+  // Management plane.
+  /// What the receive ring had no room for.
+  std::uint64_t missed();
+  /// Frames longer than a slot or an mbuf.
+  std::uint64_t errors() const noexcept { return rx_errors_.load(std::memory_order_relaxed); }
 
  private:
   tpacket2_hdr& slot(std::uint32_t index) const noexcept {
@@ -51,11 +55,10 @@ class PacketSocketPort final : public LivePort {
   bool copy_out(tpacket2_hdr& header, rte_mbuf* mbuf) noexcept;
 
   std::unique_ptr<PacketSockets> sockets_;
-  std::string interface_;
   rte_mempool* pool_;
   std::uint32_t next_slot_ = 0;
-  std::atomic<std::uint64_t> rx_errors_{0};  ///< frames longer than a slot or an mbuf
-  std::uint64_t rx_missed_ = 0;              ///< sum of what the kernel's ring dropped
+  std::atomic<std::uint64_t> rx_errors_{0};
+  std::uint64_t rx_missed_ = 0;  ///< sum of what the kernel's ring dropped
   std::array<mmsghdr, kBurstMax> messages_{};
   std::array<iovec, kBurstMax> vectors_{};
 };

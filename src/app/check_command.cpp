@@ -28,10 +28,11 @@ constexpr std::uint64_t kKnotsAll = 100'000;
 /// What check finds beside errors, as JSON and for people.
 class Findings {
  public:
-  Findings(const Scenario& scenario, const PolicyChain& policies)
+  Findings(const Scenario& scenario, const PolicyChain& policies, const WorkerLayout& layout)
       : scenario_(scenario), policy_(*policies.front()) {
     for (const std::unique_ptr<Policy>& policy : policies) {
-      Capacity capacity = capacity_of(scenario, *policy, FlowTable::bytes_for(scenario.flows_max));
+      Capacity capacity =
+          capacity_of(scenario, *policy, FlowTable::bytes_for(scenario.flows_max), layout);
       if (policy == policies.front() || capacity.hold_needed > capacity_.hold_needed)
         capacity_ = std::move(capacity);
     }
@@ -142,8 +143,9 @@ class Findings {
   Json power_ = Json::array();
 };
 
-Mark place_of_capacity(const Scenario& scenario) {
-  for (const std::string_view key : {"hold", "rules"})
+/// Where `key` stands, else where the rules do.
+Mark place_of(const Scenario& scenario, std::string_view wanted) {
+  for (const std::string_view key : {wanted, std::string_view("rules")})
     for (const ConfigEntry& entry : scenario.tree.entries)
       if (entry.key == key)
         return entry.key_mark;
@@ -157,9 +159,20 @@ Exit run_check(const CheckOptions& options) {
   if (!loaded.scenario)
     return loaded.exit;
   const Scenario& scenario = *loaded.scenario;
-  const Findings findings(scenario, loaded.policies);
+  const Result<WorkerLayout> layout = least_layout(scenario);
+  if (!layout) {
+    tell(Problems{problem_at(place_of(scenario, "workers"), layout.error().front().message)},
+         options.form);
+    return Exit::kWrong;
+  }
+  for (const auto& policy : loaded.policies)
+    if (const std::string unshareable = unshareable_rule(*policy, *layout); !unshareable.empty()) {
+      tell(Problems{problem_at(place_of(scenario, "rules"), unshareable)}, options.form);
+      return Exit::kWrong;
+    }
+  const Findings findings(scenario, loaded.policies, *layout);
   if (findings.capacity().must_refuse()) {
-    tell(Problems{problem_at(place_of_capacity(scenario), findings.capacity().misfit,
+    tell(Problems{problem_at(place_of(scenario, "hold"), findings.capacity().misfit,
                              "more hold.memory, shorter delays, or a port's own speed:")},
          options.form);
     return Exit::kWrong;

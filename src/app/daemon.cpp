@@ -45,17 +45,42 @@ bool huge_pages_free(std::uint64_t bytes_needed) {
   return file.readable && std::strtoull(file.text.c_str(), nullptr, 10) * (2 << 20) >= bytes_needed;
 }
 
+/// One worker's thread: what it runs, and where.
 struct LaunchedWorker {
   Publisher* publisher = nullptr;
   LiveWorker* worker = nullptr;
-  const std::atomic<bool>* stop = nullptr;
-  HeldAction on_exit = HeldAction::kSend;
+  RunSettings settings;
 };
 
 int worker_main(void* argument) {
   const auto& launched = *static_cast<const LaunchedWorker*>(argument);
-  launched.publisher->run(*launched.worker, 0, *launched.stop, launched.on_exit);
+  launched.publisher->run(*launched.worker, launched.settings);
   return 0;
+}
+
+/// Which cores the workers take: those written, else the last ones, with one left for management.
+struct Cores {
+  unsigned management = 0;
+  std::vector<unsigned> workers;
+};
+
+Result<Cores> choose_cores(const Scenario& scenario, const WorkerLayout& layout) {
+  const std::vector<unsigned> allowed = allowed_cores();
+  Cores cores;
+  cores.workers = scenario.workers.cores;
+  if (cores.workers.empty())
+    cores.workers.assign(allowed.end() - static_cast<std::ptrdiff_t>(layout.workers),
+                         allowed.end());
+  const auto taken = [&](unsigned core) {
+    return std::find(cores.workers.begin(), cores.workers.end(), core) != cores.workers.end();
+  };
+  for (const unsigned core : cores.workers)
+    if (std::find(allowed.begin(), allowed.end(), core) == allowed.end())
+      return failure(fmt::format("workers: core {} is not one that this process may use ({})", core,
+                                 fmt::join(allowed, ", ")));
+  const auto free = std::find_if_not(allowed.begin(), allowed.end(), taken);
+  cores.management = free != allowed.end() ? *free : allowed.front();
+  return cores;
 }
 
 class Daemon {
@@ -67,91 +92,121 @@ class Daemon {
     Loaded loaded = load_scenario(settings_.scenario, ScenarioUse::kLive, OutputForm::kHuman);
     if (!loaded.scenario)
       return loaded.exit;
-    // A wrong rule is told now, and not when somebody enables it.
-    PolicySlots slots(loaded.scenario->ports.size());
-    const Result<Policy> policy = compile_policy(*loaded.scenario, {}, slots);
-    if (!policy) {
-      tell(policy.error(), OutputForm::kHuman);
-      return Exit::kWrong;
-    }
-    const Capacity capacity = capacity_of(*loaded.scenario, *policy,
-                                          FlowTable::bytes_for(loaded.scenario->flows_max));
-    if (capacity.must_refuse()) {
-      fmt::print(stderr, "faultlined: error: {}\n", capacity.misfit);
-      return Exit::kRefused;
-    }
-    loaded.scenario->hold_bytes = capacity.hold;
+    if (const Exit exit = judge(*loaded.scenario); exit != Exit::kDone)
+      return exit;
     if (const Exit exit = start_machine(*loaded.scenario); exit != Exit::kDone)
       return exit;
     const Exit exit = serve(std::move(*loaded.scenario), signals);
     // Every packet's memory must have come back: a leak would end a long soak.
-    FAULTLINE_CHECK(rte_mempool_avail_count(pool_) == kMbufs);
+    FAULTLINE_CHECK(rte_mempool_in_use_count(pool_) <= kept_mbufs_);
     rte_mempool_free(pool_);
     stop_eal();
     return exit;
   }
 
  private:
+  /// What is wrong is told now, and not when somebody enables it.
+  Exit judge(Scenario& scenario) {
+    PolicySlots slots(scenario.ports.size());
+    const Result<Policy> policy = compile_policy(scenario, {}, slots);
+    if (!policy) {
+      tell(policy.error(), OutputForm::kHuman);
+      return Exit::kWrong;
+    }
+    const std::size_t cores = allowed_cores().size();
+    Result<WorkerLayout> layout = lay_workers(scenario, cores > 1 ? cores - 1 : 1);
+    if (!layout)
+      return refused(layout.error());
+    layout_ = std::move(*layout);
+    Result<Cores> chosen = choose_cores(scenario, layout_);
+    if (!chosen)
+      return refused(chosen.error());
+    cores_ = std::move(*chosen);
+    if (const std::string unshareable = unshareable_rule(*policy, layout_); !unshareable.empty())
+      return refused(unshareable);
+    const Capacity capacity =
+        capacity_of(scenario, *policy, FlowTable::bytes_for(scenario.flows_max), layout_);
+    if (capacity.must_refuse())
+      return refused(capacity.misfit);
+    scenario.hold_bytes = capacity.hold;
+    return Exit::kDone;
+  }
+
   Exit start_machine(const Scenario& scenario) {
-    const std::vector<unsigned> cores = allowed_cores();
-    worker_core_ = cores.back();
-    std::uint32_t frame_bytes = 0;
-    for (const PortSpec& port : scenario.ports)
-      frame_bytes = std::max(frame_bytes, frame_bytes_of(port));
+    const PoolNeeds needs = pool_needs_of(scenario.ports);
+    kept_mbufs_ = needs.kept_mbufs;
+    const std::uint32_t mbufs = kMbufs + needs.mbufs;
     EalSettings eal;
-    eal.main_core = cores.front();
-    eal.worker_cores = {worker_core_};
+    eal.main_core = cores_.management;
+    eal.worker_cores = cores_.workers;
     eal.memory_mb =
-        96 + static_cast<std::uint32_t>(std::uint64_t{kMbufs} * (frame_bytes + 512) >> 20);
+        96 + static_cast<std::uint32_t>(std::uint64_t{mbufs} * (needs.frame_bytes + 512) >> 20);
     eal.huge_pages = !settings_.no_huge && huge_pages_free(std::uint64_t{eal.memory_mb} << 20);
+    for (const PortSpec& port : scenario.ports)
+      if (port.settings.driver == Driver::kPci)
+        eal.cards.push_back(port.settings.address);
     if (const auto started = start_eal(eal); !started)
       return refused(started.error());
-    Result<rte_mempool*> pool = make_pool("packets", kMbufs, frame_bytes);
+    Result<rte_mempool*> pool = make_pool("packets", mbufs, needs.frame_bytes);
     if (!pool)
       return refused(pool.error());
     pool_ = *pool;
     return Exit::kDone;
   }
 
-  Exit serve(Scenario scenario, const sigset_t& signals) {
-    clock_.calibrate(kCalibrationNs);
-    std::vector<std::unique_ptr<LivePort>> ports;
-    for (const PortSpec& spec : scenario.ports) {
+  Result<std::unique_ptr<Wiring>> open_ports(const std::vector<PortSpec>& specs) {
+    std::vector<std::unique_ptr<Device>> devices;
+    for (const PortSpec& spec : specs) {
       Result<OpenedPort> opened = open_port(spec, pool_);
       if (!opened)
-        return refused(opened.error());
+        return tl::unexpected(opened.error());
       for (const std::string& warning : opened->warnings)
         fmt::print(stderr, "faultlined: warning: {}\n", warning);
-      ports.push_back(std::move(opened->port));
+      devices.push_back(std::move(opened->device));
     }
-    WorkerSettings worker_settings;
-    worker_settings.flows_max = scenario.flows_max;
-    worker_settings.flow_idle_ns = scenario.flow_idle_ns;
-    worker_settings.hold_bytes = scenario.hold_bytes.value_or(0);
-    Result<std::unique_ptr<Engine>> engine = Engine::create(std::move(scenario), clock_);
+    auto wiring = std::make_unique<Wiring>(std::move(devices), layout_);
+    if (!wiring->complete())
+      return failure("no memory to hand packets from worker to worker");
+    return wiring;
+  }
+
+  Exit serve(Scenario scenario, const sigset_t& signals) {
+    clock_.calibrate(kCalibrationNs);
+    Result<std::unique_ptr<Wiring>> wiring = open_ports(scenario.ports);
+    if (!wiring)
+      return refused(wiring.error());
+    WorkerSettings settings;
+    settings.rx_burst = scenario.workers.rx_burst;
+    settings.flows_max = scenario.flows_max;
+    settings.flow_idle_ns = scenario.flow_idle_ns;
+    settings.hold_bytes = scenario.hold_bytes.value_or(0) / layout_.workers;
+    sleeps_ = scenario.workers.sleeps;
+    Result<std::unique_ptr<Engine>> engine = Engine::create(std::move(scenario), layout_, clock_);
     if (!engine)
       return refused(engine.error());
-    std::vector<LivePort*> pointers;
-    for (const auto& port : ports) pointers.push_back(port.get());
     TscTime time(clock_);
     std::vector<EngineWorker> workers;
-    workers.push_back({std::make_unique<LiveWorker>(worker_settings, pointers, time, pool_,
-                                                    (*engine)->publisher().slot()),
-                       worker_core_});
-    (*engine)->attach(std::move(workers), std::move(ports));
+    for (std::size_t worker = 0; worker < layout_.workers; ++worker)
+      workers.push_back({std::make_unique<LiveWorker>(settings, (*wiring)->ports_of(worker), time,
+                                                      pool_, (*engine)->publisher().slot()),
+                         cores_.workers[worker]});
+    (*engine)->attach(std::move(workers), std::move(*wiring));
     return run_engine(**engine, signals);
   }
 
   Exit run_engine(Engine& engine, const sigset_t& signals) {
     start_log();
     std::atomic<bool> stop{false};
-    LaunchedWorker launched{&engine.publisher(), engine.workers()[0].worker.get(), &stop,
-                            settings_.on_exit};
-    const unsigned lcore = rte_get_next_lcore(-1U, 1, 0);
-    rte_eal_remote_launch(worker_main, &launched, lcore);
+    std::vector<LaunchedWorker> launched;
+    for (std::uint32_t id = 0; id < engine.workers().size(); ++id)
+      launched.push_back({&engine.publisher(), engine.workers()[id].worker.get(),
+                          {id, &stop, settings_.on_exit, sleeps_}});
+    // Logical cores are numbered from 1 on for workers (eal.cpp).
+    for (unsigned id = 0; id < launched.size(); ++id)
+      rte_eal_remote_launch(worker_main, &launched[id], id + 1);
     const Exit exit = answer_until_signal(engine, signals);
     stop.store(true);
-    rte_eal_wait_lcore(lcore);
+    for (unsigned id = 0; id < launched.size(); ++id) rte_eal_wait_lcore(id + 1);
     if (exit == Exit::kDone)
       log_end(engine);
     spdlog::shutdown();
@@ -170,8 +225,9 @@ class Daemon {
         return Exit::kRefused;
       }
     }
-    spdlog::info("{} on core {}, socket {}", settings_.start ? "injecting" : "pass-through",
-                 worker_core_, settings_.socket);
+    spdlog::info("{} on {} {}, socket {}", settings_.start ? "injecting" : "pass-through",
+                 cores_.workers.size() == 1 ? "core" : "cores", fmt::join(cores_.workers, ", "),
+                 settings_.socket);
     const timespec tick{0, 1'000'000};
     int signal_number = 0;
     while ((signal_number = sigtimedwait(&signals, nullptr, &tick)) <= 0)
@@ -188,25 +244,36 @@ class Daemon {
     spdlog::set_default_logger(logger);
   }
 
-  /// The worker's thread has ended: its last figures may be read.
+  /// The workers' threads have ended: their last figures may be read.
   static void log_end(Engine& engine) {
-    WorkerSnapshot snapshot(engine.ports().size());
-    engine.workers()[0].worker->fill(snapshot);
-    const Ledger& ledger = snapshot.counters.ledger;
-    spdlog::info("received {}, sent {}, dropped {}, held {}: {}", ledger.received, ledger.sent,
-                 ledger.dropped_total(), snapshot.hold.packets,
-                 ledger.balances(snapshot.hold.packets) ? "balanced" : "NOT BALANCED");
+    Ledger sum;
+    std::uint64_t held = 0;
+    for (const EngineWorker& each : engine.workers()) {
+      WorkerSnapshot snapshot(engine.ports().size());
+      each.worker->fill(snapshot);
+      sum.add(snapshot.counters.ledger);
+      held += snapshot.hold.packets;
+    }
+    spdlog::info("received {}, sent {}, dropped {}, held {}: {}", sum.received, sum.sent,
+                 sum.dropped_total(), held, sum.balances(held) ? "balanced" : "NOT BALANCED");
   }
 
   static Exit refused(const Problems& problems) {
     tell(problems, OutputForm::kHuman);
     return Exit::kRefused;
   }
+  static Exit refused(const std::string& why) {
+    fmt::print(stderr, "faultlined: error: {}\n", why);
+    return Exit::kRefused;
+  }
 
   DaemonSettings settings_;
   TscClock clock_;
   rte_mempool* pool_ = nullptr;
-  unsigned worker_core_ = 0;
+  std::uint32_t kept_mbufs_ = 0;
+  WorkerLayout layout_;
+  Cores cores_;
+  bool sleeps_ = false;
 };
 
 }  // namespace

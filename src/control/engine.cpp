@@ -101,20 +101,20 @@ Json to_json(const ConfigNode& node) {
 }
 
 bool same_port(const PortSpec& left, const PortSpec& right) {
-  return left.name == right.name && left.driver == right.driver &&
-         left.interface == right.interface && left.null_frame_bytes == right.null_frame_bytes &&
-         left.null_receives == right.null_receives;
+  return left.name == right.name && left.settings == right.settings;
 }
 
 bool same_wire(const WireSpec& left, const WireSpec& right) {
-  return left.name == right.name && left.first == right.first && left.second == right.second;
+  return left.name == right.name && left.first == right.first && left.second == right.second &&
+         left.mirrors == right.mirrors;
 }
 
 std::string names_of(const std::vector<PortSpec>& ports) {
   std::string text;
   for (const PortSpec& port : ports)
-    text += fmt::format("{}{} ({}{}{})", text.empty() ? "" : ", ", port.name, port.driver,
-                        port.interface.empty() ? "" : " ", port.interface);
+    text += fmt::format("{}{} ({}{}{})", text.empty() ? "" : ", ", port.name,
+                        driver_name(port.settings.driver),
+                        port.settings.interface.empty() ? "" : " ", port.settings.interface);
   return text;
 }
 
@@ -136,14 +136,16 @@ tl::unexpected<ChangeFailure> refuse(Refusal refusal, std::string detail, Proble
 
 }  // namespace
 
-Engine::Engine(Scenario scenario, TscClock& clock)
+Engine::Engine(Scenario scenario, WorkerLayout layout, TscClock& clock)
     : base_(std::move(scenario)),
+      layout_(std::move(layout)),
       slots_(base_.ports.size()),
       clock_(clock),
       start_ns_(clock.now_ns()) {}
 
-Result<std::unique_ptr<Engine>> Engine::create(Scenario scenario, TscClock& clock) {
-  std::unique_ptr<Engine> engine(new Engine(std::move(scenario), clock));
+Result<std::unique_ptr<Engine>> Engine::create(Scenario scenario, WorkerLayout layout,
+                                               TscClock& clock) {
+  std::unique_ptr<Engine> engine(new Engine(std::move(scenario), std::move(layout), clock));
   engine->tree_ = engine->base_.tree;
   disable_all(engine->tree_);
   const Result<Scenario> pass_through = read_scenario(engine->tree_, ScenarioUse::kLive);
@@ -154,20 +156,19 @@ Result<std::unique_ptr<Engine>> Engine::create(Scenario scenario, TscClock& cloc
   Result<Policy> policy = compile_policy(*pass_through, request, engine->slots_);
   if (!policy)
     return tl::unexpected(policy.error());
-  engine->publisher_ = std::make_unique<Publisher>(16);
+  engine->publisher_ = std::make_unique<Publisher>(kWorkersMax);
   engine->publisher_->publish(std::make_unique<const Policy>(std::move(*policy)));
   return engine;
 }
 
-void Engine::attach(std::vector<EngineWorker> workers,
-                    std::vector<std::unique_ptr<LivePort>> ports) {
+void Engine::attach(std::vector<EngineWorker> workers, std::unique_ptr<Wiring> wiring) {
   workers_ = std::move(workers);
-  live_ports_ = std::move(ports);
+  wiring_ = std::move(wiring);
   busy_marks_.resize(workers_.size());
 }
 
 void Engine::housekeeping(std::uint64_t now_ns) {
-  for (const auto& port : live_ports_) port->watch_link();
+  for (std::size_t port = 0; port < wiring_->ports(); ++port) wiring_->device(port).watch_link();
   if (now_ns >= next_refine_ns_) {
     clock_.refine();
     next_refine_ns_ = now_ns + kRefineEveryNs;
@@ -270,8 +271,10 @@ ChangeResult Engine::change(Request request) {
   Result<Policy> policy = compile_policy(*scenario, compile, slots_);
   if (!policy)
     return refuse(Refusal::kInvalid, "the policy is not valid", policy.error());
+  if (std::string unshareable = unshareable_rule(*policy, layout_); !unshareable.empty())
+    return refuse(Refusal::kConflict, std::move(unshareable));
   scenario->hold_bytes = base_.hold_bytes;
-  if (const Capacity capacity = capacity_of(*scenario, *policy, 0); capacity.must_refuse())
+  if (const Capacity capacity = capacity_of(*scenario, *policy, 0, layout_); capacity.must_refuse())
     return refuse(Refusal::kConflict, capacity.misfit);
   policy->held = request.held;
   if (!publisher_->adopted_by_all(worker_pointers()))
@@ -320,6 +323,8 @@ std::optional<ChangeFailure> Engine::check_same_machine(const Scenario& scenario
   const bool same_flows =
       scenario.tree.find("flows") == nullptr ||
       (scenario.flows_max == base_.flows_max && scenario.flow_idle_ns == base_.flow_idle_ns);
+  if (scenario.tree.find("workers") != nullptr && scenario.workers != base_.workers)
+    return ChangeFailure{Refusal::kConflict, "workers: are settled when the daemon starts", {}};
   const bool same_hold = !scenario.hold_bytes || scenario.hold_bytes == base_.hold_bytes;
   if (!same_flows || !same_hold)
     return ChangeFailure{Refusal::kConflict,
@@ -359,8 +364,8 @@ Engine::Gathered Engine::gather() {
                              static_cast<double>(snapshot.now_ns - mark.now_ns);
     mark = {snapshot.busy_ns, snapshot.now_ns};
   }
-  for (std::size_t port = 0; port < live_ports_.size(); ++port)
-    gathered.sum.set_device(port, live_ports_[port]->device_counters());
+  for (std::size_t port = 0; port < wiring_->ports(); ++port)
+    gathered.sum.set_device(port, wiring_->counters(port));
   return gathered;
 }
 

@@ -13,6 +13,7 @@
 
 #include "control/publish.hpp"
 #include "control/statistics.hpp"
+#include "dataplane/wiring.hpp"
 #include "policy/compile.hpp"
 #include "policy/scenario.hpp"
 
@@ -50,12 +51,13 @@ class Engine {
  public:
   /// `scenario` brings the ports, which never change. All its rules are disabled: pass-through.
   /// Errors: what compile_policy finds.
-  static Result<std::unique_ptr<Engine>> create(Scenario scenario, TscClock& clock);
+  static Result<std::unique_ptr<Engine>> create(Scenario scenario, WorkerLayout layout,
+                                                TscClock& clock);
 
   const std::vector<PortSpec>& ports() const { return base_.ports; }
   Publisher& publisher() { return *publisher_; }
-  /// Before the workers run: hands them over, with the ports they poll.
-  void attach(std::vector<EngineWorker> workers, std::vector<std::unique_ptr<LivePort>> ports);
+  /// Before the workers run: hands them over, with the devices they poll.
+  void attach(std::vector<EngineWorker> workers, std::unique_ptr<Wiring> wiring);
   std::vector<EngineWorker>& workers() { return workers_; }
 
   /// About once a millisecond, from one thread: links, clocks and memory that may go.
@@ -83,7 +85,7 @@ class Engine {
   std::uint64_t generation() const { return publisher_->current().generation; }
 
  private:
-  explicit Engine(Scenario scenario, TscClock& clock);
+  Engine(Scenario scenario, WorkerLayout layout, TscClock& clock);
 
   struct Request {
     ConfigNode tree;
@@ -116,11 +118,12 @@ class Engine {
   std::mutex mutex_;
   Scenario base_;    ///< as given at the start; owns what the daemon's ports are
   ConfigNode tree_;  ///< the scenario as it stands
+  WorkerLayout layout_;
   PolicySlots slots_;
   TscClock& clock_;
   std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<Wiring> wiring_;  ///< outlives the workers
   std::vector<EngineWorker> workers_;
-  std::vector<std::unique_ptr<LivePort>> live_ports_;
   std::vector<BusyMark> busy_marks_;
   std::uint64_t start_ns_ = 0;
   std::uint64_t next_reclaim_ns_ = 0;

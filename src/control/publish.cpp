@@ -3,6 +3,7 @@
 
 #include <rte_malloc.h>
 #include <rte_rcu_qsbr.h>
+#include <time.h>
 
 #include "base/check.hpp"
 #include "base/tsc_clock.hpp"
@@ -11,6 +12,12 @@ namespace faultline {
 namespace {
 
 constexpr std::uint64_t kWindDownNs = 5 * kNsPerSecond;
+constexpr std::uint32_t kIdlePollsAwake = 1'000;
+
+void nap() {
+  const timespec pause{0, 50'000};
+  nanosleep(&pause, nullptr);
+}
 
 }  // namespace
 
@@ -65,13 +72,18 @@ void Publisher::reclaim(const std::vector<LiveWorker*>& workers) {
   }
 }
 
-void Publisher::run(LiveWorker& worker, std::uint32_t id, const std::atomic<bool>& stop,
-                    HeldAction on_exit) {
+void Publisher::run(LiveWorker& worker, const RunSettings& settings) {
+  const std::uint32_t id = settings.id;
+  const HeldAction on_exit = settings.on_exit;
   rte_rcu_qsbr_thread_register(readers_, id);
   rte_rcu_qsbr_thread_online(readers_, id);
-  while (!stop.load(std::memory_order_relaxed)) {
+  std::uint32_t idle_polls = 0;
+  while (!settings.stop->load(std::memory_order_relaxed)) {
     worker.poll();
     rte_rcu_qsbr_quiescent(readers_, id);
+    idle_polls = worker.had_work() || worker.held_packets() > 0 ? 0 : idle_polls + 1;
+    if (settings.sleeps && idle_polls > kIdlePollsAwake)
+      nap();
   }
   const std::uint64_t give_up_ns = monotonic_ns() + kWindDownNs;
   bool done = worker.wind_down(on_exit, DropReason::kShutdown);

@@ -15,6 +15,13 @@ struct rte_rcu_qsbr;
 
 namespace faultline {
 
+struct RunSettings {
+  std::uint32_t id = 0;  ///< of the worker, 0 …
+  const std::atomic<bool>* stop = nullptr;
+  HeldAction on_exit = HeldAction::kSend;
+  bool sleeps = false;  ///< between polls, once there has been nothing to do for a while
+};
+
 class Publisher {
  public:
   explicit Publisher(std::uint32_t workers_max);
@@ -38,7 +45,7 @@ class Publisher {
   void reclaim(const std::vector<LiveWorker*>& workers);
 
   /// The worker's thread: polls until `stop`, then winds down what is held within five seconds.
-  void run(LiveWorker& worker, std::uint32_t id, const std::atomic<bool>& stop, HeldAction on_exit);
+  void run(LiveWorker& worker, const RunSettings& settings);
 
  private:
   struct Retired {

@@ -6,15 +6,6 @@
 namespace faultline {
 namespace {
 
-void add_ledger(Ledger& sum, const Ledger& part) {
-  sum.received += part.received;
-  sum.copies += part.copies;
-  sum.injected += part.injected;
-  sum.sent += part.sent;
-  for (std::size_t reason = 0; reason < kDropReasons; ++reason)
-    sum.dropped[reason] += part.dropped[reason];
-}
-
 void add_port(PortCounters& sum, const PortCounters& part) {
   sum.rx_packets += part.rx_packets;
   sum.rx_bytes += part.rx_bytes;
@@ -55,7 +46,7 @@ StatisticsSum::StatisticsSum(const Policy& policy, std::vector<std::string> port
 void StatisticsSum::add(const WorkerSnapshot& part) {
   total_.now_ns = std::max(total_.now_ns, part.now_ns);
   WorkerCounters& sum = total_.counters;
-  add_ledger(sum.ledger, part.counters.ledger);
+  sum.ledger.add(part.counters.ledger);
   sum.unparsed += part.counters.unparsed;
   sum.flushed += part.counters.flushed;
   sum.early += part.counters.early;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "dataplane/histogram.hpp"
-#include "dataplane/live_port.hpp"
+#include "dataplane/device.hpp"
 #include "dataplane/snapshot.hpp"
 #include "policy/policy.hpp"
 

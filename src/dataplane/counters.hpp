@@ -23,6 +23,14 @@ struct Ledger {
     for (const std::uint64_t count : dropped) total += count;
     return total;
   }
+  void add(const Ledger& part) noexcept {
+    received += part.received;
+    copies += part.copies;
+    injected += part.injected;
+    sent += part.sent;
+    for (std::size_t reason = 0; reason < kDropReasons; ++reason)
+      dropped[reason] += part.dropped[reason];
+  }
   bool balances(std::uint64_t held) const noexcept {
     return received + copies + injected == sent + held + dropped_total();
   }

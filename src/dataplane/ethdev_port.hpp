@@ -7,7 +7,7 @@
 
 namespace faultline {
 
-class EthdevPort : public LivePort {
+class EthdevPort final : public LivePort {
  public:
   EthdevPort(std::uint16_t port_id, std::uint16_t queue, std::uint32_t mtu_bytes)
       : LivePort(mtu_bytes), port_id_(port_id), queue_(queue) {}
@@ -23,15 +23,6 @@ class EthdevPort : public LivePort {
                              static_cast<std::uint16_t>(burst.count - first)),
             false};
   }
-
-  DeviceCounters device_counters() override {
-    rte_eth_stats stats{};
-    rte_eth_stats_get(port_id_, &stats);
-    return {stats.imissed, stats.ierrors, stats.rx_nombuf};
-  }
-
- protected:
-  std::uint16_t port_id() const noexcept { return port_id_; }
 
  private:
   std::uint16_t port_id_;

@@ -1,4 +1,5 @@
-// A port on the real world. A burst costs one indirect call; what is asked per packet is inline.
+// A port on the real world as one worker sees it: a queue of a device (device.hpp). A burst costs
+// one indirect call; what is asked per packet is inline.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -9,13 +10,6 @@
 #include "dataplane/port.hpp"
 
 namespace faultline {
-
-/// What the device itself lost or refused, as far as it tells. Read by the management plane.
-struct DeviceCounters {
-  std::uint64_t rx_missed = 0;
-  std::uint64_t rx_errors = 0;
-  std::uint64_t rx_no_mbuf = 0;
-};
 
 class LivePort {
  public:
@@ -44,19 +38,19 @@ class LivePort {
     return frame_bytes_max_ + (tagged ? kTagBytes : 0);
   }
 
-  bool carrier() const noexcept { return carrier_.load(std::memory_order_relaxed); }
+  bool carrier() const noexcept { return carrier_->load(std::memory_order_relaxed); }
 
-  // Management plane; never called by a worker.
-  /// Looks at the link. Called about once a millisecond.
-  virtual void watch_link() {}
-  virtual DeviceCounters device_counters() { return {}; }
+  /// Before it is polled: whose carrier it has from now on. `carrier` outlives this.
+  void follow(const std::atomic<bool>& carrier) noexcept { carrier_ = &carrier; }
 
  protected:
-  void set_carrier(bool up) noexcept { carrier_.store(up, std::memory_order_relaxed); }
+  /// For what stands in front of another port of the same device.
+  explicit LivePort(const LivePort* inner) noexcept
+      : frame_bytes_max_(inner->frame_bytes_max_), carrier_(inner->carrier_) {}
 
  private:
   std::uint32_t frame_bytes_max_;
-  std::atomic<bool> carrier_{true};
+  const std::atomic<bool>* carrier_ = nullptr;
 };
 
 }  // namespace faultline

@@ -29,7 +29,7 @@ struct WorkerSettings {
 template <PacketPort Port, typename Time>
 class Worker {
  public:
-  /// `ports` are indexed as in the policy. The pool makes the packets that leave the hold.
+  /// `ports` are indexed as in the policy; null where another worker polls. The pool makes the packets that leave the hold.
   Worker(const WorkerSettings& settings, std::vector<Port*> ports, Time& time, rte_mempool* pool,
          const std::atomic<const Policy*>& published)
       : settings_(settings),
@@ -41,8 +41,12 @@ class Worker {
                  ports_.size()}),
         act_(ports_, pool, settings.hold_bytes, counters_, port_counters_),
         direct_(ports_.size() * kBurstMax),
-        release_budget_(settings.release_budget * static_cast<std::uint32_t>(ports_.size())),
-        box_(ports_.size()) {}
+        box_(ports_.size()) {
+    for (std::size_t port = 0; port < ports_.size(); ++port)
+      if (ports_[port] != nullptr)
+        polled_.push_back(static_cast<std::uint8_t>(port));
+    release_budget_ = settings.release_budget * static_cast<std::uint32_t>(polled_.size());
+  }
 
   /// Who watches from now on; null for nobody.
   void set_witness(Witness* witness) noexcept {
@@ -56,7 +60,7 @@ class Worker {
     if (published != newest_) [[unlikely]]
       expect(*published);
     std::uint32_t received = 0;
-    for (std::uint8_t ingress = 0; ingress < ports_.size(); ++ingress) received += receive(ingress);
+    for (const std::uint8_t ingress : polled_) received += receive(ingress);
     let_go(received);
     box_.serve([this](WorkerSnapshot& snapshot) { fill(snapshot); });
   }
@@ -84,6 +88,8 @@ class Worker {
   }
   /// When the next held packet leaves; kNever when none is held.
   std::uint64_t next_release_ns() const noexcept { return act_.held().next_release_ns(); }
+  /// Whether the last poll received or released anything.
+  bool had_work() const noexcept { return had_work_; }
   std::uint64_t held_packets() const noexcept { return act_.held().packets(); }
   SnapshotBox& snapshots() noexcept { return box_; }
   const Histogram& lateness() const noexcept { return lateness_; }
@@ -320,7 +326,8 @@ class Worker {
   };
   std::vector<DirectPacket> direct_;  ///< of this poll: those that wait for nothing
   std::uint32_t direct_count_ = 0;
-  std::uint32_t release_budget_;
+  std::vector<std::uint8_t> polled_;  ///< ports that are this worker's
+  std::uint32_t release_budget_ = 0;
   PerPacket<std::array<std::uint8_t, kParseBytesMax>> prefixes_;
   Histogram lateness_;
   std::uint64_t last_poll_ns_ = 0;

@@ -56,25 +56,29 @@ std::string misfit_of(const Capacity& capacity) {
 
 }  // namespace
 
-Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64_t flows_memory) {
+Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64_t flows_memory,
+                     const WorkerLayout& layout) {
   Capacity capacity;
   capacity.memory = memory_bytes();
   capacity.flows = scenario.flows_max;
-  capacity.flows_memory = flows_memory;
+  capacity.flows_memory = flows_memory * layout.workers;
   capacity.mbufs = kMbufs;
   std::uint64_t most = 0;
+  std::vector<std::uint64_t> needs(layout.workers, 0);
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {
     const PortSpec& spec = scenario.ports[port];
     const std::uint64_t stay_ns = usual_stay_ns(policy.paths[port], policy);
     const std::uint64_t needed = bytes_in(spec.speed_bps.value_or(kSpeedAssumedBps), stay_ns);
-    capacity.hold_needed += needed;
+    for (const std::size_t worker : layout.queues[port])
+      needs[worker] += needed / layout.queues[port].size();
     if (needed <= most)
       continue;
     most = needed;
     capacity.speed_bps = spec.speed_bps.value_or(kSpeedAssumedBps);
     capacity.stay_ns = stay_ns;
-    capacity.speed_known = spec.speed_bps.has_value() || spec.driver != "sim";
+    capacity.speed_known = spec.speed_bps.has_value() || spec.settings.driver != Driver::kSim;
   }
+  capacity.hold_needed = *std::max_element(needs.begin(), needs.end()) * layout.workers;
   const std::uint64_t usual = std::max(kHoldLeast, capacity.memory / 4);
   capacity.hold = scenario.hold_bytes.value_or(
       std::clamp(capacity.hold_needed, usual, std::max(usual, capacity.memory / 4 * 3)));

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "policy/policy.hpp"
+#include "policy/worker_layout.hpp"
 
 namespace faultline {
 
@@ -16,7 +16,7 @@ inline constexpr std::uint32_t kMbufs = 16'383;
 struct Capacity {
   std::uint64_t hold = 0;         ///< what is kept for packets that wait
   std::uint64_t hold_needed = 0;  ///< line rate in minimum-size frames for as long as 999 packets
-                                  ///< of 1,000 stay
+                                  ///< of 1,000 stay, for the busiest worker times all of them
   std::uint64_t flows = 0;        ///< count
   std::uint64_t flows_memory = 0;
   std::uint64_t mbufs = 0;      ///< count
@@ -34,7 +34,9 @@ struct Capacity {
 /// The hold's size: what the scenario says, else what the rules need, at least a quarter of the
 /// machine's memory and 256 MiB, at most three quarters. Pages are taken only when packets wait in
 /// them.
-/// `flows_memory`: what the workers take for `flows.max` flows.
-Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64_t flows_memory);
+/// `flows_memory`: what one worker takes for `flows.max` flows. Each worker has its table for all of
+/// them, and an equal share of the hold.
+Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64_t flows_memory,
+                     const WorkerLayout& layout);
 
 }  // namespace faultline

@@ -54,6 +54,16 @@ struct RuleProgram {
     return match && (match->nth() != 0 || match->first() != 0);
   }
   bool active_at(std::uint64_t now_ns) const noexcept { return enabled && now_ns < expires_ns; }
+
+  /// Whether it keeps state that several workers of a path could not share.
+  bool needs_one_worker() const noexcept {
+    if (needs_connection || (counts_packets() && per != Per::kFlow))
+      return true;
+    for (const RuleStep& step : steps)
+      if (step.impairment.owns_scope && step.per != Per::kFlow)
+        return true;
+    return false;
+  }
 };
 
 /// A path of a wire, known by its ingress port.
@@ -87,13 +97,9 @@ struct Policy {
 
   /// A rule whose state several workers could not share; empty when there is none.
   std::string_view rule_for_one_worker() const noexcept {
-    for (const RuleProgram& rule : rules) {
-      if (rule.needs_connection || (rule.counts_packets() && rule.per != Per::kFlow))
+    for (const RuleProgram& rule : rules)
+      if (rule.needs_one_worker())
         return rule.name;
-      for (const RuleStep& step : rule.steps)
-        if (step.impairment.owns_scope && step.per != Per::kFlow)
-          return rule.name;
-    }
     return {};
   }
 

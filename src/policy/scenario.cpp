@@ -12,9 +12,6 @@
 namespace faultline {
 namespace {
 
-constexpr std::uint32_t kMtuDefault = 1500;
-constexpr std::uint64_t kSpeedMaxBps = 1'600'000'000'000;
-
 class ScenarioReader {
  public:
   ScenarioReader(Scenario& scenario, Problems& problems)
@@ -23,7 +20,7 @@ class ScenarioReader {
   void read(ScenarioUse use) {
     MappingReader reader(scenario_.tree, "scenario", problems_);
     reader.refuse_not_yet(
-        {"lateness", "model", "stop_when", "switches", "nodes", "workers", "use", "capture"});
+        {"lateness", "model", "stop_when", "switches", "nodes", "use", "capture"});
     if (use == ScenarioUse::kLive)
       reader.refuse_not_yet({"timeline", "expect", "confidence"});
     read_version(reader.require("version"));
@@ -35,6 +32,8 @@ class ScenarioReader {
       scenario_.seed = read_count(*node, {}, problems_);
     read_hold(reader.take("hold"));
     read_flows(reader.take("flows"));
+    if (const ConfigNode* node = reader.take("workers"))
+      read_workers(*node);
     read_ports(reader.take("ports"), use);
     read_wires(reader.take("wires"), use);
     read_rules(reader.take("rules"));
@@ -83,11 +82,41 @@ class ScenarioReader {
     reader.finish();
   }
 
+  void read_workers(const ConfigNode& node) {
+    MappingReader reader(node, "workers", problems_);
+    if (const ConfigNode* value = reader.take("cores"))
+      read_cores(*value);
+    if (const ConfigNode* value = reader.take("rx_burst"))
+      scenario_.workers.rx_burst =
+          static_cast<std::uint32_t>(read_count(*value, {1, kBurstMax}, problems_).value_or(32));
+    if (const ConfigNode* value = reader.take("power"))
+      scenario_.workers.sleeps = read_word(*value, {"busy", "sleep"}, problems_).value_or(0) == 1;
+    reader.finish();
+  }
+
+  void read_cores(const ConfigNode& node) {
+    if (node.is_scalar() && node.text == "auto")
+      return;
+    if (!node.is_sequence() || node.items.empty() || node.items.size() > kWorkersMax) {
+      complain(node.mark, "cores is " + describe(node), "auto, or a list of 1 to 16 cores");
+      return;
+    }
+    for (const ConfigNode& item : node.items) {
+      const auto core = read_count(item, {0, 1'023}, problems_);
+      if (!core)
+        continue;
+      auto& cores = scenario_.workers.cores;
+      if (std::find(cores.begin(), cores.end(), *core) != cores.end())
+        complain(item.mark, "core " + item.text + " is in the list already", "each core once");
+      cores.push_back(static_cast<unsigned>(*core));
+    }
+  }
+
   void read_ports(const ConfigNode* node, ScenarioUse use) {
     if (node == nullptr) {
       if (use == ScenarioUse::kSimulate) {
-        scenario_.ports.push_back(PortSpec{.name = "left", .driver = "sim", .interface = {}});
-        scenario_.ports.push_back(PortSpec{.name = "right", .driver = "sim", .interface = {}});
+        scenario_.ports.push_back(PortSpec{.name = "left", .settings = {}, .mark = {}});
+        scenario_.ports.push_back(PortSpec{.name = "right", .settings = {}, .mark = {}});
       } else {
         complain(scenario_.tree.mark, "a scenario for the daemon needs ports",
                  "for example ports: {left: {driver: af_packet, interface: eth0}, right: …}");
@@ -98,81 +127,10 @@ class ScenarioReader {
       complain(node->mark, "ports is " + describe(*node), "a mapping of names to ports");
       return;
     }
-    for (const ConfigEntry& entry : node->entries) read_port(entry);
+    for (const ConfigEntry& entry : node->entries)
+      scenario_.ports.push_back(read_port(entry, problems_));
     if (scenario_.ports.size() > kPortsMax)
       complain(node->mark, "more than 64 ports", "at most 64");
-  }
-
-  void read_port(const ConfigEntry& entry) {
-    ConfigNode name;
-    name.kind = ConfigNode::Kind::kScalar;
-    name.text = entry.key;
-    name.mark = entry.key_mark;
-    PortSpec port;
-    port.name = read_name(name, problems_).value_or(entry.key);
-    port.mark = entry.key_mark;
-    MappingReader reader(entry.value, "port", problems_);
-    reader.refuse_not_yet({"queues", "netns", "address", "role", "id", "socket", "socket_abstract",
-                           "path", "client", "rx", "tx"});
-    port.driver = read_driver(reader.require("driver"));
-    if (const ConfigNode* value = reader.take("mtu"))
-      port.mtu_bytes =
-          static_cast<std::uint32_t>(read_size_or_count(*value, {68, 9600}).value_or(kMtuDefault));
-    if (const ConfigNode* value = reader.take("speed"))
-      port.speed_bps = read_rate_bps(*value, {1, kSpeedMaxBps}, problems_);
-    if (port.driver == "af_packet") {
-      if (const ConfigNode* value = reader.require("interface"))
-        port.interface = read_interface(*value);
-    } else if (port.driver == "null") {
-      if (const ConfigNode* value = reader.take("size"))
-        port.null_frame_bytes =
-            static_cast<std::uint32_t>(read_size_bytes(*value, {60, 9600}, problems_).value_or(64));
-      if (const ConfigNode* value = reader.take("no_rx"))
-        port.null_receives = !read_bool(*value, problems_).value_or(false);
-    } else {
-      // A driver nobody knows yet, or a simulated port: its keys are not judged further.
-      for (const std::string_view key : {"interface", "size", "no_rx", "name"}) reader.take(key);
-    }
-    reader.finish();
-    scenario_.ports.push_back(std::move(port));
-  }
-
-  std::optional<std::uint64_t> read_size_or_count(const ConfigNode& node, Bounds bounds) {
-    if (node.is_scalar() && parse_count(node.text))
-      return read_count(node, bounds, problems_);
-    return read_size_bytes(node, bounds, problems_);
-  }
-
-  std::string read_driver(const ConfigNode* node) {
-    static const std::vector<std::string_view> kDrivers{"af_packet", "null", "sim"};
-    static const std::vector<std::string_view> kNotYet{"pci",   "af_xdp", "tap", "memif",
-                                                       "vhost", "pcap",   "ring"};
-    if (node == nullptr)
-      return {};
-    if (node->is_scalar() &&
-        std::find(kNotYet.begin(), kNotYet.end(), node->text) != kNotYet.end()) {
-      complain(node->mark, "driver '" + node->text + "' is not yet supported",
-               "af_packet, null, sim");
-      return {};
-    }
-    if (node->kind == ConfigNode::Kind::kNull) {
-      complain(node->mark, "an unquoted null is YAML's nothing",
-               "the driver's name in quotes: driver: \"null\"");
-      return {};
-    }
-    const auto word = read_word(*node, kDrivers, problems_);
-    return word ? std::string(kDrivers[*word]) : std::string();
-  }
-
-  /// Names the kernel would take (dev_valid_name): up to 15 bytes, no '/', ':' or blanks.
-  std::string read_interface(const ConfigNode& node) {
-    const std::string text = read_text(node, problems_).value_or("");
-    const bool valid = text.size() <= 15 && text != "." && text != ".." &&
-                       text.find_first_of("/: \t\n,") == std::string::npos;
-    if (!valid)
-      complain(node.mark, describe(node) + " cannot be an interface's name",
-               "1 to 15 characters without '/', ':', ',' and blanks");
-    return text;
   }
 
   std::optional<std::size_t> find_port(const ConfigNode& node) {
@@ -194,7 +152,7 @@ class ScenarioReader {
     const bool drawn = use == ScenarioUse::kSimulate && scenario_.tree.find("ports") == nullptr;
     if (node == nullptr) {
       if (drawn)
-        scenario_.wires.push_back({"lab", 0, 1});
+        scenario_.wires.push_back({"lab", 0, 1, false});
       else if (!scenario_.ports.empty())
         complain(scenario_.tree.mark, "the ports are joined by no wire",
                  "for example wires: {lab: [left, right]}");
@@ -215,10 +173,12 @@ class ScenarioReader {
 
   void read_wire(const ConfigEntry& entry, std::set<std::size_t>& taken) {
     const ConfigNode* ports = &entry.value;
+    bool mirrors = false;
     if (entry.value.is_mapping()) {
       MappingReader reader(entry.value, "wire", problems_);
-      reader.refuse_not_yet({"link"});
       ports = reader.require("ports");
+      if (const ConfigNode* value = reader.take("link"))
+        mirrors = read_word(*value, {"keep", "mirror"}, problems_).value_or(0) == 1;
       reader.finish();
       if (ports == nullptr)
         return;
@@ -237,7 +197,14 @@ class ScenarioReader {
         complain(ports->items[static_cast<std::size_t>(item)].mark,
                  "port '" + scenario_.ports[index].name + "' is in a wire already",
                  "a port belongs to one wire");
-    scenario_.wires.push_back({entry.key, *first, *second});
+    const std::uint16_t queues = scenario_.ports[*first].settings.queues;
+    if (scenario_.ports[*second].settings.queues != queues)
+      complain(ports->mark,
+               "wire '" + entry.key + "' joins a port of " + std::to_string(queues) +
+                   " queues to one of " +
+                   std::to_string(scenario_.ports[*second].settings.queues),
+               "as many queues at both ends");
+    scenario_.wires.push_back({entry.key, *first, *second, mirrors});
   }
 
   void read_rules(const ConfigNode* node) {

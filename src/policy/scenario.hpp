@@ -11,27 +11,29 @@
 #include "base/config.hpp"
 #include "base/units.hpp"
 #include "impair/impairment.hpp"
+#include "policy/port_spec.hpp"
 
 namespace faultline {
 
 inline constexpr std::size_t kPortsMax = 64;
 inline constexpr std::size_t kRulesMax = 1024;
 
-struct PortSpec {
-  std::string name;
-  std::string driver;                      ///< af_packet, null or sim
-  std::string interface;                   ///< af_packet
-  std::uint32_t mtu_bytes = 1500;          ///< L3 bytes, 68 … 9600
-  std::optional<std::uint64_t> speed_bps;  ///< the most that comes in, for capacity
-  std::uint32_t null_frame_bytes = 64;     ///< null: size of the frames it makes
-  bool null_receives = true;               ///< null: false with no_rx
-  Mark mark;
-};
-
 struct WireSpec {
   std::string name;
   std::size_t first = 0;   ///< index into ports
   std::size_t second = 0;  ///< index into ports
+  bool mirrors = false;    ///< one end's link goes down with the other's
+};
+
+inline constexpr std::size_t kWorkersMax = 16;
+
+/// Who polls.
+struct WorkersSpec {
+  std::vector<unsigned> cores;  ///< empty: chosen by the daemon
+  std::uint32_t rx_burst = 32;  ///< 1 … kBurstMax packets at once
+  bool sleeps = false;          ///< idle workers sleep between polls
+
+  friend bool operator==(const WorkersSpec&, const WorkersSpec&) = default;
 };
 
 /// Whose number the dice of memoryless models are thrown by: a rule's `draw:`.
@@ -84,6 +86,7 @@ struct Scenario {
   std::optional<std::uint64_t> seed;
   std::vector<PortSpec> ports;
   std::vector<WireSpec> wires;
+  WorkersSpec workers;
   std::vector<RuleSpec> rules;
   std::vector<TimelineEntry> timeline;  ///< in file order
   std::vector<Expectation> expectations;

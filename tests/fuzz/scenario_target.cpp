@@ -46,7 +46,11 @@ void compile(const ConfigNode& tree, ScenarioUse use) {
     FAULTLINE_CHECK(policy->rules.size() == scenario->rules.size());
     FAULTLINE_CHECK(policy->next == nullptr ||
                     policy->next->active_from_ns > policy->active_from_ns);
-    const Capacity capacity = capacity_of(*scenario, *policy, 0);
+    const Result<WorkerLayout> layout = least_layout(*scenario);
+    if (!layout)
+      continue;
+    unshareable_rule(*policy, *layout);
+    const Capacity capacity = capacity_of(*scenario, *policy, 0, *layout);
     FAULTLINE_CHECK(capacity.fits() || !capacity.misfit.empty());
   }
   for (const Expectation& expectation : scenario->expectations) {

@@ -71,6 +71,10 @@ class Wire:
     def _lay(self):
         for which in "abm":
             run("ip", "netns", "add", self.namespace(which))
+        self.lay_cables()
+
+    def lay_cables(self):
+        """The interfaces before the daemon starts: a veth pair a side."""
         for side, which, mtu in (("left", "a", self.mtu), ("right", "b", self.right_mtu)):
             run("ip", "-n", self.namespace("m"), "link", "add", f"fl-{side}", "type", "veth",
                 "peer", "name", "eth0", "netns", self.namespace(which))
@@ -80,8 +84,12 @@ class Wire:
             run("ip", "-n", self.namespace("m"), "link", "set", f"fl-{side}", "mtu", mtu, "up")
             self.inside(which, "ethtool", "-K", "eth0", "tx", "off")
             run("ip", "-n", self.namespace(which), "link", "set", "eth0", "mtu", mtu, "up")
-            run("ip", "-n", self.namespace(which), "link", "set", "lo", "up")
+        self.address_peers()
+
+    def address_peers(self):
+        """Addresses for the peers' eth0, and each knows the other's."""
         for which, number in (("a", 1), ("b", 2)):
+            run("ip", "-n", self.namespace(which), "link", "set", "lo", "up")
             run("ip", "-n", self.namespace(which), "addr", "add", f"10.77.0.{number}/24", "dev",
                 "eth0")
             if self.ipv6:

@@ -25,7 +25,8 @@ Capacity capacity_for(const std::string& rules, const std::string& rest = "",
   }
   PolicySlots slots(scenario->ports.size());
   const Result<Policy> policy = compile_policy(*scenario, {}, slots);
-  return policy ? capacity_of(*scenario, *policy, flows_memory) : Capacity{};
+  const Result<WorkerLayout> layout = least_layout(*scenario);
+  return policy && layout ? capacity_of(*scenario, *policy, flows_memory, *layout) : Capacity{};
 }
 
 std::string ports(const std::string& left, const std::string& right) {

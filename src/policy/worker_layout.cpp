@@ -1,0 +1,91 @@
+// Laying wires onto workers.
+#include "policy/worker_layout.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+namespace faultline {
+namespace {
+
+std::size_t queues_of(const Scenario& scenario, const WireSpec& wire) {
+  return scenario.ports[wire.first].settings.queues;
+}
+
+/// The `count` workers with the least to do, in their own order.
+std::vector<std::size_t> least_busy(const std::vector<double>& load, std::size_t count) {
+  std::vector<std::size_t> workers(load.size());
+  std::iota(workers.begin(), workers.end(), std::size_t{0});
+  std::stable_sort(workers.begin(), workers.end(), [&](std::size_t left, std::size_t right) {
+    return load[left] < load[right];
+  });
+  workers.resize(count);
+  std::sort(workers.begin(), workers.end());
+  return workers;
+}
+
+}  // namespace
+
+Result<WorkerLayout> lay_workers(const Scenario& scenario, std::size_t cores) {
+  std::vector<const WireSpec*> wires;
+  std::size_t queues = 0;
+  for (const WireSpec& wire : scenario.wires) {
+    wires.push_back(&wire);
+    queues += queues_of(scenario, wire);
+  }
+  std::stable_sort(wires.begin(), wires.end(), [&](const WireSpec* left, const WireSpec* right) {
+    return queues_of(scenario, *left) > queues_of(scenario, *right);
+  });
+  WorkerLayout layout;
+  layout.workers = scenario.workers.cores.size();
+  if (layout.workers == 0)
+    layout.workers = std::clamp<std::size_t>(queues, 1, std::min(cores, kWorkersMax));
+  layout.queues.resize(scenario.ports.size());
+  std::vector<double> load(layout.workers, 0.0);
+  for (const WireSpec* wire : wires) {
+    const std::size_t count = queues_of(scenario, *wire);
+    if (count > layout.workers)
+      return failure(fmt::format(
+          "wire '{}' has {} queues, one worker each, but there {} {}: name more cores under "
+          "workers (auto leaves one for the management plane)",
+          wire->name, count, layout.workers == 1 ? "is" : "are", layout.workers));
+    const std::vector<std::size_t> workers = least_busy(load, count);
+    for (const std::size_t worker : workers) load[worker] += 1.0 / static_cast<double>(count);
+    layout.queues[wire->first] = layout.queues[wire->second] = workers;
+  }
+  return layout;
+}
+
+Result<WorkerLayout> least_layout(const Scenario& scenario) {
+  std::size_t queues = 1;
+  for (const WireSpec& wire : scenario.wires)
+    queues = std::max(queues, queues_of(scenario, wire));
+  return lay_workers(scenario, queues);
+}
+
+std::string unshareable_rule(const Policy& policy, const WorkerLayout& layout) {
+  for (const RuleProgram& rule : policy.rules) {
+    if (!rule.needs_one_worker())
+      continue;
+    std::optional<std::size_t> owner;
+    for (std::size_t port = 0; port < layout.queues.size(); ++port) {
+      if (!rule.paths[port] || layout.queues[port].empty())
+        continue;
+      if (layout.is_shared(port))
+        return fmt::format(
+            "rule '{}' keeps one state for packets that {} workers share; per: flow, clock: time "
+            "or a wire of one queue would do",
+            rule.name, layout.queues[port].size());
+      if (rule.shared && owner.value_or(layout.queues[port][0]) != layout.queues[port][0])
+        return fmt::format(
+            "rule '{}' keeps one state (shared: true) for wires that different workers poll; one "
+            "worker, or shared: false, would do",
+            rule.name);
+      owner = layout.queues[port][0];
+    }
+  }
+  return {};
+}
+
+}  // namespace faultline
