@@ -12,8 +12,7 @@
 namespace faultline {
 namespace {
 
-/// A page holds headroom, the frame and the kernel's own data behind it; longer frames are lost
-/// without a trace.
+/// A page holds mbuf, headroom and frame; longer frames are lost without a trace.
 constexpr std::uint32_t kMtuMax = 3'200;
 
 bool has_capability(unsigned number) {
@@ -38,7 +37,7 @@ Result<OpenedPort> open_af_xdp(const PortSpec& spec, rte_mempool* pool) {
   const std::uint32_t mtu = std::max(settings.mtu_bytes, interface.mtu_bytes().value_or(0));
   if (mtu > kMtuMax)
     return refuse_interface(spec, fmt::format("has an MTU of {}", mtu),
-                            "1500 at most with af_xdp; af_packet takes jumbo frames");
+                            fmt::format("{} at most with af_xdp; af_packet takes jumbo frames", kMtuMax));
   EthdevRequest request;
   request.device = fresh_device_name("net_af_xdp");
   request.arguments = fmt::format("iface={},start_queue=0,queue_count={}", settings.interface,

@@ -9,6 +9,16 @@
 #include <fmt/format.h>
 
 namespace faultline {
+namespace {
+
+/// Another DPDK program's folders stay.
+void remove_folder() {
+  const std::string folder = rte_eal_get_runtime_dir();
+  if (rmdir(folder.c_str()) == 0)
+    rmdir(folder.substr(0, folder.rfind('/')).c_str());
+}
+
+}  // namespace
 
 Result<void> start_eal(const EalSettings& settings) {
   // Logical cores are numbered by us and laid on the machine's: main and worker may share one.
@@ -22,11 +32,14 @@ Result<void> start_eal(const EalSettings& settings) {
                                  "0",
                                  "-m",
                                  std::to_string(settings.memory_mb),
-                                 "--no-telemetry",
                                  "--log-level",
                                  "4",
                                  "--file-prefix",
-                                 fmt::format("faultline-{}", getpid())};
+                                 settings.telemetry_prefix.empty()
+                                     ? fmt::format("faultline-{}", getpid())
+                                     : settings.telemetry_prefix};
+  if (settings.telemetry_prefix.empty())
+    words.emplace_back("--no-telemetry");
   // Without huge pages nothing is shared with other processes, so no files; with them, --in-memory
   // leaves none behind either.
   if (settings.huge_pages)
@@ -41,14 +54,14 @@ Result<void> start_eal(const EalSettings& settings) {
   if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0)
     return failure(fmt::format("DPDK did not start: {}", rte_strerror(rte_errno)));
   // Nothing is shared with other processes, so the folder DPDK made for that is empty and goes now:
-  // a kill -9 then leaves nothing either. Another DPDK program's folders stay.
-  const std::string folder = rte_eal_get_runtime_dir();
-  if (rmdir(folder.c_str()) == 0)
-    rmdir(folder.substr(0, folder.rfind('/')).c_str());
+  // a kill -9 then leaves nothing either. With telemetry its socket is there until the end.
+  remove_folder();
   return {};
 }
 
 void stop_eal() {
+  unlink((std::string(rte_eal_get_runtime_dir()) + "/dpdk_telemetry.v2").c_str());
+  remove_folder();
   rte_eal_cleanup();
 }
 

@@ -14,6 +14,8 @@ struct EalSettings {
   std::vector<unsigned> worker_cores;  ///< may be empty: the simulator needs none
   std::uint32_t memory_mb = 64;
   bool huge_pages = false;
+  /// Where DPDK telemetry is found (dpdk-telemetry.py -f); empty: none.
+  std::string telemetry_prefix;
   std::vector<std::string> cards;  ///< PCI addresses that may be used; no others are looked at
 };
 

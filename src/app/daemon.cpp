@@ -1,10 +1,12 @@
 // Starting and ending the daemon. What is done here once; the loop below only waits and watches.
 #include "app/daemon.hpp"
 
+#include <grp.h>
 #include <pthread.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <signal.h>
+#include <unistd.h>
 #include <spdlog/async.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -15,10 +17,12 @@
 #include <fmt/format.h>
 
 #include "base/check.hpp"
+#include "base/dice.hpp"
 #include "base/file.hpp"
 #include "control/api.hpp"
 #include "control/engine.hpp"
 #include "control/http_server.hpp"
+#include "control/telemetry.hpp"
 #include "dataplane/flow_table.hpp"
 #include "drivers/driver.hpp"
 #include "drivers/eal.hpp"
@@ -92,6 +96,8 @@ class Daemon {
     Loaded loaded = load_scenario(settings_.scenario, ScenarioUse::kLive, OutputForm::kHuman);
     if (!loaded.scenario)
       return loaded.exit;
+    if (const Exit exit = find_groups(); exit != Exit::kDone)
+      return exit;
     if (const Exit exit = judge(*loaded.scenario); exit != Exit::kDone)
       return exit;
     if (const Exit exit = start_machine(*loaded.scenario); exit != Exit::kDone)
@@ -105,6 +111,21 @@ class Daemon {
   }
 
  private:
+  Exit find_groups() {
+    for (const auto& [name, group] : {std::pair{&settings_.group, &changers_},
+                                      std::pair{&settings_.readers, &readers_}}) {
+      if (name->empty())
+        continue;
+      const struct group* known = getgrnam(name->c_str());
+      if (known == nullptr) {
+        fmt::print(stderr, "faultlined: error: there is no group '{}'\n", *name);
+        return Exit::kUsage;
+      }
+      *group = known->gr_gid;
+    }
+    return Exit::kDone;
+  }
+
   /// What is wrong is told now, and not when somebody enables it.
   Exit judge(Scenario& scenario) {
     PolicySlots slots(scenario.ports.size());
@@ -142,6 +163,9 @@ class Daemon {
     eal.memory_mb =
         96 + static_cast<std::uint32_t>(std::uint64_t{mbufs} * (needs.frame_bytes + 512) >> 20);
     eal.huge_pages = !settings_.no_huge && huge_pages_free(std::uint64_t{eal.memory_mb} << 20);
+    if (settings_.telemetry)
+      eal.telemetry_prefix =
+          fmt::format("faultline-{:08x}", hash_name(settings_.socket) & 0xFFFFFFFFU);
     for (const PortSpec& port : scenario.ports)
       if (port.settings.driver == Driver::kPci)
         eal.cards.push_back(port.settings.address);
@@ -200,7 +224,7 @@ class Daemon {
     std::vector<LaunchedWorker> launched;
     for (std::uint32_t id = 0; id < engine.workers().size(); ++id)
       launched.push_back({&engine.publisher(), engine.workers()[id].worker.get(),
-                          {id, &stop, settings_.on_exit, sleeps_}});
+                          {id, &stop, settings_.on_exit, sleeps_, engine.watchdog().keepalive()}});
     // Logical cores are numbered from 1 on for workers (eal.cpp).
     for (unsigned id = 0; id < launched.size(); ++id)
       rte_eal_remote_launch(worker_main, &launched[id], id + 1);
@@ -214,11 +238,18 @@ class Daemon {
   }
 
   Exit answer_until_signal(Engine& engine, const sigset_t& signals) {
-    Api api(engine, [](const std::string& line) { spdlog::info("{}", line); });
+    Api api(engine, {geteuid(), changers_}, [](const std::string& line) {
+      spdlog::info("{}", line);
+    });
     Result<std::unique_ptr<HttpServer>> server = HttpServer::start(
-        settings_.socket, [&api](const HttpRequest& request) { return api.handle(request); });
+        settings_.socket, [&api](const HttpRequest& request) { return api.handle(request); }, {},
+        readers_ ? readers_ : changers_);
     if (!server)
       return refused(server.error());
+    engine.events().set_listener([&server] { (*server)->wake(); });
+    std::optional<TelemetryMirror> mirror;
+    if (settings_.telemetry)
+      mirror.emplace(engine);
     if (settings_.start) {
       if (const ChangeResult started = engine.start(); !started) {
         fmt::print(stderr, "faultlined: error: {}\n", started.error().detail);
@@ -230,9 +261,17 @@ class Daemon {
                  settings_.socket);
     const timespec tick{0, 1'000'000};
     int signal_number = 0;
-    while ((signal_number = sigtimedwait(&signals, nullptr, &tick)) <= 0)
-      engine.housekeeping(clock_.now_ns());
+    std::uint64_t next_wake_ns = 0;
+    while ((signal_number = sigtimedwait(&signals, nullptr, &tick)) <= 0) {
+      const std::uint64_t now_ns = clock_.now_ns();
+      engine.housekeeping(now_ns);
+      if (now_ns >= next_wake_ns) {
+        (*server)->wake();  // streams show that they live
+        next_wake_ns = now_ns + kNsPerSecond;
+      }
+    }
     spdlog::info("{}: ending", signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
+    engine.events().set_listener({});
     return Exit::kDone;
   }
 
@@ -274,6 +313,8 @@ class Daemon {
   WorkerLayout layout_;
   Cores cores_;
   bool sleeps_ = false;
+  std::optional<gid_t> changers_;
+  std::optional<gid_t> readers_;
 };
 
 }  // namespace

@@ -13,6 +13,9 @@ struct DaemonSettings {
   std::string socket;
   bool start = false;  ///< inject from the beginning instead of passing through
   bool no_huge = false;
+  bool telemetry = false;
+  std::string group;    ///< whose members may change things beside root; empty: nobody's
+  std::string readers;  ///< the socket's group; empty: `group`, else the process's own
   HeldAction on_exit = HeldAction::kSend;
 };
 

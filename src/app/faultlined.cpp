@@ -23,6 +23,10 @@ int run(int count, char** words) {
   app.add_option("--on-exit", on_exit, "what becomes of packets that wait: flush or drop")
       ->check(CLI::IsMember({"flush", "drop"}));
   app.add_flag("--no-huge", settings.no_huge, "do without huge pages even where there are some");
+  app.add_option("--group", settings.group, "whose members may change things, as root may");
+  app.add_option("--readers", settings.readers,
+                 "the socket's group: whose members may use it at all (else that of --group)");
+  app.add_flag("--telemetry", settings.telemetry, "mirror the figures in DPDK telemetry");
   try {
     app.parse(count, words);
   } catch (const CLI::ParseError& error) {

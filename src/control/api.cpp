@@ -1,19 +1,25 @@
-// Paths, methods and status codes.
+// Paths, methods, rights and status codes.
 #include "control/api.hpp"
 
 #include <charconv>
 
 #include <fmt/format.h>
 
+#include "control/event_stream.hpp"
+#include "control/metrics.hpp"
+#include "control/openapi.hpp"
+
 namespace faultline {
 namespace {
 
-constexpr std::string_view kRulePrefix = "/v1/rules/";
+constexpr int kFollowersMax = 16;
+constexpr std::uint64_t kLeaseLeastNs = 100 * kNsPerMs;
+constexpr std::uint64_t kLeaseMostNs = 24 * 3600 * kNsPerSecond;
 
 HttpResponse json_response(int status, const Json& json) {
   HttpResponse response;
   response.status = status;
-  response.body = json.dump() + "\n";
+  response.body = json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   return response;
 }
 
@@ -39,107 +45,249 @@ HttpResponse answer(const ChangeResult& result) {
   if (!result)
     return problem_response(status_of(result.error().refusal), result.error().detail,
                             result.error().problems);
-  return json_response(200, {{"generation", result->generation}, {"seed", result->seed}});
+  return json_response(result->created ? 201 : 200,
+                       {{"generation", result->generation}, {"seed", result->seed}});
 }
 
-HttpResponse method_not_allowed(const std::string& allowed) {
-  HttpResponse response = problem_response(405, "this resource answers " + allowed);
-  response.headers.emplace_back("Allow", allowed);
-  return response;
-}
-
-/// What a path answers; empty when there is no such path.
-std::string methods_of(const std::string& path) {
-  if (path == "/v1/status" || path == "/v1/stats" || path == "/v1/rules")
-    return "GET";
-  if (path == "/v1/policy")
-    return "PUT";
-  if (path == "/v1/heal")
-    return "POST";
-  if (path.starts_with(kRulePrefix) && path.find('/', kRulePrefix.size()) == std::string::npos)
-    return "GET, PATCH";
-  return {};
-}
-
-bool readable_type(const std::string& type) {
-  return type == "application/json" || type == "application/yaml";
+/// The name in a path that the pattern takes; nothing when it does not fit. A name has no '/'.
+std::optional<std::string> match(std::string_view pattern, std::string_view path) {
+  const std::size_t brace = pattern.find('{');
+  if (brace == std::string_view::npos)
+    return pattern == path ? std::optional<std::string>("") : std::nullopt;
+  if (!path.starts_with(pattern.substr(0, brace)))
+    return std::nullopt;
+  const std::string_view name = path.substr(brace);
+  if (name.empty() || name.find('/') != std::string_view::npos)
+    return std::nullopt;
+  return std::string(name);
 }
 
 /// If-Match carries the generation in quotes. An unreadable one matches nothing.
-std::optional<std::uint64_t> expected_generation(const std::string& if_match) {
+IfGeneration expected_generation(const std::string& if_match) {
   if (if_match.empty() || if_match == "*")
     return std::nullopt;
   std::string_view text = if_match;
   if (text.size() >= 2 && text.front() == '"' && text.back() == '"')
     text = text.substr(1, text.size() - 2);
-  std::uint64_t generation = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), generation);
-  return parsed.ec == std::errc{} && parsed.ptr == text.data() + text.size() ? generation
-                                                                             : UINT64_MAX;
+  return parse_count(text).value_or(UINT64_MAX);
+}
+
+/// A number of the query: absent is `otherwise`, nothing when it is none or out of bounds.
+std::optional<std::uint64_t> number_in(const HttpRequest& request, const std::string& key,
+                                       std::uint64_t otherwise, Bounds bounds) {
+  const auto entry = request.query.find(key);
+  if (entry == request.query.end())
+    return otherwise;
+  const auto number = parse_count(entry->second);
+  return number && *number >= bounds.minimum && *number <= bounds.maximum ? number : std::nullopt;
+}
+
+HttpResponse bad_query(const std::string& key, const std::string& allowed) {
+  return problem_response(400, "query: '" + key + "' is out of range; " + allowed);
+}
+
+/// Reads a small body, a mapping; what `read` complains about becomes a 422.
+template <typename Read>
+std::optional<HttpResponse> read_body(const HttpRequest& request, const char* what,
+                                      const Read& read) {
+  const Result<ConfigNode> body = parse_config(request.body, intern_file_name(what));
+  if (!body)
+    return problem_response(400, "the body cannot be read", body.error());
+  Problems problems;
+  MappingReader reader(*body, what, problems);
+  read(reader, problems);
+  reader.finish();
+  if (!problems.empty())
+    return problem_response(422, "the request is not valid", problems);
+  return std::nullopt;
 }
 
 }  // namespace
 
+std::span<const Api::Route> Api::routes() {
+  static constexpr Route kRoutes[] = {
+      {"GET", "/v1/status", Right::kRead, &Api::get_status},
+      {"GET", "/v1/stats", Right::kRead, &Api::get_stats},
+      {"GET", "/v1/rules", Right::kRead, &Api::get_rules},
+      {"GET", "/v1/rules/{name}", Right::kRead, &Api::get_rule},
+      {"PUT", "/v1/rules/{name}", Right::kChange, &Api::put_rule},
+      {"PATCH", "/v1/rules/{name}", Right::kChange, &Api::patch_rule},
+      {"DELETE", "/v1/rules/{name}", Right::kChange, &Api::delete_rule},
+      {"GET", "/v1/ports", Right::kRead, &Api::get_ports},
+      {"GET", "/v1/flows", Right::kRead, &Api::get_flows},
+      {"GET", "/v1/events", Right::kRead, &Api::get_events},
+      {"GET", "/v1/policy", Right::kRead, &Api::get_policy},
+      {"PUT", "/v1/policy", Right::kChange, &Api::put_policy},
+      {"POST", "/v1/heal", Right::kChange, &Api::heal},
+      {"PUT", "/v1/leases/{id}", Right::kChange, &Api::put_lease},
+      {"DELETE", "/v1/leases/{id}", Right::kChange, &Api::delete_lease},
+      {"GET", "/openapi.json", Right::kRead, &Api::get_openapi},
+      {"GET", "/metrics", Right::kRead, &Api::get_metrics},
+  };
+  return kRoutes;
+}
+
 HttpResponse Api::handle(const HttpRequest& request) {
-  const std::string methods = methods_of(request.path);
+  std::string methods;
+  for (const Route& route : routes()) {
+    const std::optional<std::string> name = match(route.pattern, request.path);
+    if (!name)
+      continue;
+    methods += (methods.empty() ? "" : ", ") + std::string(route.method);
+    if (route.method != request.method)
+      continue;
+    HttpResponse response = route.right == Right::kRead ? (this->*route.handler)(request, *name)
+                                                        : change(route, request, *name);
+    response.headers.emplace_back("ETag", fmt::format("\"{}\"", engine_.generation()));
+    return response;
+  }
   if (methods.empty())
     return problem_response(404, "there is nothing at " + request.path);
-  const std::string padded = methods + ",";
-  if (request.method.empty() || padded.find(request.method + ",") == std::string::npos)
-    return method_not_allowed(methods);
-  HttpResponse response = request.method == "GET" ? get(request) : change(request);
-  response.headers.emplace_back("ETag", fmt::format("\"{}\"", engine_.generation()));
+  HttpResponse response = problem_response(405, "this resource answers " + methods);
+  response.headers.emplace_back("Allow", methods);
   return response;
 }
 
-HttpResponse Api::get(const HttpRequest& request) {
-  if (request.path == "/v1/status")
-    return json_response(200, engine_.status());
-  if (request.path == "/v1/stats")
-    return json_response(200, engine_.statistics());
-  if (request.path == "/v1/rules")
-    return json_response(200, engine_.rules());
-  const std::string name = request.path.substr(kRulePrefix.size());
-  const Json rule = engine_.rule(name);
-  return rule.is_null() ? problem_response(404, "there is no rule '" + name + "'")
-                        : json_response(200, rule);
-}
-
-HttpResponse Api::change(const HttpRequest& request) {
-  const bool has_body = !request.body.empty() || request.path != "/v1/heal";
-  if (has_body && !readable_type(request.content_type))
-    return problem_response(415, "the body is '" + request.content_type +
-                                     "', not application/json or application/yaml");
-  const auto expected = expected_generation(request.if_match);
+HttpResponse Api::change(const Route& route, const HttpRequest& request, const std::string& name) {
+  const bool needs_body = route.method != "DELETE" && request.path != "/v1/heal";
+  const bool readable =
+      request.content_type == "application/json" || request.content_type == "application/yaml";
   HttpResponse response;
-  if (request.path == "/v1/policy")
-    response = answer(engine_.put_policy(request.body, expected));
-  else if (request.path == "/v1/heal")
-    response = heal(request);
+  if (!access_.may_change(request.peer))
+    response = problem_response(
+        403, fmt::format("uid {} may read, but not change; root{} may", request.peer.user,
+                         access_.changers ? fmt::format(" and group {}", *access_.changers) : ""));
+  else if (!readable && (needs_body || !request.body.empty()))
+    response = problem_response(415, "the body is '" + request.content_type +
+                                         "', not application/json or application/yaml");
   else
-    response =
-        answer(engine_.patch_rule(request.path.substr(kRulePrefix.size()), request.body, expected));
+    response = (this->*route.handler)(request, name);
   audit_(fmt::format("{} {} by uid {} gid {} pid {}: {}", request.method, request.path,
                      request.peer.user, request.peer.group, request.peer.process, response.status));
   return response;
 }
 
-HttpResponse Api::heal(const HttpRequest& request) {
+// --- reading -------------------------------------------------------------------------------------
+
+HttpResponse Api::get_status(const HttpRequest&, const std::string&) {
+  return json_response(200, engine_.status());
+}
+
+HttpResponse Api::get_stats(const HttpRequest&, const std::string&) {
+  return json_response(200, engine_.statistics());
+}
+
+HttpResponse Api::get_rules(const HttpRequest&, const std::string&) {
+  return json_response(200, engine_.rules());
+}
+
+HttpResponse Api::get_rule(const HttpRequest&, const std::string& name) {
+  const Json rule = engine_.rule(name);
+  return rule.is_null() ? problem_response(404, "there is no rule '" + name + "'")
+                        : json_response(200, rule);
+}
+
+HttpResponse Api::get_ports(const HttpRequest&, const std::string&) {
+  return json_response(200, engine_.port_list());
+}
+
+HttpResponse Api::get_flows(const HttpRequest& request, const std::string&) {
+  const auto most = number_in(request, "limit", 100, {1, FlowSurvey::kRowsMax});
+  if (!most)
+    return bad_query("limit", fmt::format("1 to {}", FlowSurvey::kRowsMax));
+  return json_response(200, engine_.flows(static_cast<std::uint32_t>(*most)));
+}
+
+HttpResponse Api::get_events(const HttpRequest& request, const std::string&) {
+  const auto from = number_in(request, "from", 1, {1, UINT64_MAX});
+  if (!from)
+    return bad_query("from", "a number from 1 on");
+  const auto follow = request.query.find("follow");
+  if (follow != request.query.end() && follow->second != "0") {
+    const auto seen = parse_count(request.last_event_id);
+    return follow_events(seen ? *seen + 1 : *from);
+  }
+  EventLog::Batch batch = engine_.events().since(*from);
+  return json_response(
+      200, {{"events", std::move(batch.events)}, {"next", batch.next}, {"lost", batch.lost}});
+}
+
+HttpResponse Api::follow_events(std::uint64_t from) {
+  auto stream = EventStream::open(engine_.events(), from, followers_, kFollowersMax);
+  if (stream == nullptr)
+    return problem_response(429, fmt::format("{} clients follow events already", kFollowersMax));
+  HttpResponse response;
+  response.content_type = "text/event-stream";
+  response.headers.emplace_back("Cache-Control", "no-store");
+  response.stream = std::move(stream);
+  return response;
+}
+
+HttpResponse Api::get_policy(const HttpRequest&, const std::string&) {
+  return json_response(200, engine_.policy());
+}
+
+HttpResponse Api::get_openapi(const HttpRequest&, const std::string&) {
+  HttpResponse response;
+  response.body = kOpenApi;
+  return response;
+}
+
+HttpResponse Api::get_metrics(const HttpRequest&, const std::string&) {
+  HttpResponse response;
+  response.content_type = "text/plain; version=0.0.4";
+  response.body = metrics_text(engine_.status(), engine_.statistics(), engine_.port_list());
+  return response;
+}
+
+// --- changing ------------------------------------------------------------------------------------
+
+HttpResponse Api::put_policy(const HttpRequest& request, const std::string&) {
+  return answer(engine_.put_policy(request.body, expected_generation(request.if_match)));
+}
+
+HttpResponse Api::put_rule(const HttpRequest& request, const std::string& name) {
+  return answer(engine_.put_rule(name, request.body, expected_generation(request.if_match)));
+}
+
+HttpResponse Api::patch_rule(const HttpRequest& request, const std::string& name) {
+  return answer(engine_.patch_rule(name, request.body, expected_generation(request.if_match)));
+}
+
+HttpResponse Api::delete_rule(const HttpRequest& request, const std::string& name) {
+  return answer(engine_.remove_rule(name, expected_generation(request.if_match)));
+}
+
+HttpResponse Api::heal(const HttpRequest& request, const std::string&) {
   HeldAction held = HeldAction::kSend;
-  if (!request.body.empty()) {
-    const Result<ConfigNode> body = parse_config(request.body, intern_file_name("heal"));
-    if (!body)
-      return problem_response(400, "the body cannot be read", body.error());
-    Problems problems;
-    MappingReader reader(*body, "heal", problems);
+  const auto read = [&](MappingReader& reader, Problems& problems) {
     if (const ConfigNode* node = reader.take("held"))
       if (const auto word = read_word(*node, {"send", "keep", "drop"}, problems))
         held = *word == 0 ? HeldAction::kSend : *word == 1 ? HeldAction::kKeep : HeldAction::kDrop;
-    reader.finish();
-    if (!problems.empty())
-      return problem_response(422, "the request is not valid", problems);
-  }
-  return answer(engine_.heal(held));
+  };
+  if (!request.body.empty())
+    if (auto refused = read_body(request, "heal", read))
+      return std::move(*refused);
+  return answer(engine_.heal(held, expected_generation(request.if_match)));
+}
+
+HttpResponse Api::put_lease(const HttpRequest& request, const std::string& name) {
+  Problems problems;
+  read_name(scalar_node(name, {"leases", 0, 0}), problems);
+  if (!problems.empty())
+    return problem_response(422, "the lease's name is not valid", problems);
+  std::optional<std::uint64_t> ttl_ns;
+  const auto read = [&](MappingReader& reader, Problems& wrong) {
+    if (const ConfigNode* node = reader.require("ttl"))
+      ttl_ns = read_duration_ns(*node, {kLeaseLeastNs, kLeaseMostNs}, wrong);
+  };
+  if (auto refused = read_body(request, "lease", read))
+    return std::move(*refused);
+  return answer(engine_.put_lease(name, ttl_ns.value_or(kLeaseLeastNs)));
+}
+
+HttpResponse Api::delete_lease(const HttpRequest&, const std::string& name) {
+  return answer(engine_.remove_lease(name));
 }
 
 }  // namespace faultline

@@ -101,7 +101,9 @@ ConnectionWatch::Time ConnectionWatch::end_what_may(Time now) const {
     const Time end = connection.step == ConnectionStep::kHandling
                          ? now + limits_.stop_grace  // it ends when the handler does
                          : std::max(connection.since, *stopping_since_) + limits_.stop_grace;
-    if (connection.step == ConnectionStep::kAwaiting || end <= now) {
+    const bool asks_nothing = connection.step == ConnectionStep::kAwaiting ||
+                              connection.step == ConnectionStep::kFollowing;
+    if (asks_nothing || end <= now) {
       shutdown(connection.socket, SHUT_RDWR);  // what was written still arrives
     } else {
       last = std::max(last, end);
@@ -125,8 +127,9 @@ void ConnectionWatch::run() {
 ConnectionWatch::Time ConnectionWatch::end_overdue(Time now) const {
   Time next = now + limits_.step_max;
   for (const Connection& connection : connections_) {
-    if (connection.step == ConnectionStep::kHandling) {
-      continue;  // the client is not to blame
+    if (connection.step == ConnectionStep::kHandling ||
+        connection.step == ConnectionStep::kFollowing) {
+      continue;  // the client is not to blame, or there is no end to wait for
     }
     const bool is_hurried = is_crowded() && connection.step == ConnectionStep::kAwaiting;
     const Time end = connection.since + (is_hurried ? limits_.crowded_idle_max : limits_.step_max);

@@ -13,7 +13,13 @@
 
 namespace faultline {
 
-enum class ConnectionStep { kAwaiting, kReceiving, kHandling, kSending };
+enum class ConnectionStep {
+  kAwaiting,
+  kReceiving,
+  kHandling,
+  kSending,
+  kFollowing,  ///< a stream: it may take as long as it likes
+};
 
 /// Ends connections that take too long over one step. libmicrohttpd's own time-out counts silence,
 /// so one byte a second would keep a place for ever. A connection is ended by shutting its socket

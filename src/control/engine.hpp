@@ -1,8 +1,9 @@
 // The management plane's one owner of change: it holds the scenario as it stands, compiles it,
 // publishes the policy and answers for what the workers count. Requests come from api.hpp; packets
-// never come here.
+// never come here. Changes are in engine_changes.cpp, answers in engine_answers.cpp.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -11,8 +12,13 @@
 #include <string>
 #include <vector>
 
+#include "control/event_log.hpp"
+#include "control/leases.hpp"
+#include "control/link_mirror.hpp"
 #include "control/publish.hpp"
+#include "control/scenario_tree.hpp"
 #include "control/statistics.hpp"
+#include "control/watchdog.hpp"
 #include "dataplane/wiring.hpp"
 #include "policy/compile.hpp"
 #include "policy/scenario.hpp"
@@ -29,8 +35,8 @@ struct EngineWorker {
 enum class Refusal : std::uint8_t {
   kUnreadable,    ///< the text cannot be read
   kInvalid,       ///< read, but not valid
-  kNotFound,      ///< no such rule
-  kConflict,      ///< other ports or wires than the daemon's
+  kNotFound,      ///< no such rule or lease
+  kConflict,      ///< other ports or wires than the daemon's, no room, no lease
   kPrecondition,  ///< the generation is not the one that was expected
   kNotAdopted,    ///< published, but a worker did not take it up in time
 };
@@ -44,8 +50,10 @@ struct ChangeFailure {
 struct Change {
   std::uint64_t generation = 0;
   std::uint64_t seed = 0;
+  bool created = false;
 };
 using ChangeResult = tl::expected<Change, ChangeFailure>;
+using IfGeneration = std::optional<std::uint64_t>;
 
 class Engine {
  public:
@@ -56,24 +64,35 @@ class Engine {
 
   const std::vector<PortSpec>& ports() const { return base_.ports; }
   Publisher& publisher() { return *publisher_; }
+  EventLog& events() { return events_; }
   /// Before the workers run: hands them over, with the devices they poll.
   void attach(std::vector<EngineWorker> workers, std::unique_ptr<Wiring> wiring);
   std::vector<EngineWorker>& workers() { return workers_; }
+  Watchdog& watchdog() { return *watchdog_; }
 
-  /// About once a millisecond, from one thread: links, clocks and memory that may go.
+  /// About once a millisecond, from one thread: links, clocks, what has ended, and memory that may
+  /// go.
   void housekeeping(std::uint64_t now_ns);
 
   // --- changes: each is answered after all workers use it ----------------------------------------
 
   /// Replaces the whole policy by a scenario's. `text` is YAML or JSON.
-  ChangeResult put_policy(const std::string& text, std::optional<std::uint64_t> if_generation);
+  ChangeResult put_policy(const std::string& text, IfGeneration if_generation);
+  /// Replaces a whole rule, or adds it behind the others.
+  ChangeResult put_rule(const std::string& name, const std::string& text,
+                        IfGeneration if_generation);
   /// Replaces keys of one rule.
   ChangeResult patch_rule(const std::string& name, const std::string& text,
-                          std::optional<std::uint64_t> if_generation);
+                          IfGeneration if_generation);
+  ChangeResult remove_rule(const std::string& name, IfGeneration if_generation);
   /// Disables every rule; what is held is sent, kept or dropped.
-  ChangeResult heal(HeldAction held);
+  ChangeResult heal(HeldAction held, IfGeneration if_generation);
   /// Enables what the scenario given at the start enables.
   ChangeResult start();
+  /// Makes or renews a lease; no policy changes by that.
+  ChangeResult put_lease(const std::string& id, std::uint64_t ttl_ns);
+  /// Ends a lease, and the rules that hang on it.
+  ChangeResult remove_lease(const std::string& id);
 
   // --- answers -----------------------------------------------------------------------------------
 
@@ -82,38 +101,45 @@ class Engine {
   Json rules();
   /// Null when there is no such rule.
   Json rule(const std::string& name);
-  std::uint64_t generation() const { return publisher_->current().generation; }
+  Json port_list();
+  /// The `most` flows with the most packets.
+  Json flows(std::uint32_t most);
+  /// The scenario as it stands.
+  Json policy();
+  std::uint64_t generation() const { return generation_.load(std::memory_order_relaxed); }
+  std::uint64_t uptime_ns() const { return clock_.now_ns() - start_ns_; }
 
  private:
   Engine(Scenario scenario, WorkerLayout layout, TscClock& clock);
 
   struct Request {
+    std::string what;  ///< for the event
     ConfigNode tree;
     std::uint64_t seed = 0;
     std::set<std::string> restarted;  ///< rules whose ttl starts anew; all when `restart_all`
     bool restart_all = false;
     HeldAction held = HeldAction::kKeep;
+    bool created = false;
   };
+  Request request_for(std::string what) const;
   ChangeResult change(Request request);
-  ChangeResult wait_for_adoption();
+  ChangeResult publish(Policy policy, Request request);
+  ChangeResult wait_for_adoption(bool created);
   std::optional<ChangeFailure> check_same_machine(const Scenario& scenario) const;
-  std::optional<ChangeFailure> check_may_change(std::optional<std::uint64_t> expected) const;
+  std::optional<ChangeFailure> check_may_change(IfGeneration expected) const;
   std::vector<LiveWorker*> worker_pointers() const;
+  void watch_ports(std::uint64_t now_ns);
+  void watch_workers(std::uint64_t now_ns);
+  void watch_ends(std::uint64_t now_ns);
+
   /// Asks every worker for a snapshot. Those that do not answer in time are marked.
   struct Gathered {
     StatisticsSum sum;
     std::vector<bool> stalled;
-    std::vector<double> busy;
   };
   Gathered gather();
   Json rule_json(const RuleProgram& rule, const ConfigNode& written, std::uint64_t now_ns,
                  const RuleCounters& counters) const;
-  std::uint64_t uptime_ns() const;
-
-  struct BusyMark {
-    std::uint64_t busy_ns = 0;
-    std::uint64_t now_ns = 0;
-  };
 
   std::mutex mutex_;
   Scenario base_;    ///< as given at the start; owns what the daemon's ports are
@@ -123,11 +149,29 @@ class Engine {
   TscClock& clock_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<Wiring> wiring_;  ///< outlives the workers
+  std::unique_ptr<LinkMirror> mirror_;
   std::vector<EngineWorker> workers_;
-  std::vector<BusyMark> busy_marks_;
+  std::unique_ptr<Watchdog> watchdog_;
+  EventLog events_;
+  Leases leases_;
+  std::atomic<std::uint64_t> generation_{0};
   std::uint64_t start_ns_ = 0;
+
+  // What housekeeping saw last; its thread alone uses them, but for busy_.
+  struct BusyMark {
+    std::uint64_t busy_ns = 0;
+    std::uint64_t now_ns = 0;
+  };
+  std::vector<BusyMark> busy_marks_;
+  std::unique_ptr<std::atomic<double>[]> busy_;  ///< share of the last second or so, by worker
+  std::vector<bool> links_;
+  std::vector<bool> stalls_;
+  std::set<std::string> active_rules_;
+  std::uint64_t active_generation_ = 0;
   std::uint64_t next_reclaim_ns_ = 0;
   std::uint64_t next_refine_ns_ = 0;
+  std::uint64_t next_watch_ns_ = 0;
+  std::uint64_t next_busy_ns_ = 0;
 };
 
 }  // namespace faultline

@@ -77,7 +77,8 @@ HttpResponse problem_response(int status, std::string detail, const Problems& er
   return {.status = status,
           .content_type = "application/problem+json",
           .body = text_of(body),
-          .headers = {}};
+          .headers = {},
+          .stream = nullptr};
 }
 
 }  // namespace faultline

@@ -13,7 +13,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <cerrno>
 #include <exception>
+#include <mutex>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -90,15 +92,26 @@ std::optional<Peer> peer_of(int socket) {
   if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) {
     return std::nullopt;
   }
-  return Peer{.user = peer.uid, .group = peer.gid, .process = peer.pid};
+  std::vector<gid_t> groups(64);
+  auto bytes = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+  while (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes) != 0) {
+    if (errno != ERANGE) {
+      return std::nullopt;
+    }
+    groups.resize(bytes / sizeof(gid_t));
+  }
+  groups.resize(bytes / sizeof(gid_t));
+  return Peer{.user = peer.uid, .group = peer.gid, .process = peer.pid, .groups = groups};
 }
 
-Response make_response(const HttpResponse& answer) {
-  if (answer.status < 200 || answer.status > 599) {
-    return nullptr;
-  }
-  Response response(MHD_create_response_from_buffer(
-      answer.body.size(), const_cast<char*>(answer.body.data()), MHD_RESPMEM_MUST_COPY));
+MHD_Result take_query(void* to, MHD_ValueKind, const char* name, const char* value) noexcept {
+  const std::optional<std::string> plain = decoded(value == nullptr ? "" : value);
+  static_cast<HttpRequest*>(to)->query[name] = plain.value_or("");
+  return MHD_YES;
+}
+
+/// Headers and type are added here; the body is in `response` already.
+Response make_response(const HttpResponse& answer, Response response) {
   bool is_whole = response != nullptr;
   if (is_whole && !answer.content_type.empty()) {
     is_whole = MHD_add_response_header(response.get(), MHD_HTTP_HEADER_CONTENT_TYPE,
@@ -109,6 +122,15 @@ Response make_response(const HttpResponse& answer) {
         is_whole && MHD_add_response_header(response.get(), name.c_str(), value.c_str()) == MHD_YES;
   }
   return is_whole ? std::move(response) : nullptr;
+}
+
+Response make_response(const HttpResponse& answer) {
+  if (answer.status < 200 || answer.status > 599) {
+    return nullptr;
+  }
+  return make_response(answer, Response(MHD_create_response_from_buffer(
+                                   answer.body.size(), const_cast<char*>(answer.body.data()),
+                                   MHD_RESPMEM_MUST_COPY)));
 }
 
 MHD_Result queue(MHD_Connection* connection, const HttpResponse& answer) {
@@ -187,6 +209,81 @@ HttpResponse answer_to(const HttpServer::Handler& handler, const Arriving& reque
 
 }  // namespace
 
+/// Streams, and the connections that wait for more of them.
+class Followers {
+ public:
+  struct Stream {
+    Followers& all;
+    MHD_Connection* connection;
+    std::shared_ptr<HttpStream> source;
+    std::string pending;
+  };
+
+  Response response_for(const HttpResponse& answer, MHD_Connection* connection) {
+    auto stream = std::make_unique<Stream>(Stream{*this, connection, answer.stream, {}});
+    Response response(MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, kPieceBytes, &Followers::read, stream.get(), &Followers::free));
+    if (response == nullptr) {
+      return nullptr;
+    }
+    static_cast<void>(stream.release());  // free() takes it back
+    return make_response(answer, std::move(response));
+  }
+
+  void wake() noexcept {
+    const std::lock_guard lock(guard_);
+    for (MHD_Connection* connection : waiting_) {
+      MHD_resume_connection(connection);
+    }
+    waiting_.clear();
+  }
+
+  void end() noexcept {
+    {
+      const std::lock_guard lock(guard_);
+      ending_ = true;
+    }
+    wake();
+  }
+
+ private:
+  static constexpr std::size_t kPieceBytes = 16 << 10;
+
+  static ssize_t read(void* to, std::uint64_t, char* bytes, std::size_t most) noexcept {
+    auto& stream = *static_cast<Stream*>(to);
+    try {
+      return stream.all.read(stream, bytes, most);
+    } catch (...) {
+      return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+  }
+
+  /// A stream that has nothing is suspended under the lock that wake() takes, so none is missed.
+  ssize_t read(Stream& stream, char* bytes, std::size_t most) {
+    const std::lock_guard lock(guard_);
+    if (stream.pending.empty() && !ending_) {
+      stream.pending = stream.source->next();
+    }
+    if (stream.pending.empty()) {
+      if (ending_) {
+        return MHD_CONTENT_READER_END_OF_STREAM;
+      }
+      waiting_.push_back(stream.connection);
+      MHD_suspend_connection(stream.connection);
+      return 0;
+    }
+    const std::size_t taken = stream.pending.copy(bytes, most);
+    stream.pending.erase(0, taken);
+    return static_cast<ssize_t>(taken);
+  }
+
+  static void free(void* stream) noexcept { delete static_cast<Stream*>(stream); }
+
+  std::mutex guard_;
+  std::vector<MHD_Connection*> waiting_;
+  bool ending_ = false;
+};
+
 struct HttpServer::Parts {
   Parts(UnixListener bound, Handler answer, const HttpLimits& limits)
       : listener(std::move(bound)), handler(std::move(answer)), watch(limits) {}
@@ -207,6 +304,7 @@ struct HttpServer::Parts {
 
   UnixListener listener;
   Handler handler;
+  Followers followers;
   ConnectionWatch watch;
   MHD_Daemon* daemon = nullptr;
 };
@@ -225,7 +323,7 @@ bool HttpServer::Parts::start(const HttpLimits& limits) {
     return std::string_view(text).size();
   };
   daemon = MHD_start_daemon(
-      polling | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, &on_accept, this, &on_request,
+      polling | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, &on_accept, this, &on_request,
       this, MHD_OPTION_LISTEN_SOCKET, listening, MHD_OPTION_CONNECTION_LIMIT,
       limits.connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionMemoryBytes,
       MHD_OPTION_NOTIFY_COMPLETED, &on_completed, this, MHD_OPTION_NOTIFY_CONNECTION,
@@ -247,7 +345,9 @@ MHD_Result HttpServer::Parts::begin(MHD_Connection* connection, const char* path
   request->http.path = plain_path.value_or("");
   request->http.content_type = media_type(header_of(connection, MHD_HTTP_HEADER_CONTENT_TYPE));
   request->http.if_match = header_of(connection, MHD_HTTP_HEADER_IF_MATCH);
+  request->http.last_event_id = header_of(connection, "Last-Event-ID");
   request->http.peer = *peer;
+  MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, &take_query, &request->http);
   Arriving& arriving = *request;
   *context = request.release();  // on_completed takes it back, however the request ends
   if (announces_too_much(connection)) {
@@ -266,6 +366,14 @@ MHD_Result HttpServer::Parts::end(MHD_Connection* connection, Arriving& request)
   const int socket = socket_of(connection);
   watch.step(socket, ConnectionStep::kHandling);
   const HttpResponse answer = answer_to(handler, request);
+  if (answer.stream != nullptr) {
+    watch.step(socket, ConnectionStep::kFollowing);
+    const Response response = followers.response_for(answer, connection);
+    return response == nullptr
+               ? MHD_NO
+               : MHD_queue_response(connection, static_cast<unsigned>(answer.status),
+                                    response.get());
+  }
   watch.step(socket, ConnectionStep::kSending);
   return queue(connection, answer);
 }
@@ -322,8 +430,9 @@ void HttpServer::Parts::on_connection(void* parts, MHD_Connection* connection, v
 HttpServer::HttpServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& socket_path,
-                                                      Handler handler, const HttpLimits& limits) {
-  Result<UnixListener> listener = UnixListener::bind(socket_path);
+                                                      Handler handler, const HttpLimits& limits,
+                                                      std::optional<gid_t> group) {
+  Result<UnixListener> listener = UnixListener::bind(socket_path, group);
   if (!listener) {
     return tl::unexpected(listener.error());
   }
@@ -339,10 +448,15 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& socket_
                              in_quotes(socket_path)));
 }
 
+void HttpServer::wake() noexcept {
+  parts_->followers.wake();
+}
+
 /// Not MHD_quiesce_daemon: in 0.9.75 it and the polling thread can both take the socket out of
 /// epoll, and the second one aborts the process. Refusing whom we accept (see on_accept) does as
 /// well.
 HttpServer::~HttpServer() {
+  parts_->followers.end();
   parts_->watch.finish();
   MHD_stop_daemon(parts_->daemon);
 }

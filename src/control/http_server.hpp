@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/error.hpp"
@@ -28,13 +29,17 @@ class HttpServer {
   /// It must not destroy the server.
   using Handler = std::function<HttpResponse(const HttpRequest&)>;
 
-  /// Binds the socket as UnixListener::bind says, and serves from threads that inherit the caller's
+  /// Binds the socket, of `group`, as UnixListener::bind says, and serves from threads that inherit the caller's
   /// CPU affinity and take no signals. Errors: those of the socket, or of starting a thread.
   static Result<std::unique_ptr<HttpServer>> start(const std::string& socket_path, Handler handler,
-                                                   const HttpLimits& limits = {});
+                                                   const HttpLimits& limits = {},
+                                                   std::optional<gid_t> group = {});
+
+  /// Any thread: asks every stream whether it has more.
+  void wake() noexcept;
 
   /// Closes whoever comes from now on, waits for a running handler and at most `stop_grace` for
-  /// bodies and answers under way, then removes the socket's file if it is still this server's.
+  /// bodies and answers under way, ends streams, then removes the socket's file if it is still this server's.
   ~HttpServer();
 
   HttpServer(const HttpServer&) = delete;

@@ -1,6 +1,7 @@
 // Read-copy-update of policies.
 #include "control/publish.hpp"
 
+#include <rte_keepalive.h>
 #include <rte_malloc.h>
 #include <rte_rcu_qsbr.h>
 #include <time.h>
@@ -81,8 +82,11 @@ void Publisher::run(LiveWorker& worker, const RunSettings& settings) {
   while (!settings.stop->load(std::memory_order_relaxed)) {
     worker.poll();
     rte_rcu_qsbr_quiescent(readers_, id);
+    rte_keepalive_mark_alive(settings.keepalive);
+    if (!settings.sleeps)
+      continue;
     idle_polls = worker.had_work() || worker.held_packets() > 0 ? 0 : idle_polls + 1;
-    if (settings.sleeps && idle_polls > kIdlePollsAwake)
+    if (idle_polls > kIdlePollsAwake)
       nap();
   }
   const std::uint64_t give_up_ns = monotonic_ns() + kWindDownNs;

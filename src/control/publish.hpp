@@ -12,6 +12,7 @@
 #include "policy/policy.hpp"
 
 struct rte_rcu_qsbr;
+struct rte_keepalive;
 
 namespace faultline {
 
@@ -20,6 +21,7 @@ struct RunSettings {
   const std::atomic<bool>* stop = nullptr;
   HeldAction on_exit = HeldAction::kSend;
   bool sleeps = false;  ///< between polls, once there has been nothing to do for a while
+  rte_keepalive* keepalive = nullptr;  ///< marked at each poll
 };
 
 class Publisher {

@@ -9,13 +9,12 @@
 #include <vector>
 
 #include "dataplane/histogram.hpp"
+#include "control/event_log.hpp"
 #include "dataplane/device.hpp"
 #include "dataplane/snapshot.hpp"
 #include "policy/policy.hpp"
 
 namespace faultline {
-
-using Json = nlohmann::ordered_json;
 
 /// Sums what several workers counted.
 class StatisticsSum {

@@ -66,19 +66,20 @@ int try_to_connect(const std::string& path) {
 
 }  // namespace
 
-UnixListener::UnixListener(const std::string& path)
-    : path_(path), leaf_(path.substr(path.rfind('/') + 1)) {}  // npos + 1 is 0
+UnixListener::UnixListener(const std::string& path, std::optional<gid_t> group)
+    : path_(path), leaf_(path.substr(path.rfind('/') + 1)), group_(group) {}  // npos + 1 is 0
 
 UnixListener::UnixListener(UnixListener&& other) noexcept
     : path_(std::move(other.path_)),
       leaf_(std::move(other.leaf_)),
+      group_(other.group_),
       folder_(std::exchange(other.folder_, -1)),
       socket_(std::exchange(other.socket_, -1)),
       device_(other.device_),
       number_(std::exchange(other.number_, 0)) {}
 
-Result<UnixListener> UnixListener::bind(const std::string& path) {
-  UnixListener listener(path);
+Result<UnixListener> UnixListener::bind(const std::string& path, std::optional<gid_t> group) {
+  UnixListener listener(path, group);
   if (listener.leaf_.empty() || path.find('\0') != std::string::npos) {
     return failure(fmt::format("{} is no path of a socket", in_quotes(path)));
   }
@@ -180,6 +181,10 @@ Result<void> UnixListener::bind_and_listen() {
   }
   device_ = file.st_dev;
   number_ = file.st_ino;
+  if (group_ && fchownat(folder_, leaf_.c_str(), static_cast<uid_t>(-1), *group_,
+                         AT_SYMLINK_NOFOLLOW) != 0) {
+    return system_failure("cannot give it to the group");
+  }
   if (fchmodat(folder_, leaf_.c_str(), kSocketMode, AT_SYMLINK_NOFOLLOW) != 0 ||
       listen(socket_, SOMAXCONN) != 0) {
     return system_failure("cannot listen at it");

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 
 #include "base/error.hpp"
@@ -18,7 +19,8 @@ class UnixListener {
   /// default one. Errors: a folder that is missing or writable by others without the sticky bit; a
   /// path that is too long, is there and no socket, or where somebody answers ("socket in use").
   /// What a killed daemon has left is replaced. Waits up to 2 s while another daemon starts there.
-  static Result<UnixListener> bind(const std::string& path);
+  /// `group` becomes the file's; without it, it is the process's own.
+  static Result<UnixListener> bind(const std::string& path, std::optional<gid_t> group = {});
 
   /// Ends listening at once, and removes the file unless it has become somebody else's.
   ~UnixListener();
@@ -29,7 +31,7 @@ class UnixListener {
   int descriptor() const { return socket_; }
 
  private:
-  explicit UnixListener(const std::string& path);
+  UnixListener(const std::string& path, std::optional<gid_t> group);
   Result<void> open_folder();
   Result<void> remove_leftover() const;
   Result<void> bind_and_listen();
@@ -37,6 +39,7 @@ class UnixListener {
 
   std::string path_;
   std::string leaf_;  ///< the path's last part
+  std::optional<gid_t> group_;
   int folder_ = -1;   ///< every look at the file goes through it
   int socket_ = -1;   ///< while it is open, no other file gets this one's number
   dev_t device_ = 0;  ///< of the file, as bound

@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <initializer_list>
@@ -41,6 +42,16 @@ class BucketTable {
 
   static std::uint64_t bytes_for(std::uint64_t entries_max) noexcept {
     return buckets_for(entries_max) * kBucketBytes;
+  }
+
+  /// How many places there are, and what is in those from `first` on, at most `count`.
+  std::uint64_t places() const noexcept { return buckets_ * kWays; }
+  template <typename Visit>
+  void visit(std::uint64_t first, std::uint64_t count, const Visit& visit) const noexcept {
+    const std::uint64_t end = std::min(first + count, places());
+    for (std::uint64_t place = first; place < end; ++place)
+      if (tags_[place / kWays].of[place % kWays] != 0)
+        visit(entries_[place]);
   }
 
   void prefetch(std::uint64_t spread) const noexcept {

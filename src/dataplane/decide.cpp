@@ -103,9 +103,10 @@ std::uint64_t Decide::refresh(std::uint64_t now_ns) noexcept {
   std::uint64_t next_ns = kNever;
   for (std::size_t index = 0; index < policy_->rules.size(); ++index) {
     const RuleProgram& rule = policy_->rules[index];
-    active_[index] = rule.active_at(now_ns) ? 1 : 0;
+    const bool leased = rule.lease == nullptr || rule.lease->holds_at(now_ns);
+    active_[index] = leased && rule.active_at(now_ns) ? 1 : 0;
     if (active_[index] != 0)
-      next_ns = std::min(next_ns, rule.expires_ns);
+      next_ns = std::min(next_ns, rule.end_ns());
   }
   return next_ns;
 }

@@ -91,6 +91,7 @@ class Decide {
 
   const std::vector<RuleCounters>& rule_counters() const noexcept { return rule_counters_; }
   const Histogram& delays_of(std::uint16_t slot) const noexcept { return delays_[slot]; }
+  const BucketTable<Flow>& flows() const noexcept { return flows_.all(); }
   const FlowCounters& flow_counters() const noexcept { return flows_.counters(); }
   const FragmentCounters& fragment_counters() const noexcept { return fragments_.counters(); }
   const ConnectionCounters& connection_counters() const noexcept { return connections_.counters(); }

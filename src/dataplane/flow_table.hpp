@@ -49,6 +49,7 @@ class FlowTable {
              std::uint64_t now_ns) noexcept;
 
   const FlowCounters& counters() const noexcept { return counters_; }
+  const BucketTable<Flow>& all() const noexcept { return flows_; }
 
  private:
   static constexpr std::uint32_t kGhostWays = 4;

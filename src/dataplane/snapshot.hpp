@@ -27,7 +27,6 @@ struct WorkerSnapshot {
 
   std::uint64_t now_ns = 0;
   std::uint64_t generation = 0;
-  std::uint64_t busy_ns = 0;  ///< time in polls that had work
   WorkerCounters counters;
   std::vector<PortCounters> ports;
   std::vector<RuleCounters> rules;  ///< by slot; only those of the policy's rules are filled

@@ -12,6 +12,7 @@
 
 #include "dataplane/act.hpp"
 #include "dataplane/decide.hpp"
+#include "dataplane/flow_survey.hpp"
 #include "dataplane/snapshot.hpp"
 #include "packet/frame_fields.hpp"
 
@@ -23,6 +24,12 @@ struct WorkerSettings {
   std::uint64_t flows_max = 65'536;
   std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
   std::uint64_t hold_bytes = std::uint64_t{256} << 20;
+};
+
+/// How long a worker has polled, and how much of that it had packets.
+struct PollTimes {
+  std::uint64_t busy_ns = 0;
+  std::uint64_t now_ns = 0;  ///< of the last poll
 };
 
 /// `Time` gives now_ns() and departure_ns(now_ns, release_ns).
@@ -63,6 +70,7 @@ class Worker {
     for (const std::uint8_t ingress : polled_) received += receive(ingress);
     let_go(received);
     box_.serve([this](WorkerSnapshot& snapshot) { fill(snapshot); });
+    survey_.serve(decide_.flows());
   }
 
   /// Ends the wait of what is held: sent (in arrival order) or dropped, counted as `reason`.
@@ -91,7 +99,12 @@ class Worker {
   /// Whether the last poll received or released anything.
   bool had_work() const noexcept { return had_work_; }
   std::uint64_t held_packets() const noexcept { return act_.held().packets(); }
+  /// Any thread.
+  PollTimes poll_times() const noexcept {
+    return {busy_ns_.load(std::memory_order_relaxed), last_poll_ns_.load(std::memory_order_relaxed)};
+  }
   SnapshotBox& snapshots() noexcept { return box_; }
+  FlowSurvey& survey() noexcept { return survey_; }
   const Histogram& lateness() const noexcept { return lateness_; }
   const Histogram& delays_of(std::uint16_t slot) const noexcept { return decide_.delays_of(slot); }
   void fill(WorkerSnapshot& snapshot) const noexcept;
@@ -293,9 +306,11 @@ class Worker {
 
   /// The time since the last poll belongs to that poll.
   void account_time(std::uint64_t now_ns) noexcept {
+    const std::uint64_t last_ns = last_poll_ns_.load(std::memory_order_relaxed);
     if (had_work_)
-      busy_ns_ += now_ns - last_poll_ns_;
-    last_poll_ns_ = now_ns;
+      busy_ns_.store(busy_ns_.load(std::memory_order_relaxed) + now_ns - last_ns,
+                     std::memory_order_relaxed);
+    last_poll_ns_.store(now_ns, std::memory_order_relaxed);
   }
 
   auto departure() const noexcept {
@@ -330,20 +345,20 @@ class Worker {
   std::uint32_t release_budget_ = 0;
   PerPacket<std::array<std::uint8_t, kParseBytesMax>> prefixes_;
   Histogram lateness_;
-  std::uint64_t last_poll_ns_ = 0;
-  std::uint64_t busy_ns_ = 0;
+  std::atomic<std::uint64_t> last_poll_ns_{0};
+  std::atomic<std::uint64_t> busy_ns_{0};
   bool had_work_ = false;
   std::atomic<std::uint64_t> adopted_generation_{0};
   std::atomic<std::uint64_t> policies_needed_{UINT64_MAX};
   PolicyUse policies_;
   SnapshotBox box_;
+  FlowSurvey survey_;
 };
 
 template <PacketPort Port, typename Time>
 void Worker<Port, Time>::fill(WorkerSnapshot& snapshot) const noexcept {
-  snapshot.now_ns = last_poll_ns_;
+  snapshot.now_ns = last_poll_ns_.load(std::memory_order_relaxed);
   snapshot.generation = adopted_generation_.load(std::memory_order_relaxed);
-  snapshot.busy_ns = busy_ns_;
   snapshot.counters = counters_;
   std::copy(port_counters_.begin(), port_counters_.end(), snapshot.ports.begin());
   snapshot.flows = decide_.flow_counters();

@@ -158,13 +158,30 @@ void lay_stages(Policy& policy) {
       policy.rules[index].steps[stage].parks = must_park(policy.rules, index, stage);
 }
 
-std::uint64_t expiry_of(const RuleSpec& spec, const CompileRequest& request, bool enabled) {
-  if (!enabled)
-    return kNever;
+/// The rule as it was before, if it goes on and is not begun anew.
+const RuleProgram* continued(const RuleSpec& spec, const CompileRequest& request) {
   if (request.previous != nullptr && !request.restarted.contains(spec.name))
     for (const RuleProgram& before : request.previous->rules)
       if (before.name == spec.name && before.enabled)
-        return before.expires_ns;
+        return &before;
+  return nullptr;
+}
+
+/// A rule keeps the lease it began with, also when that has run out: a new lease of the same name
+/// does not bring it back.
+std::shared_ptr<LeaseTerm> lease_of(const RuleSpec& spec, const CompileRequest& request) {
+  if (const RuleProgram* before = continued(spec, request);
+      before != nullptr && before->lease_id == spec.lease)
+    return before->lease;
+  const auto known = request.leases.find(spec.lease);
+  return known == request.leases.end() ? nullptr : known->second;
+}
+
+std::uint64_t expiry_of(const RuleSpec& spec, const CompileRequest& request, bool enabled) {
+  if (!enabled)
+    return kNever;
+  if (const RuleProgram* before = continued(spec, request))
+    return before->expires_ns;
   switch (spec.ttl) {
     case TtlKind::kNone:
       return kNever;
@@ -188,6 +205,8 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
   rule.final = spec.final;
   rule.portless = spec.portless;
   rule.expires_ns = expiry_of(spec, request, rule.enabled);
+  rule.lease_id = spec.lease;
+  rule.lease = lease_of(spec, request);
   std::uint32_t slot = 0;
   if (!slots.rules.take(spec.name, slot))
     problems.push_back(problem_at(spec.mark, "too many rules", "at most 1024"));

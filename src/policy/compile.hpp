@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -39,7 +40,8 @@ struct CompileRequest {
   std::uint64_t ttl_default_ns = kNever;  ///< for rules without `ttl:`; kNever: they do not end
   const Policy* previous = nullptr;       ///< rules that stay enabled keep their end, except …
   std::set<std::string> restarted;        ///< … these, whose ttl starts anew
-  CompileCache* cache = nullptr;          ///< of the same seed
+  std::map<std::string, std::shared_ptr<LeaseTerm>> leases;  ///< those that hold
+  CompileCache* cache = nullptr;                             ///< of the same seed
 };
 
 /// The policy of a scenario. `slots` changes only on success.

@@ -2,8 +2,10 @@
 // edits it; a change is a new policy. Times are on the data path's clock, in ns.
 #pragma once
 
+#include <algorithm>
 #include <bitset>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +14,7 @@
 #include "impair/impairment.hpp"
 #include "match/rule_index.hpp"
 #include "match/rule_match.hpp"
+#include "policy/lease.hpp"
 #include "policy/scenario.hpp"
 
 namespace faultline {
@@ -35,6 +38,8 @@ struct RuleProgram {
   std::uint16_t slot = 0;  ///< index of the rule's counters; lives as long as the name
   bool enabled = false;
   std::uint64_t expires_ns = kNever;  ///< workers stop judging by the rule from here on
+  std::string lease_id;               ///< empty: it hangs on no lease
+  std::shared_ptr<LeaseTerm> lease;   ///< null without one
   std::bitset<kPortsMax> paths;       ///< by ingress port
   std::optional<RuleMatch> match;     ///< absent: every packet
   std::vector<RuleStep> steps;
@@ -53,7 +58,11 @@ struct RuleProgram {
   bool counts_packets() const noexcept {
     return match && (match->nth() != 0 || match->first() != 0);
   }
-  bool active_at(std::uint64_t now_ns) const noexcept { return enabled && now_ns < expires_ns; }
+  /// When it ends, as things stand.
+  std::uint64_t end_ns() const noexcept {
+    return lease == nullptr ? expires_ns : std::min(expires_ns, lease->end_ns());
+  }
+  bool active_at(std::uint64_t now_ns) const noexcept { return enabled && now_ns < end_ns(); }
 
   /// Whether it keeps state that several workers of a path could not share.
   bool needs_one_worker() const noexcept {

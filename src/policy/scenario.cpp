@@ -249,7 +249,9 @@ class ScenarioReader {
     accept_only(reader.take("in_flight"), "deliver", {"drop"});
     if (const ConfigNode* value = reader.take("optional"))
       rule.optional = read_bool(*value, problems_).value_or(false);
-    reader.refuse_not_yet({"lease", "tcp_acks"});
+    if (const ConfigNode* value = reader.take("lease"))
+      rule.lease = read_name(*value, problems_).value_or("");
+    reader.refuse_not_yet({"tcp_acks"});
     reader.finish();
     check_parts(rule);
     check_path(rule, node);

@@ -56,6 +56,7 @@ struct RuleSpec {
   bool optional = false;  ///< it may match nothing
   TtlKind ttl = TtlKind::kDefault;
   std::uint64_t ttl_ns = 0;
+  std::string lease;  ///< empty: none
   Mark mark;
 };
 

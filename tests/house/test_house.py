@@ -26,7 +26,8 @@ BELOW = {
 
 # Which files may include a library, by the beginning of their path.
 LIBRARIES = {
-    r"rte_\w+\.h": ("src/dataplane/", "drivers/", "src/control/publish.", "src/sim/", "src/app/"),
+    r"rte_\w+\.h": ("src/dataplane/", "drivers/", "src/control/publish.",
+                      "src/control/watchdog.", "src/control/telemetry.", "src/sim/", "src/app/"),
     r"hs\.h|hs/.*": ("src/match/",),
     r"spdlog/.*": ("src/control/", "src/scenario/", "src/app/"),
     r"yaml\.h": ("src/base/",),
@@ -37,7 +38,7 @@ LIBRARIES = {
 
 # Only act frees, clones, edits or sends mbufs; ports take ownership of what they are handed.
 MBUF_OWNERS = ("src/dataplane/act.hpp", "src/dataplane/ethdev_port.hpp", "drivers/packet_socket.cpp",
-               "drivers/sim.hpp")
+               "drivers/sim.hpp", "drivers/tap.cpp", "drivers/ring.cpp", "src/dataplane/spread.cpp")
 OWNERSHIP = re.compile(r"rte_pktmbuf_(free|clone|copy|prepend|adj|trim)|rte_eth_tx_burst"
                        r"|rte_mempool_put")
 

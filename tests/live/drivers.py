@@ -2,11 +2,12 @@
 faultlined between them."""
 
 import os
-import subprocess
 import time
+from pathlib import Path
 
-from wire import Wire, run
+from wire import Wire
 
+HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
 RULES = """rules:
   - {name: slow, from: left, to: right, enabled: false, impair: [delay: 20ms]}
 """
@@ -50,57 +51,57 @@ class TapWire(Wire):
 
 
 class TestpmdWire(Wire):
-    """Both ports are shared memory with testpmd, which carries packets between that and taps in the
-    peers' namespaces. `daemon_port` and `device` are format strings with {socket}."""
+    """Both ports are shared memory with testpmd, which carries packets between that and the peers'
+    veth pairs. `daemon_port` and `device` are format strings with {socket}."""
 
     __test__ = False
     daemon_port = ""
     device = ""
     huge = False
 
-    def lay_cables(self):
-        """The taps are testpmd's."""
+    def __init__(self, **options):
         self.peer = None
+        super().__init__(**options)
 
     def launch(self, rest=RULES, *options, keys=""):
-        """Starts the daemon with these rules, then testpmd, then gives the peers addresses."""
+        """Starts the daemon with these rules, and testpmd."""
         sockets = [self.folder / f"{side}.sock" for side in ("left", "right")]
         left, right = (self.daemon_port.format(socket=path) + keys for path in sockets)
         self.start(scenario_of(left, right, self.mtu, rest), *options)
-        words = ["dpdk-testpmd", "--lcores", f"(0-1)@{min(os.sched_getaffinity(0))}", "--no-pci",
-                 "--no-telemetry", "-m", "256",
-                 *(["--in-memory", "--single-file-segments"] if self.huge
-                   else ["--no-huge", "--no-shconf"])]
-        for number, path in enumerate(sockets):
-            words += ["--vdev", self.device.format(number=number, socket=path),
-                      "--vdev", f"net_tap{number},iface=fl-tap{number}"]
-        words += ["--", "--forward-mode=io", "--nb-cores=1", "--total-num-mbufs=16383",
-                  "--no-mlockall", "--auto-start", "--no-lsc-interrupt", "--interactive"]
-        self.peer_log = open(self.folder / "testpmd.log", "w", encoding="utf-8")
-        self.peer = subprocess.Popen(["ip", "netns", "exec", self.namespace("m"), *words],
-                                     stdin=subprocess.PIPE, stdout=self.peer_log,
-                                     stderr=self.peer_log, text=True)
-        self.move_taps()
-        self.address_peers()
+        self.sockets = sockets
+        self.restart_peer()
 
-    def move_taps(self):
-        """As soon as testpmd forwards."""
-        log = self.folder / "testpmd.log"
+    def restart_peer(self):
+        """Starts testpmd and waits until both links are up."""
+        self.start_peer(self.sockets)
         give_up = time.monotonic() + 20
-        while "packet forwarding" not in log.read_text(encoding="utf-8", errors="replace"):
-            assert self.peer.poll() is None and time.monotonic() < give_up, log.read_text()
+        while not all(port["link"] for port in self.get("/v1/ports")[1]["ports"]):
+            assert self.peer.poll() is None and time.monotonic() < give_up, self.peer_says()
             time.sleep(0.05)
-        for number, which in enumerate("ab"):
-            run("ip", "-n", self.namespace("m"), "link", "set", f"fl-tap{number}", "netns",
-                self.namespace(which), "name", "eth0")
-            self.inside(which, "sysctl", "-qw",
-                        f"net.ipv6.conf.eth0.disable_ipv6={0 if self.ipv6 else 1}")
-            run("ip", "-n", self.namespace(which), "link", "set", "eth0", "mtu", self.mtu, "up")
+        self.wait_for_forwarding(self.peer)
 
-    def close(self):
-        if getattr(self, "peer", None) is not None and self.peer.poll() is None:
+    def start_peer(self, sockets):
+        """testpmd, on the peers' core."""
+        frames = ("framesz=10240,blocksz=40960,framecnt=2048" if self.mtu > 1500 else
+                  "framesz=2048,blocksz=65536,framecnt=8192")
+        devices = []
+        for number, (path, side) in enumerate(zip(sockets, ("left", "right"))):
+            devices += [self.device.format(number=number, socket=path),
+                        f"net_af_packet{number},iface=fl-{side},{frames}"]
+        self.peer = self.spawn_testpmd(devices, min(os.sched_getaffinity(0)), self.huge)
+
+    def peer_says(self):
+        """testpmd's log."""
+        return (self.folder / "testpmd.log").read_text(encoding="utf-8", errors="replace")
+
+    def stop_peer(self):
+        """Ends testpmd, as if it had crashed."""
+        if self.peer is not None and self.peer.poll() is None:
             self.peer.kill()
             self.peer.wait(timeout=10)
+
+    def close(self):
+        self.stop_peer()
         super().close()
 
 
@@ -108,7 +109,7 @@ class MemifWire(TestpmdWire):
     """net_memif, the daemon as the server."""
 
     daemon_port = "driver: memif, role: server, socket: {socket}"
-    device = "net_memif{number},role=client,socket={socket},socket-abstract=no"
+    device = "net_memif{number},role=client,socket={socket},socket-abstract=no,bsize=10240"
 
 
 class VhostWire(TestpmdWire):
@@ -117,3 +118,13 @@ class VhostWire(TestpmdWire):
     daemon_port = "driver: vhost, path: {socket}"
     device = "net_virtio_user{number},path={socket}"
     huge = True
+
+    def __init__(self, **options):
+        # virtio-user shares its memory by handing over huge pages.
+        self.pages_before = int(HUGE_PAGES.read_text())
+        HUGE_PAGES.write_text(str(max(self.pages_before, 300)))
+        super().__init__(**options)
+
+    def close(self):
+        super().close()
+        HUGE_PAGES.write_text(str(self.pages_before))

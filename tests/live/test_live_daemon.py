@@ -88,7 +88,7 @@ def test_rules_end_by_default_when_applied(wire):
     ("GET", "/v1/nothing", None, "", 404),
     ("GET", "/v1/rules/nobody", None, "", 404),
     ("DELETE", "/v1/status", None, "", 405),
-    ("GET", "/v1/policy", None, "", 405),
+    ("POST", "/v1/policy", None, "", 405),
     ("PUT", "/v1/policy", "version: [", "application/yaml", 400),
     ("PUT", "/v1/policy", "version: 1\nrulez: []", "application/yaml", 422),
     ("PUT", "/v1/policy", "version: 1", "text/plain", 415),

@@ -171,7 +171,7 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
       {"version: 1\nhold: {PUT: drop-tail}\n", "hold", {"on_full"}},
       {"version: 1\nrules: [{name: r, impair: [delay: 1ms], PUT: 1}]\n",
        "rule",
-       {"lease", "tcp_acks"}},
+       {"tcp_acks"}},
       {"version: 1\nrules: [{name: r, impair: [delay: 1ms], match: {PUT: 1}}]\n",
        "match",
        {"payload"}},

@@ -1,0 +1,182 @@
+// Answers: what the workers count, and what the daemon is, as JSON.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "control/engine.hpp"
+#include "control/version.hpp"
+#include "control/wait.hpp"
+
+namespace faultline {
+namespace {
+
+constexpr std::uint64_t kAnswerTimeoutNs = 500 * kNsPerMs;
+
+}  // namespace
+
+Engine::Gathered Engine::gather() {
+  std::vector<std::string> names;
+  for (const PortSpec& port : base_.ports) names.push_back(port.name);
+  Gathered gathered{StatisticsSum(publisher_->current(), names), {}};
+  for (EngineWorker& each : workers_) each.worker->snapshots().request();
+  for (std::size_t index = 0; index < workers_.size(); ++index) {
+    LiveWorker& worker = *workers_[index].worker;
+    const bool answered = wait_until(kAnswerTimeoutNs, [&] { return worker.snapshots().done(); });
+    gathered.stalled.push_back(!answered);
+    if (!answered)
+      continue;
+    const WorkerSnapshot& snapshot = worker.snapshots().get();
+    gathered.sum.add(snapshot);
+    gathered.sum.add_lateness(worker.lateness());
+    const Policy& policy = publisher_->current();
+    for (std::size_t rule = 0; rule < policy.rules.size(); ++rule)
+      gathered.sum.add_delays(rule, worker.delays_of(policy.rules[rule].slot));
+  }
+  for (std::size_t port = 0; port < wiring_->ports(); ++port)
+    gathered.sum.set_device(port, wiring_->counters(port));
+  return gathered;
+}
+
+Json Engine::status() {
+  const std::lock_guard lock(mutex_);
+  const Gathered gathered = gather();
+  const Policy& policy = publisher_->current();
+  bool stalled = false;
+  Json workers = Json::array();
+  for (std::uint32_t index = 0; index < workers_.size(); ++index) {
+    const bool stands = gathered.stalled[index] || watchdog_->is_stalled(index);
+    stalled |= stands;
+    workers.push_back({{"core", workers_[index].core},
+                       {"busy", busy_[index].load(std::memory_order_relaxed)},
+                       {"stalled", stands}});
+  }
+  const bool injecting = policy.any_active_at(clock_.now_ns());
+  return {{"state", stalled     ? "degraded"
+                    : injecting ? "injecting"
+                                : "pass-through"},
+          {"ready", !workers_.empty() && !stalled},
+          {"version", kVersion},
+          {"name", policy.name},
+          {"seed", policy.seed},
+          {"generation", policy.generation},
+          {"uptime_ns", uptime_ns()},
+          {"workers", workers},
+          {"clock", {{"tsc_hz", clock_.ticks_per_second()}, {"error_ppm", clock_.error_ppm()}}},
+          {"pid", getpid()},
+          {"own_drops", gathered.sum.own_drops()}};
+}
+
+Json Engine::statistics() {
+  const std::lock_guard lock(mutex_);
+  return gather().sum.to_json(uptime_ns());
+}
+
+Json Engine::rule_json(const RuleProgram& rule, const ConfigNode& written, std::uint64_t now_ns,
+                       const RuleCounters& counters) const {
+  Json json = to_json(written);
+  json["name"] = rule.name;
+  json["enabled"] = rule.enabled;
+  json["active"] = rule.active_at(now_ns);
+  json["expires_ns"] =
+      rule.expires_ns == kNever ? Json(nullptr) : Json(rule.expires_ns - start_ns_);
+  if (!rule.lease_id.empty())
+    json["lease"] = rule.lease_id;
+  json["matched"] = counters.matched;
+  json["dropped"] = counters.dropped;
+  json["delayed"] = counters.delayed;
+  return json;
+}
+
+Json Engine::rules() {
+  const std::lock_guard lock(mutex_);
+  const Gathered gathered = gather();
+  const Policy& policy = publisher_->current();
+  const std::uint64_t now_ns = clock_.now_ns();
+  Json rules = Json::array();
+  for (const RuleProgram& rule : policy.rules)
+    if (const ConfigNode* written = find_rule(tree_, rule.name))
+      rules.push_back(rule_json(rule, *written, now_ns, gathered.sum.total().rules[rule.slot]));
+  return {{"generation", policy.generation}, {"rules", rules}};
+}
+
+Json Engine::rule(const std::string& name) {
+  Json all = rules();
+  for (Json& rule : all["rules"])
+    if (rule["name"] == name)
+      return rule;
+  return nullptr;
+}
+
+Json Engine::port_list() {
+  const std::lock_guard lock(mutex_);
+  const Gathered gathered = gather();
+  Json ports = Json::array();
+  for (std::size_t port = 0; port < base_.ports.size(); ++port) {
+    const PortSpec& spec = base_.ports[port];
+    Device& device = wiring_->device(port);
+    Json cores = Json::array();
+    for (const std::size_t worker : layout_.queues[port]) cores.push_back(workers_[worker].core);
+    std::size_t peer = 0;
+    std::string wire;
+    for (const WireSpec& each : base_.wires)
+      if (each.first == port || each.second == port) {
+        peer = each.first == port ? each.second : each.first;
+        wire = each.name;
+      }
+    const PortCounters& counters = gathered.sum.total().ports[port];
+    ports.push_back({{"name", spec.name},
+                     {"driver", driver_name(spec.settings.driver)},
+                     {"interface", spec.settings.interface},
+                     {"wire", wire},
+                     {"peer", base_.ports[peer].name},
+                     {"link", device.carrier()},
+                     {"mac", device.mac_address()},
+                     {"mtu", spec.settings.mtu_bytes},
+                     {"queues", spec.settings.queues},
+                     {"cores", cores},
+                     {"rx_packets", counters.rx_packets},
+                     {"tx_packets", counters.tx_packets}});
+  }
+  return {{"ports", ports}};
+}
+
+Json Engine::flows(std::uint32_t most) {
+  const std::lock_guard lock(mutex_);
+  struct Row {
+    Flow flow;
+    unsigned core;
+  };
+  std::vector<Row> rows;
+  for (EngineWorker& each : workers_) each.worker->survey().request(most);
+  std::uint32_t silent = 0;
+  for (EngineWorker& each : workers_) {
+    FlowSurvey& survey = each.worker->survey();
+    if (!wait_until(kAnswerTimeoutNs, [&] { return survey.done(); })) {
+      ++silent;
+      continue;
+    }
+    for (const Flow& flow : survey) rows.push_back({flow, each.core});
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const Row& left, const Row& right) {
+    return left.flow.packets > right.flow.packets;
+  });
+  rows.resize(std::min<std::size_t>(rows.size(), most));
+  const std::uint64_t now_ns = clock_.now_ns();
+  Json flows = Json::array();
+  for (const Row& row : rows)
+    flows.push_back({{"flow", to_text(row.flow.key)},
+                     {"port", base_.ports[row.flow.ingress].name},
+                     {"packets", row.flow.packets},
+                     {"idle_ns", now_ns - std::min(now_ns, row.flow.last_seen_ns)},
+                     {"core", row.core}});
+  return {{"flows", flows}, {"silent_workers", silent}};
+}
+
+Json Engine::policy() {
+  const std::lock_guard lock(mutex_);
+  Json json = to_json(tree_);
+  json["seed"] = publisher_->current().seed;
+  return json;
+}
+
+}  // namespace faultline

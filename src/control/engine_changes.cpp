@@ -1,0 +1,283 @@
+// Changes of policy: from a request to a policy that every worker uses.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/seed.hpp"
+#include "base/tsc_clock.hpp"
+#include "control/engine.hpp"
+#include "control/wait.hpp"
+#include "policy/capacity.hpp"
+
+namespace faultline {
+namespace {
+
+constexpr std::uint64_t kActiveAfterNs = kNsPerMs;
+constexpr std::uint64_t kTtlDefaultNs = 3600 * kNsPerSecond;
+constexpr std::uint64_t kAdoptionTimeoutNs = 2 * kNsPerSecond;
+/// Policies kept for packets that will be judged by them again.
+constexpr std::size_t kRetiredMax = 256;
+
+bool same_port(const PortSpec& left, const PortSpec& right) {
+  return left.name == right.name && left.settings == right.settings;
+}
+
+bool same_wire(const WireSpec& left, const WireSpec& right) {
+  return left.name == right.name && left.first == right.first && left.second == right.second &&
+         left.mirrors == right.mirrors;
+}
+
+std::string names_of(const std::vector<PortSpec>& ports) {
+  std::string text;
+  for (const PortSpec& port : ports)
+    text += fmt::format("{}{} ({}{}{})", text.empty() ? "" : ", ", port.name,
+                        driver_name(port.settings.driver),
+                        port.settings.interface.empty() ? "" : " ", port.settings.interface);
+  return text;
+}
+
+/// A worker that stood still may skip a policy: what that one asked to be done once, the next asks.
+void take_over(const Policy& skipped, Policy& next) {
+  next.fresh_rules.insert(next.fresh_rules.end(), skipped.fresh_rules.begin(),
+                          skipped.fresh_rules.end());
+  next.fresh_states.insert(next.fresh_states.end(), skipped.fresh_states.begin(),
+                           skipped.fresh_states.end());
+  if (next.held == HeldAction::kKeep) {
+    next.held = skipped.held;
+    next.held_drop_reason = skipped.held_drop_reason;
+  }
+}
+
+tl::unexpected<ChangeFailure> refuse(Refusal refusal, std::string detail, Problems problems = {}) {
+  return tl::unexpected(ChangeFailure{refusal, std::move(detail), std::move(problems)});
+}
+
+std::string lease_missing(const Policy& policy) {
+  for (const RuleProgram& rule : policy.rules)
+    if (rule.enabled && !rule.lease_id.empty() && rule.lease == nullptr)
+      return fmt::format("rule '{0}' hangs on lease '{1}', which nobody holds: PUT /v1/leases/{1} "
+                         "first",
+                         rule.name, rule.lease_id);
+  return {};
+}
+
+/// The body of a rule's request as a mapping that may carry the rule's own name and no other.
+tl::expected<ConfigNode, ChangeFailure> read_rule_body(const std::string& name,
+                                                       const std::string& text) {
+  Result<ConfigNode> body = parse_config(text, intern_file_name("rules/" + name));
+  if (!body)
+    return refuse(Refusal::kUnreadable, "the body cannot be read", body.error());
+  if (!body->is_mapping())
+    return refuse(Refusal::kInvalid, "the body is " + describe(*body) + ", not keys of a rule");
+  if (const ConfigNode* other = body->find("name"); other != nullptr && other->text != name)
+    return refuse(Refusal::kInvalid, "a rule cannot be renamed",
+                  {problem_at(other->mark, "name is " + describe(*other), name)});
+  return std::move(*body);
+}
+
+}  // namespace
+
+Engine::Request Engine::request_for(std::string what) const {
+  Request request;
+  request.what = std::move(what);
+  request.tree = tree_;
+  request.seed = publisher_->current().seed;
+  return request;
+}
+
+ChangeResult Engine::put_policy(const std::string& text, IfGeneration if_generation) {
+  const std::lock_guard lock(mutex_);
+  if (auto failed = check_may_change(if_generation))
+    return tl::unexpected(std::move(*failed));
+  Result<ConfigNode> tree = parse_config(text, intern_file_name("policy"));
+  if (!tree)
+    return refuse(Refusal::kUnreadable, "the body cannot be read", tree.error());
+  if (tree->is_mapping())
+    for (const std::string_view key : {"ports", "wires"})
+      if (const ConfigNode* ours = base_.tree.find(key); ours != nullptr && !tree->find(key))
+        tree->set(key, *ours);
+  Request request;
+  request.what = "policy";
+  request.tree = std::move(*tree);
+  request.restart_all = true;
+  return change(std::move(request));
+}
+
+ChangeResult Engine::put_rule(const std::string& name, const std::string& text,
+                              IfGeneration if_generation) {
+  const std::lock_guard lock(mutex_);
+  if (auto failed = check_may_change(if_generation))
+    return tl::unexpected(std::move(*failed));
+  tl::expected<ConfigNode, ChangeFailure> body = read_rule_body(name, text);
+  if (!body)
+    return tl::unexpected(std::move(body.error()));
+  if (body->find("name") == nullptr)
+    body->set("name", scalar_node(name, body->mark));
+  Request request = request_for("rule " + name);
+  request.created = find_rule(request.tree, name) == nullptr;
+  request.restarted.insert(name);
+  faultline::put_rule(request.tree, name, std::move(*body));
+  return change(std::move(request));
+}
+
+ChangeResult Engine::patch_rule(const std::string& name, const std::string& text,
+                                IfGeneration if_generation) {
+  const std::lock_guard lock(mutex_);
+  if (auto failed = check_may_change(if_generation))
+    return tl::unexpected(std::move(*failed));
+  Request request = request_for("rule " + name);
+  ConfigNode* rule = find_rule(request.tree, name);
+  if (rule == nullptr)
+    return refuse(Refusal::kNotFound, "there is no rule '" + name + "'");
+  const tl::expected<ConfigNode, ChangeFailure> patch = read_rule_body(name, text);
+  if (!patch)
+    return tl::unexpected(patch.error());
+  for (const ConfigEntry& entry : patch->entries) rule->set(entry.key, entry.value);
+  const ConfigNode* enabled = patch->find("enabled");
+  if ((enabled != nullptr && enabled->text == "true") || patch->find("ttl") != nullptr)
+    request.restarted.insert(name);
+  return change(std::move(request));
+}
+
+ChangeResult Engine::remove_rule(const std::string& name, IfGeneration if_generation) {
+  const std::lock_guard lock(mutex_);
+  if (auto failed = check_may_change(if_generation))
+    return tl::unexpected(std::move(*failed));
+  Request request = request_for("rule " + name + " removed");
+  if (!faultline::remove_rule(request.tree, name))
+    return refuse(Refusal::kNotFound, "there is no rule '" + name + "'");
+  return change(std::move(request));
+}
+
+ChangeResult Engine::heal(HeldAction held, IfGeneration if_generation) {
+  const std::lock_guard lock(mutex_);
+  if (auto failed = check_may_change(if_generation);
+      failed && failed->refusal == Refusal::kPrecondition)
+    return tl::unexpected(std::move(*failed));
+  Request request = request_for("heal");
+  request.held = held;
+  disable_all(request.tree);
+  return change(std::move(request));
+}
+
+ChangeResult Engine::start() {
+  const std::lock_guard lock(mutex_);
+  Request request = request_for("start");
+  request.tree = base_.tree;
+  request.restart_all = true;
+  return change(std::move(request));
+}
+
+ChangeResult Engine::put_lease(const std::string& id, std::uint64_t ttl_ns) {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t now_ns = clock_.now_ns();
+  const Leases::Put put = leases_.put(id, now_ns + ttl_ns, now_ns);
+  if (put == Leases::Put::kTooMany)
+    return refuse(Refusal::kConflict, fmt::format("there are {} leases already", Leases::kMax));
+  const bool made = put == Leases::Put::kMade;
+  if (made)
+    events_.add(now_ns - start_ns_, "lease", {{"id", id}, {"state", "made"}});
+  return Change{publisher_->current().generation, publisher_->current().seed, made};
+}
+
+ChangeResult Engine::remove_lease(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  if (!leases_.remove(id))
+    return refuse(Refusal::kNotFound, "there is no lease '" + id + "'");
+  events_.add(uptime_ns(), "lease", {{"id", id}, {"state", "removed"}});
+  // A new policy makes the workers look at once.
+  return change(request_for("lease " + id + " removed"));
+}
+
+ChangeResult Engine::change(Request request) {
+  Result<Scenario> scenario = read_scenario(request.tree, ScenarioUse::kLive);
+  if (!scenario)
+    return refuse(Refusal::kInvalid, "the policy is not valid", scenario.error());
+  if (auto failed = check_same_machine(*scenario))
+    return tl::unexpected(std::move(*failed));
+  CompileRequest compile;
+  compile.generation = publisher_->current().generation + 1;
+  compile.seed = request.seed != 0 ? request.seed : scenario->seed.value_or(draw_seed());
+  compile.active_from_ns = clock_.now_ns() + kActiveAfterNs;
+  compile.zero_ns =
+      request.restart_all ? compile.active_from_ns : publisher_->current().zero_ns;
+  compile.ttl_default_ns = kTtlDefaultNs;
+  compile.previous = request.restart_all ? nullptr : &publisher_->current();
+  compile.restarted = request.restarted;
+  compile.leases = leases_.terms();
+  Result<Policy> policy = compile_policy(*scenario, compile, slots_);
+  if (!policy)
+    return refuse(Refusal::kInvalid, "the policy is not valid", policy.error());
+  if (std::string unshareable = unshareable_rule(*policy, layout_); !unshareable.empty())
+    return refuse(Refusal::kConflict, std::move(unshareable));
+  scenario->hold_bytes = base_.hold_bytes;
+  if (const Capacity capacity = capacity_of(*scenario, *policy, 0, layout_); capacity.must_refuse())
+    return refuse(Refusal::kConflict, capacity.misfit);
+  if (std::string missing = lease_missing(*policy); !missing.empty())
+    return refuse(Refusal::kConflict, std::move(missing));
+  return publish(std::move(*policy), std::move(request));
+}
+
+ChangeResult Engine::publish(Policy policy, Request request) {
+  policy.held = request.held;
+  if (!publisher_->adopted_by_all(worker_pointers()))
+    take_over(publisher_->current(), policy);
+  const std::uint64_t generation = policy.generation;
+  publisher_->publish(std::make_unique<const Policy>(std::move(policy)));
+  generation_.store(generation, std::memory_order_relaxed);
+  tree_ = std::move(request.tree);
+  events_.add(uptime_ns(), "policy", {{"generation", generation}, {"what", request.what}});
+  return wait_for_adoption(request.created);
+}
+
+ChangeResult Engine::wait_for_adoption(bool created) {
+  const std::vector<LiveWorker*> workers = worker_pointers();
+  const bool adopted =
+      wait_until(kAdoptionTimeoutNs, [&] { return publisher_->adopted_by_all(workers); });
+  const Policy& current = publisher_->current();
+  if (!adopted)
+    return refuse(Refusal::kNotAdopted,
+                  fmt::format("generation {} is published, but a worker has not taken it up",
+                              current.generation));
+  publisher_->reclaim(workers);
+  return Change{current.generation, current.seed, created};
+}
+
+std::optional<ChangeFailure> Engine::check_may_change(IfGeneration expected) const {
+  const std::uint64_t current = publisher_->current().generation;
+  if (publisher_->retired() >= kRetiredMax)
+    return ChangeFailure{
+        Refusal::kConflict,
+        fmt::format("packets of {} earlier policies are still on their way: heal, or wait",
+                    publisher_->retired()),
+        {}};
+  if (!expected || *expected == current)
+    return std::nullopt;
+  return ChangeFailure{
+      Refusal::kPrecondition, fmt::format("the generation is {}, not {}", current, *expected), {}};
+}
+
+/// Ports, wires and what was allocated for them are settled when the daemon starts.
+std::optional<ChangeFailure> Engine::check_same_machine(const Scenario& scenario) const {
+  if (!std::ranges::equal(scenario.ports, base_.ports, same_port))
+    return ChangeFailure{Refusal::kConflict,
+                         fmt::format("the daemon's ports are {}; the scenario's are {}",
+                                     names_of(base_.ports), names_of(scenario.ports)),
+                         {}};
+  if (!std::ranges::equal(scenario.wires, base_.wires, same_wire))
+    return ChangeFailure{Refusal::kConflict, "the scenario joins the ports by other wires", {}};
+  const bool same_flows =
+      scenario.tree.find("flows") == nullptr ||
+      (scenario.flows_max == base_.flows_max && scenario.flow_idle_ns == base_.flow_idle_ns);
+  if (scenario.tree.find("workers") != nullptr && scenario.workers != base_.workers)
+    return ChangeFailure{Refusal::kConflict, "workers: are settled when the daemon starts", {}};
+  const bool same_hold = !scenario.hold_bytes || scenario.hold_bytes == base_.hold_bytes;
+  if (!same_flows || !same_hold)
+    return ChangeFailure{Refusal::kConflict,
+                         "flows: and hold: are settled when the daemon starts; leave them out or "
+                         "start it with this scenario",
+                         {}};
+  return std::nullopt;
+}
+
+}  // namespace faultline
