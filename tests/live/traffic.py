@@ -2,13 +2,14 @@
 their payload. What was sent and what arrived is known one by one."""
 
 import json
+import signal
 import struct
 import subprocess
 import sys
 import time
 
 SENDER = """
-import socket, sys, time
+import signal, socket, sys, time
 flows, packets, gap_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 outs = []
 for flow in range(flows):
@@ -20,7 +21,9 @@ print('ready', flush=True)
 sys.stdin.readline()
 turn = time.monotonic()
 number = 0
-while number != packets:
+stopped = False
+signal.signal(signal.SIGINT, lambda *_: globals().update(stopped=True))
+while number != packets and not stopped:
     number += 1
     for out in outs:
         out.send(number.to_bytes(8, 'big'))
@@ -52,7 +55,6 @@ except TimeoutError:
 json.dump(arrived, sys.stdout)
 """
 
-
 class Traffic:
     """Started at once; `end()` gives what arrived, in its order, as [flow, number]."""
 
@@ -75,6 +77,11 @@ class Traffic:
         assert self.sender.wait(timeout=timeout) == 0, self.sender.stdout.read()
         return [tuple(pair) for pair in json.loads(self.receiver.communicate(timeout=timeout)[0])]
 
+    def stop(self):
+        """Ends the sender; returns (packets sent a flow, what arrived). For `packets=-1`."""
+        self.sender.send_signal(signal.SIGINT)
+        arrived = self.end()
+        return int(self.sender.stdout.read()), arrived
 
 def capture_of(path, flows, packets):
     """The same traffic as a capture file for `simulate`, one packet a microsecond."""
@@ -88,7 +95,6 @@ def capture_of(path, flows, packets):
             records.append(struct.pack("<IIII", 0, len(records), len(frame), len(frame)) + frame)
     path.write_bytes(bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000") +
                      b"".join(records))
-
 
 def numbers_in(path):
     """(flow, number) of the UDP packets to port 9 in a pcapng that `simulate` wrote."""
@@ -104,7 +110,6 @@ def numbers_in(path):
                           int.from_bytes(frame[42:50], "big")))
         offset += length
     return found
-
 
 def wait_for(condition, seconds=10):
     """Waits until it holds."""
