@@ -113,6 +113,7 @@ void CaptureSink::write_journal(const Departure& departure, const PacketTrail& t
                        {"to", settings_.port_names[key.egress]},
                        {"flow", flow},
                        {"packet_in_flow", trail.number},
+                       {"generation", trail.policy == nullptr ? 0 : trail.policy->generation},
                        {"rule", touch.rule->name},
                        {"impairment", touch.rule->steps[touch.step].kind},
                        {"action", dropped        ? "drop"
