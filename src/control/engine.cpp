@@ -115,22 +115,21 @@ void Engine::watch_workers(std::uint64_t now_ns) {
   }
 }
 
+void Engine::note_active(std::uint64_t now_ns) {
+  active_rules_.clear();
+  for (const RuleProgram& rule : publisher_->current().rules)
+    if (rule.active_at(now_ns))
+      active_rules_.insert(rule.name);
+}
+
 /// Rules and leases that ended by themselves since the last look. Workers have acted already; this
 /// is the news of it.
 void Engine::watch_ends(std::uint64_t now_ns) {
   for (const std::string& id : leases_.take_lapsed(now_ns))
     events_.add(now_ns - start_ns_, "lease", {{"id", id}, {"state", "lapsed"}});
-  const Policy& policy = publisher_->current();
-  if (policy.generation != active_generation_) {
-    active_rules_.clear();
-    active_generation_ = policy.generation;
-    for (const RuleProgram& rule : policy.rules)
-      if (rule.active_at(now_ns))
-        active_rules_.insert(rule.name);
-  }
   if (active_rules_.empty())
     return;
-  for (const RuleProgram& rule : policy.rules) {
+  for (const RuleProgram& rule : publisher_->current().rules) {
     if (rule.active_at(now_ns) || active_rules_.erase(rule.name) == 0)
       continue;
     const bool by_ttl = now_ns >= rule.expires_ns;

@@ -131,6 +131,7 @@ class Engine {
   void watch_ports(std::uint64_t now_ns);
   void watch_workers(std::uint64_t now_ns);
   void watch_ends(std::uint64_t now_ns);
+  void note_active(std::uint64_t now_ns);
 
   /// Asks every worker for a snapshot. Those that do not answer in time are marked.
   struct Gathered {
@@ -157,6 +158,8 @@ class Engine {
   std::atomic<std::uint64_t> generation_{0};
   std::uint64_t start_ns_ = 0;
 
+  std::set<std::string> active_rules_;  ///< whose end is news
+
   // What housekeeping saw last; its thread alone uses them, but for busy_.
   struct BusyMark {
     std::uint64_t busy_ns = 0;
@@ -166,8 +169,6 @@ class Engine {
   std::unique_ptr<std::atomic<double>[]> busy_;  ///< share of the last second or so, by worker
   std::vector<bool> links_;
   std::vector<bool> stalls_;
-  std::set<std::string> active_rules_;
-  std::uint64_t active_generation_ = 0;
   std::uint64_t next_reclaim_ns_ = 0;
   std::uint64_t next_refine_ns_ = 0;
   std::uint64_t next_watch_ns_ = 0;

@@ -223,9 +223,11 @@ ChangeResult Engine::publish(Policy policy, Request request) {
   if (!publisher_->adopted_by_all(worker_pointers()))
     take_over(publisher_->current(), policy);
   const std::uint64_t generation = policy.generation;
+  watch_ends(clock_.now_ns());
   publisher_->publish(std::make_unique<const Policy>(std::move(policy)));
   generation_.store(generation, std::memory_order_relaxed);
   tree_ = std::move(request.tree);
+  note_active(clock_.now_ns());
   events_.add(uptime_ns(), "policy", {{"generation", generation}, {"what", request.what}});
   return wait_for_adoption(request.created);
 }

@@ -35,7 +35,7 @@ print(number, flush=True)
 """
 
 RECEIVER = """
-import json, socket, sys
+import json, socket, sys, time
 inward = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
 inward.setsockopt(socket.SOL_SOCKET, 33, 1 << 27)
 inward.bind(('eth0', 0x0800))
@@ -49,16 +49,18 @@ try:
         frame, address = inward.recvfrom(2048)
         if address[2] != socket.PACKET_OUTGOING and frame[23] == 17 and frame[36:38] == b'\\0\\x09':
             arrived.append((int.from_bytes(frame[34:36], 'big') - 10000,
-                            int.from_bytes(frame[42:50], 'big')))
+                            int.from_bytes(frame[42:50], 'big'), time.monotonic_ns()))
 except TimeoutError:
     pass
 json.dump(arrived, sys.stdout)
 """
 
 class Traffic:
-    """Started at once; `end()` gives what arrived, in its order, as [flow, number]."""
+    """Started at once; `end()` gives what arrived, in its order, as (flow, number), and leaves when
+    each came (CLOCK_MONOTONIC) in `times_ns`."""
 
     def __init__(self, wire, flows=1, packets=1000, gap_s=0.0002, quiet_s=2.0):
+        self.times_ns = []
         self.receiver = wire.spawn("b", sys.executable, "-c", RECEIVER, quiet_s)
         assert self.receiver.stdout.readline() == "ready\n"
 
@@ -75,7 +77,9 @@ class Traffic:
     def end(self, timeout=120):
         """Waits until all is sent and nothing arrives any more."""
         assert self.sender.wait(timeout=timeout) == 0, self.sender.stdout.read()
-        return [tuple(pair) for pair in json.loads(self.receiver.communicate(timeout=timeout)[0])]
+        arrived = json.loads(self.receiver.communicate(timeout=timeout)[0])
+        self.times_ns = [time_ns for _, _, time_ns in arrived]
+        return [(flow, number) for flow, number, _ in arrived]
 
     def stop(self):
         """Ends the sender; returns (packets sent a flow, what arrived). For `packets=-1`."""
