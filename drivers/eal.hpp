@@ -21,6 +21,7 @@ struct EalSettings {
 
 /// Errors: DPDK's own words cannot be had as text; they go to its log, the problem names the step.
 Result<void> start_eal(const EalSettings& settings);
+/// Leaves no file. The process must end soon.
 void stop_eal();
 
 /// The cores this process may use, ascending.

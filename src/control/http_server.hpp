@@ -19,7 +19,7 @@ struct HttpLimits {
   /// For each of: until a request's headers are there, until its body is, until its answer is
   /// taken. Counted in all, not from the last byte, so that a byte a second does not help.
   std::chrono::milliseconds step_max{10'000};
-  std::chrono::milliseconds crowded_idle_max{1'000};  ///< the first of them while all are taken
+  std::chrono::milliseconds crowded_idle_max{100};  ///< the first of them while all are taken
   std::chrono::milliseconds stop_grace{500};  ///< for bodies and answers under way at the end
 };
 

@@ -26,6 +26,14 @@ void fill(rte_tel_data* to, const Json& object) {
   }
 }
 
+/// Telemetry's keys are of letters, digits, '_' and '/'.
+std::string plain(std::string name) {
+  for (char& letter : name)
+    if (letter == '-' || letter == '.')
+      letter = '_';
+  return name;
+}
+
 template <typename Ask>
 int answer(rte_tel_data* to, const Ask& ask) noexcept {
   const std::lock_guard lock(guard);
@@ -56,9 +64,10 @@ int ledger(const char*, const char*, rte_tel_data* to) {
 int rules(const char*, const char*, rte_tel_data* to) {
   return answer(to, [](Engine& engine) {
     Json figures = Json::object();
-    for (const auto& [name, rule] : engine.statistics()["rules"].items())
+    const Json statistics = engine.statistics();
+    for (const auto& [name, rule] : statistics["rules"].items())
       for (const char* key : {"matched", "dropped", "delayed"})
-        figures[name + "." + key] = rule[key];
+        figures[plain(name) + "/" + key] = rule[key];
     return figures;
   });
 }

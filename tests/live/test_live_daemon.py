@@ -1,16 +1,15 @@
 """The daemon's life and its socket: starts, changes, refusals, ends."""
 
-import ctypes
 import json
 import os
 import signal
 import stat
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
+from threads import Stopped, is_worker
 from wire import BUILD, PORTS, RULES, SLOW_PORTS, law_holds, run
 
 
@@ -258,25 +257,6 @@ def test_two_clients_at_once(wire):
     assert generations == set(range(first + 1, first + 11))
 
 
-class StoppedThread:
-    """Stops one thread of another process, as a debugger does (ptrace(2)), and lets it go on."""
-
-    ATTACH, DETACH, ANY_CHILD = 16, 17, 0x40000000
-
-    def __init__(self, process, name):
-        self.libc = ctypes.CDLL(None, use_errno=True)
-        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-        self.thread = next(int(task) for task in os.listdir(f"/proc/{process}/task")
-                           if name in Path(f"/proc/{process}/task/{task}/comm").read_text())
-
-    def __enter__(self):
-        assert self.libc.ptrace(self.ATTACH, self.thread, None, None) == 0, ctypes.get_errno()
-        os.waitpid(self.thread, self.ANY_CHILD)
-
-    def __exit__(self, *_):
-        self.libc.ptrace(self.DETACH, self.thread, None, None)
-
-
 def test_what_a_stopped_worker_missed_is_done_when_it_goes_on(wire):
     """Heal and another change meet a worker that stands still: both answer 503 and status says
     stalled; when it goes on, what was held is sent, although a newer policy came in between."""
@@ -284,7 +264,7 @@ def test_what_a_stopped_worker_missed_is_done_when_it_goes_on(wire):
     wire.inside("a", "ping", "-c", "10", "-i", "0.01", "-W", "0.1", "10.77.0.2", check=False)
     held = wire.stats()["ledger"]["held"]
     assert held > 0
-    with StoppedThread(wire.daemon.pid, "worker"):
+    with Stopped(wire.daemon.pid, is_worker):
         assert wire.http("POST", "/v1/heal")[0] == 503
         assert wire.http("PATCH", "/v1/rules/long", {"ttl": "1h"})[0] == 503
         status = wire.get("/v1/status")[1]

@@ -1,7 +1,6 @@
 """Faults end at their time, whoever is dead by then; what ends is told; stalled workers are seen."""
 
 import bisect
-import socket
 import subprocess
 import sys
 import time
@@ -10,7 +9,7 @@ import pytest
 
 from threads import Stopped, is_worker, threads_of
 from traffic import Traffic, wait_for
-from wire import PORTS, BUILD, law_holds
+from wire import PORTS, law_holds
 
 CUT = """rules:
   - {name: cut, from: left, enabled: false, impair: [loss: all]}
@@ -153,16 +152,3 @@ def test_workers_have_their_names(wire):
     """The tests above know workers by their threads' names; one is there."""
     wire.start(PORTS)
     assert sum(is_worker(name) for name in threads_of(wire.daemon.pid).values()) == 1
-
-
-def test_two_daemons_do_not_share_a_socket(wire):
-    """The second one is refused (exit 4) and harms nothing."""
-    wire.start(PORTS + CUT)
-    path = wire.folder / "scenario.yaml"
-    done = subprocess.run(["ip", "netns", "exec", wire.namespace("m"), BUILD / "faultlined",
-                           "--scenario", path, "--socket", wire.socket], text=True, timeout=20,
-                          capture_output=True, check=False)
-    assert done.returncode == 4 and "in use" in done.stderr
-    assert wire.get("/v1/status")[1]["ready"]
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(wire.socket))
