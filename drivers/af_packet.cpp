@@ -124,8 +124,7 @@ class PacketDevice final : public Device {
   std::vector<PacketSocketPort*> sockets_;
 };
 
-Result<std::unique_ptr<PacketSockets>> open_queue(const PortSpec& spec,
-                                                  const sockaddr_ll& address,
+Result<std::unique_ptr<PacketSockets>> open_queue(const PortSpec& spec, const sockaddr_ll& address,
                                                   std::uint32_t mtu_bytes) {
   auto sockets = std::make_unique<PacketSockets>();
   sockets->interface_index = address.sll_ifindex;

@@ -36,12 +36,13 @@ Result<OpenedPort> open_af_xdp(const PortSpec& spec, rte_mempool* pool) {
                             "root, or a process with cap_sys_admin, cap_net_admin and cap_net_raw");
   const std::uint32_t mtu = std::max(settings.mtu_bytes, interface.mtu_bytes().value_or(0));
   if (mtu > kMtuMax)
-    return refuse_interface(spec, fmt::format("has an MTU of {}", mtu),
-                            fmt::format("{} at most with af_xdp; af_packet takes jumbo frames", kMtuMax));
+    return refuse_interface(
+        spec, fmt::format("has an MTU of {}", mtu),
+        fmt::format("{} at most with af_xdp; af_packet takes jumbo frames", kMtuMax));
   EthdevRequest request;
   request.device = fresh_device_name("net_af_xdp");
-  request.arguments = fmt::format("iface={},start_queue=0,queue_count={}", settings.interface,
-                                  settings.queues);
+  request.arguments =
+      fmt::format("iface={},start_queue=0,queue_count={}", settings.interface, settings.queues);
   request.descriptors = 2'048;
   Result<OpenedPort> opened = open_ethdev(spec, pool, request);
   if (opened)

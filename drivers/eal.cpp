@@ -25,18 +25,18 @@ Result<void> start_eal(const EalSettings& settings) {
   std::string cores = fmt::format("0@{}", settings.main_core);
   for (std::size_t worker = 0; worker < settings.worker_cores.size(); ++worker)
     cores += fmt::format(",{}@{}", worker + 1, settings.worker_cores[worker]);
-  std::vector<std::string> words{"faultline",
-                                 "--lcores",
-                                 cores,
-                                 "--main-lcore",
-                                 "0",
-                                 "-m",
-                                 std::to_string(settings.memory_mb),
-                                 "--log-level",
-                                 "4",
-                                 "--file-prefix",
-                                 settings.telemetry_prefix.empty() ? "faultline"
-                                                                  : settings.telemetry_prefix};
+  std::vector<std::string> words{
+      "faultline",
+      "--lcores",
+      cores,
+      "--main-lcore",
+      "0",
+      "-m",
+      std::to_string(settings.memory_mb),
+      "--log-level",
+      "4",
+      "--file-prefix",
+      settings.telemetry_prefix.empty() ? "faultline" : settings.telemetry_prefix};
   if (settings.telemetry_prefix.empty())
     words.emplace_back("--no-telemetry");
   // Without huge pages nothing is shared with other processes, so no files; with them, --in-memory
@@ -53,7 +53,8 @@ Result<void> start_eal(const EalSettings& settings) {
   if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0)
     return failure(fmt::format("DPDK did not start: {}", rte_strerror(rte_errno)));
   // Nothing is shared with other processes, so the folder DPDK made for that is empty and goes now:
-  // a kill -9 then leaves nothing either, and one in between leaves the same folder as the next. With telemetry its socket is there until the end.
+  // a kill -9 then leaves nothing either, and one in between leaves the same folder as the next.
+  // With telemetry its socket is there until the end.
   remove_folder();
   return {};
 }

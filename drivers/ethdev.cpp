@@ -16,8 +16,8 @@
 namespace faultline {
 namespace {
 
-/// Toeplitz with this key gives both directions of a flow the same hash (Woo and Park, "Scalable TCP
-/// Session Monitoring with Symmetric Receive-side Scaling", 2012).
+/// Toeplitz with this key gives both directions of a flow the same hash (Woo and Park, "Scalable
+/// TCP Session Monitoring with Symmetric Receive-side Scaling", 2012).
 constexpr std::array<std::uint8_t, 2> kSymmetricPair{0x6D, 0x5A};
 
 class EthdevDevice final : public Device {
@@ -115,8 +115,8 @@ Result<OpenedPort> open_ethdev(const PortSpec& spec, rte_mempool* pool,
   std::uint16_t port_id = 0;
   int status = rte_eth_dev_get_port_by_name(request.device.c_str(), &port_id);
   if (status != 0) {
-    status = rte_eal_hotplug_add(request.bus.c_str(), request.device.c_str(),
-                                 request.arguments.c_str());
+    status =
+        rte_eal_hotplug_add(request.bus.c_str(), request.device.c_str(), request.arguments.c_str());
     if (status != 0)
       return refuse(spec, request, "making it known to DPDK", status);
     status = rte_eth_dev_get_port_by_name(request.device.c_str(), &port_id);
@@ -129,11 +129,11 @@ Result<OpenedPort> open_ethdev(const PortSpec& spec, rte_mempool* pool,
   rte_eth_dev_info_get(port_id, &info);
   const std::uint16_t queues = std::min(info.max_rx_queues, info.max_tx_queues);
   if (spec.settings.queues > queues)
-    return tl::unexpected(Problems{problem_at(
-        spec.mark,
-        fmt::format("port '{}': {} has {} queues, not {}", spec.name, request.device, queues,
-                    spec.settings.queues),
-        fmt::format("queues: 1 to {}", queues))});
+    return tl::unexpected(
+        Problems{problem_at(spec.mark,
+                            fmt::format("port '{}': {} has {} queues, not {}", spec.name,
+                                        request.device, queues, spec.settings.queues),
+                            fmt::format("queues: 1 to {}", queues))});
   if (status = start(port_id, spec, request, info, pool); status != 0)
     return refuse(spec, request, "starting it", status);
   // What is not for this machine passes too. Devices that take everything anyway may not know how

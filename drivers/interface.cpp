@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -94,8 +95,7 @@ bool KernelInterface::set_admin_up(bool up) const {
 
 std::string KernelInterface::mac_address() const {
   ifreq request = request_for(name_);
-  if (ioctl(socket_, SIOCGIFHWADDR, &request) != 0 ||
-      request.ifr_hwaddr.sa_family != ARPHRD_ETHER)
+  if (ioctl(socket_, SIOCGIFHWADDR, &request) != 0 || request.ifr_hwaddr.sa_family != ARPHRD_ETHER)
     return {};
   std::array<std::uint8_t, 6> bytes{};
   std::memcpy(bytes.data(), request.ifr_hwaddr.sa_data, bytes.size());
@@ -107,17 +107,31 @@ bool KernelInterface::merges_frames() const {
   return ask_ethtool(socket_, name_, ETHTOOL_GGRO).value_or(0) != 0 || (flags & ETH_FLAG_LRO) != 0;
 }
 
-tl::unexpected<Problems> refuse_interface(const PortSpec& spec, const std::string& found,
-                                          std::string allowed) {
-  return tl::unexpected(Problems{
-      problem_at(spec.mark,
-                 fmt::format("port '{}': interface '{}' {}", spec.name, spec.settings.interface,
-                             found),
-                 std::move(allowed))});
+bool KernelInterface::sends_pause_frames() const {
+  ifreq request = request_for(name_);
+  ethtool_pauseparam pause{};
+  pause.cmd = ETHTOOL_GPAUSEPARAM;
+  request.ifr_data = reinterpret_cast<char*>(&pause);
+  return ioctl(socket_, SIOCETHTOOL, &request) == 0 && (pause.rx_pause | pause.tx_pause) != 0;
 }
 
-tl::unexpected<Problems> refuse_interface_errno(const PortSpec& spec, const char* step,
-                                                int error) {
+std::string KernelInterface::kernel_driver() const {
+  ifreq request = request_for(name_);
+  ethtool_drvinfo info{};
+  info.cmd = ETHTOOL_GDRVINFO;
+  request.ifr_data = reinterpret_cast<char*>(&info);
+  return ioctl(socket_, SIOCETHTOOL, &request) == 0 ? info.driver : "";
+}
+
+tl::unexpected<Problems> refuse_interface(const PortSpec& spec, const std::string& found,
+                                          std::string allowed) {
+  return tl::unexpected(Problems{problem_at(
+      spec.mark,
+      fmt::format("port '{}': interface '{}' {}", spec.name, spec.settings.interface, found),
+      std::move(allowed))});
+}
+
+tl::unexpected<Problems> refuse_interface_errno(const PortSpec& spec, const char* step, int error) {
   return refuse_interface(spec, fmt::format("cannot be used: {}: {}", step, std::strerror(error)),
                           advice_for(error));
 }

@@ -34,6 +34,9 @@ class KernelInterface {
   std::string mac_address() const;
   /// Whether generic receive offload (or large receive offload) merges frames on their way in.
   bool merges_frames() const;
+  bool sends_pause_frames() const;
+  /// "veth", "e1000e"; empty where it cannot be asked.
+  std::string kernel_driver() const;
 
  private:
   std::string name_;

@@ -32,8 +32,8 @@ PacketSockets::~PacketSockets() {
     close(send);
 }
 
-PacketSocketPort::PacketSocketPort(std::unique_ptr<PacketSockets> sockets,
-                                   std::uint32_t mtu_bytes, rte_mempool* pool)
+PacketSocketPort::PacketSocketPort(std::unique_ptr<PacketSockets> sockets, std::uint32_t mtu_bytes,
+                                   rte_mempool* pool)
     : LivePort(mtu_bytes), sockets_(std::move(sockets)), pool_(pool) {
   for (std::uint32_t i = 0; i < kBurstMax; ++i) {
     messages_[i].msg_hdr.msg_iov = &vectors_[i];

@@ -18,8 +18,7 @@ std::optional<std::string> kernel_driver_of(const std::string& address) {
   if (access(device.c_str(), F_OK) != 0)
     return std::nullopt;
   std::array<char, PATH_MAX> target{};
-  const ssize_t length =
-      readlink((device + "/driver").c_str(), target.data(), target.size() - 1);
+  const ssize_t length = readlink((device + "/driver").c_str(), target.data(), target.size() - 1);
   const std::string path(target.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
   return path.substr(path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1);
 }

@@ -80,15 +80,15 @@ Result<OpenedPort> open_ring(const PortSpec& spec, rte_mempool*) {
     std::shared_ptr<Cable> cable = cables[name].lock();
     const bool second = cable != nullptr;
     if (second && cable->has_second_end)
-      return tl::unexpected(Problems{
-          problem_at(spec.mark, fmt::format("port '{}': ring '{}' has two ends already", spec.name,
-                                            spec.settings.path),
-                     "one name for two ports at most")});
+      return tl::unexpected(Problems{problem_at(
+          spec.mark,
+          fmt::format("port '{}': ring '{}' has two ends already", spec.name, spec.settings.path),
+          "one name for two ports at most")});
     if (!second)
       cable = make_cable(name);
     if (cable == nullptr)
-      return failure(fmt::format("port '{}': no memory for ring '{}'", spec.name,
-                                 spec.settings.path));
+      return failure(
+          fmt::format("port '{}': no memory for ring '{}'", spec.name, spec.settings.path));
     cable->has_second_end = second;
     cables[name] = cable;
     device->add(std::make_unique<RingPort>(std::move(cable), second, spec.settings.mtu_bytes));

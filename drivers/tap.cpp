@@ -47,7 +47,8 @@ class TapPort final : public LivePort {
 
   std::uint32_t receive(rte_mbuf** mbufs, std::uint32_t count) noexcept override {
     std::uint32_t received = 0;
-    while (received < count && read_into_spare()) mbufs[received++] = std::exchange(spare_, nullptr);
+    while (received < count && read_into_spare())
+      mbufs[received++] = std::exchange(spare_, nullptr);
     return received;
   }
 
@@ -70,8 +71,8 @@ class TapPort final : public LivePort {
   bool read_into_spare() noexcept {
     if (spare_ == nullptr && (spare_ = rte_pktmbuf_alloc(pool_)) == nullptr)
       return false;
-    const ssize_t length = read(file_.get(), rte_pktmbuf_mtod(spare_, void*),
-                                rte_pktmbuf_tailroom(spare_));
+    const ssize_t length =
+        read(file_.get(), rte_pktmbuf_mtod(spare_, void*), rte_pktmbuf_tailroom(spare_));
     if (length <= 0)
       return false;
     rte_pktmbuf_append(spare_, static_cast<std::uint16_t>(length));

@@ -11,10 +11,10 @@ Result<OpenedPort> open_memif(const PortSpec& spec, rte_mempool* pool) {
   const PortSettings& settings = spec.settings;
   EthdevRequest request;
   request.device = fresh_device_name("net_memif");
-  request.arguments = fmt::format(
-      "role={},id={},socket={},socket-abstract={},bsize={},rsize=10",
-      settings.server ? "server" : "client", settings.id, settings.path,
-      settings.socket_abstract ? "yes" : "no", settings.mtu_bytes <= 2'026 ? 2'048 : 10'240);
+  request.arguments = fmt::format("role={},id={},socket={},socket-abstract={},bsize={},rsize=10",
+                                  settings.server ? "server" : "client", settings.id, settings.path,
+                                  settings.socket_abstract ? "yes" : "no",
+                                  settings.mtu_bytes <= 2'026 ? 2'048 : 10'240);
   return open_ethdev(spec, pool, request);
 }
 
@@ -45,8 +45,8 @@ Result<OpenedPort> open_pcap(const PortSpec& spec, rte_mempool* pool) {
 Result<OpenedPort> open_null(const PortSpec& spec, rte_mempool* pool) {
   EthdevRequest request;
   request.device = fresh_device_name("net_null");
-  request.arguments = fmt::format("size={},no-rx={}", spec.settings.frame_bytes,
-                                  spec.settings.receives ? 0 : 1);
+  request.arguments =
+      fmt::format("size={},no-rx={}", spec.settings.frame_bytes, spec.settings.receives ? 0 : 1);
   return open_ethdev(spec, pool, request);
 }
 

@@ -9,6 +9,10 @@
 #include "app/load.hpp"
 #include "sim/capture_sink.hpp"
 
+namespace CLI {
+class App;
+}
+
 namespace faultline {
 
 struct CheckOptions {
@@ -50,6 +54,36 @@ struct DaemonOptions {
 Exit run_apply(const DaemonOptions& options, const std::string& file);
 Exit run_heal(const DaemonOptions& options, const std::string& held);
 Exit run_status(const DaemonOptions& options);
-Exit run_stats(const DaemonOptions& options);
+
+struct FollowOptions {
+  bool follow = false;
+  std::uint64_t interval_ns = 1'000'000'000;
+  std::uint64_t count = 0;  ///< how many times; 0: until it is ended
+};
+Exit run_stats(const DaemonOptions& daemon, const FollowOptions& options);
+Exit run_events(const DaemonOptions& daemon, const FollowOptions& options);
+Exit run_ports(const DaemonOptions& options);
+Exit run_flows(const DaemonOptions& options, std::uint32_t limit);
+
+struct RuleOptions {
+  std::string name;
+  std::vector<std::string> keys;  ///< KEY=VALUE, values in YAML
+  std::string ttl;                ///< of enable; empty: as written
+};
+Exit run_rules(const DaemonOptions& options);
+Exit run_rule_add(const DaemonOptions& daemon, const RuleOptions& options);
+Exit run_rule_set(const DaemonOptions& daemon, const RuleOptions& options);
+Exit run_rule_enable(const DaemonOptions& daemon, const RuleOptions& options);
+Exit run_rule_disable(const DaemonOptions& daemon, const RuleOptions& options);
+Exit run_rule_remove(const DaemonOptions& daemon, const RuleOptions& options);
+
+struct DoctorOptions {
+  std::string file;  ///< a scenario whose ports are looked at; empty: none
+  OutputForm form = OutputForm::kHuman;
+};
+Exit run_doctor(const DoctorOptions& options);
+
+/// A script that completes the program's commands and options. `shell` is bash or zsh.
+std::string completion_script(const CLI::App& app, const std::string& shell);
 
 }  // namespace faultline

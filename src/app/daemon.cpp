@@ -6,10 +6,10 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <signal.h>
-#include <unistd.h>
 #include <spdlog/async.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -112,8 +112,8 @@ class Daemon {
 
  private:
   Exit find_groups() {
-    for (const auto& [name, group] : {std::pair{&settings_.group, &changers_},
-                                      std::pair{&settings_.readers, &readers_}}) {
+    for (const auto& [name, group] :
+         {std::pair{&settings_.group, &changers_}, std::pair{&settings_.readers, &readers_}}) {
       if (name->empty())
         continue;
       const struct group* known = getgrnam(name->c_str());
@@ -223,7 +223,8 @@ class Daemon {
     std::atomic<bool> stop{false};
     std::vector<LaunchedWorker> launched;
     for (std::uint32_t id = 0; id < engine.workers().size(); ++id)
-      launched.push_back({&engine.publisher(), engine.workers()[id].worker.get(),
+      launched.push_back({&engine.publisher(),
+                          engine.workers()[id].worker.get(),
                           {id, &stop, settings_.on_exit, sleeps_, engine.watchdog().keepalive()}});
     // Logical cores are numbered from 1 on for workers (eal.cpp).
     for (unsigned id = 0; id < launched.size(); ++id)
@@ -238,9 +239,8 @@ class Daemon {
   }
 
   Exit answer_until_signal(Engine& engine, const sigset_t& signals) {
-    Api api(engine, {geteuid(), changers_}, [](const std::string& line) {
-      spdlog::info("{}", line);
-    });
+    Api api(engine, {geteuid(), changers_},
+            [](const std::string& line) { spdlog::info("{}", line); });
     Result<std::unique_ptr<HttpServer>> server = HttpServer::start(
         settings_.socket, [&api](const HttpRequest& request) { return api.handle(request); }, {},
         readers_ ? readers_ : changers_);

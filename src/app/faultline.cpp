@@ -47,6 +47,11 @@ struct Arguments {
   DaemonOptions daemon;
   std::string apply_file;
   std::string held = "send";
+  FollowOptions follow;
+  RuleOptions rule;
+  DoctorOptions doctor;
+  std::uint32_t limit = 40;
+  std::string shell;
   Exit exit = Exit::kDone;
 };
 
@@ -114,8 +119,68 @@ void add_daemon_commands(CLI::App& app, Arguments& arguments) {
       ->check(CLI::IsMember({"send", "keep", "drop"}));
   add("status", "Say how the daemon is",
       [](const Arguments& each) { return run_status(each.daemon); });
-  add("stats", "Show ports, rules and the ledger",
-      [](const Arguments& each) { return run_stats(each.daemon); });
+  CLI::App* stats = add("stats", "Show ports, rules and the ledger",
+                        [](const Arguments& each) { return run_stats(each.daemon, each.follow); });
+  stats->add_flag("-f,--follow", arguments.follow.follow, "rates, again and again");
+  stats->add_option("--count", arguments.follow.count, "end after so many");
+  stats->add_option_function<std::string>(
+      "--interval",
+      [&arguments](const std::string& word) {
+        const auto interval_ns = parse_duration_ns(word);
+        if (!interval_ns || *interval_ns < 10'000'000)
+          throw CLI::ValidationError("--interval", word + " is no duration of 10ms or more");
+        arguments.follow.interval_ns = *interval_ns;
+      },
+      "between them, default 1s");
+  add("events", "Show what happened", [](const Arguments& each) {
+    return run_events(each.daemon, each.follow);
+  })->add_flag("-f,--follow", arguments.follow.follow, "and what happens, until ended");
+  add("ports", "Show ports and their links",
+      [](const Arguments& each) { return run_ports(each.daemon); });
+  add("flows", "Show the flows with the most packets",
+      [](const Arguments& each) { return run_flows(each.daemon, each.limit); })
+      ->add_option("--limit", arguments.limit, "at most so many")
+      ->check(CLI::Range(1U, 256U));
+  add("rules", "Show all rules", [](const Arguments& each) { return run_rules(each.daemon); });
+}
+
+void add_rule_commands(CLI::App& app, Arguments& arguments) {
+  CLI::App* rule = app.add_subcommand("rule", "Add, change or remove one rule");
+  rule->require_subcommand(1);
+  using Run = Exit (*)(const DaemonOptions&, const RuleOptions&);
+  const auto add = [&](const char* name, const char* help, Run run) {
+    CLI::App* command = rule->add_subcommand(name, help);
+    command->add_option("NAME", arguments.rule.name, "the rule's name")->required();
+    add_json(*command, arguments.daemon.form);
+    command->callback(
+        [&arguments, run] { arguments.exit = run(arguments.daemon, arguments.rule); });
+    return command;
+  };
+  add("add", "Add a rule behind the others", run_rule_add)
+      ->add_option("KEY=VALUE", arguments.rule.keys,
+                   "its keys, values in YAML: from=left impair='delay: 20ms' ttl=30s")
+      ->required();
+  add("set", "Change keys of a rule", run_rule_set)
+      ->add_option("KEY=VALUE", arguments.rule.keys, "as for add")
+      ->required();
+  add("enable", "Enable a rule; its time starts anew", run_rule_enable)
+      ->add_option("--ttl", arguments.rule.ttl, "until it ends by itself");
+  add("disable", "Disable a rule; what is held keeps its time", run_rule_disable);
+  add("remove", "Remove a rule", run_rule_remove);
+}
+
+void add_machine_commands(CLI::App& app, Arguments& arguments) {
+  CLI::App* doctor =
+      app.add_subcommand("doctor", "Say what this machine can do, and what is missing");
+  doctor->add_option("FILE", arguments.doctor.file, "a scenario whose ports are looked at");
+  add_json(*doctor, arguments.doctor.form);
+  doctor->callback([&arguments] { arguments.exit = run_doctor(arguments.doctor); });
+  CLI::App* completion = app.add_subcommand("completion", "Print a script that completes commands");
+  completion->add_option("SHELL", arguments.shell, "bash or zsh")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh"}));
+  completion->callback(
+      [&app, &arguments] { std::fputs(completion_script(app, arguments.shell).c_str(), stdout); });
 }
 
 int run(int count, char** words) {
@@ -131,6 +196,8 @@ int run(int count, char** words) {
   add_offline_commands(app, arguments);
   add_explain(app, arguments);
   add_daemon_commands(app, arguments);
+  add_rule_commands(app, arguments);
+  add_machine_commands(app, arguments);
   try {
     app.parse(count, words);
   } catch (const CLI::ParseError& error) {

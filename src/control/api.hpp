@@ -1,6 +1,6 @@
-// The HTTP interface: which path and method ask the engine for what, who may, and how answers become
-// status codes. Knows no sockets and no packets. What it offers is written in openapi.json, and a
-// test holds the two against each other.
+// The HTTP interface: which path and method ask the engine for what, who may, and how answers
+// become status codes. Knows no sockets and no packets. What it offers is written in openapi.json,
+// and a test holds the two against each other.
 #pragma once
 
 #include <atomic>

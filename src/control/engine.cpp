@@ -133,8 +133,7 @@ void Engine::watch_ends(std::uint64_t now_ns) {
     if (rule.active_at(now_ns) || active_rules_.erase(rule.name) == 0)
       continue;
     const bool by_ttl = now_ns >= rule.expires_ns;
-    events_.add(now_ns - start_ns_, "end",
-                {{"rule", rule.name}, {"by", by_ttl ? "ttl" : "lease"}});
+    events_.add(now_ns - start_ns_, "end", {{"rule", rule.name}, {"by", by_ttl ? "ttl" : "lease"}});
   }
 }
 

@@ -55,9 +55,10 @@ tl::unexpected<ChangeFailure> refuse(Refusal refusal, std::string detail, Proble
 std::string lease_missing(const Policy& policy) {
   for (const RuleProgram& rule : policy.rules)
     if (rule.enabled && !rule.lease_id.empty() && rule.lease == nullptr)
-      return fmt::format("rule '{0}' hangs on lease '{1}', which nobody holds: PUT /v1/leases/{1} "
-                         "first",
-                         rule.name, rule.lease_id);
+      return fmt::format(
+          "rule '{0}' hangs on lease '{1}', which nobody holds: PUT /v1/leases/{1} "
+          "first",
+          rule.name, rule.lease_id);
   return {};
 }
 
@@ -199,8 +200,7 @@ ChangeResult Engine::change(Request request) {
   compile.generation = publisher_->current().generation + 1;
   compile.seed = request.seed != 0 ? request.seed : scenario->seed.value_or(draw_seed());
   compile.active_from_ns = clock_.now_ns() + kActiveAfterNs;
-  compile.zero_ns =
-      request.restart_all ? compile.active_from_ns : publisher_->current().zero_ns;
+  compile.zero_ns = request.restart_all ? compile.active_from_ns : publisher_->current().zero_ns;
   compile.ttl_default_ns = kTtlDefaultNs;
   compile.previous = request.restart_all ? nullptr : &publisher_->current();
   compile.restarted = request.restarted;

@@ -30,11 +30,11 @@ struct Peer {
 };
 
 struct HttpRequest {
-  std::string method;        ///< "GET"
-  std::string path;          ///< "/v1/rules/wan", decoded, without the query
-  std::string content_type;  ///< without parameters, lower case; empty when absent
-  std::string if_match;      ///< value of If-Match, empty when absent
-  std::string last_event_id;  ///< of server-sent events, empty when absent
+  std::string method;                        ///< "GET"
+  std::string path;                          ///< "/v1/rules/wan", decoded, without the query
+  std::string content_type;                  ///< without parameters, lower case; empty when absent
+  std::string if_match;                      ///< value of If-Match, empty when absent
+  std::string last_event_id;                 ///< of server-sent events, empty when absent
   std::map<std::string, std::string> query;  ///< decoded; the last of a name wins
   std::string body;
   Peer peer;

@@ -56,8 +56,27 @@ bool has_control(std::string_view text) {
   });
 }
 
+/// Where an answer goes.
+struct Taking {
+  CURL* easy;
+  const HttpCall& call;
+  HttpResponse& response;
+  bool enough = false;  ///< the follower wants no more
+};
+
 std::size_t take_body(char* bytes, std::size_t, std::size_t count, void* to) noexcept {
-  auto& body = static_cast<HttpResponse*>(to)->body;
+  auto& taking = *static_cast<Taking*>(to);
+  long status = 0;
+  curl_easy_getinfo(taking.easy, CURLINFO_RESPONSE_CODE, &status);
+  if (taking.call.follow && status == 200) {
+    try {
+      taking.enough = !taking.call.follow({bytes, count});
+    } catch (...) {
+      taking.enough = true;
+    }
+    return taking.enough ? static_cast<std::size_t>(CURL_WRITEFUNC_ERROR) : count;
+  }
+  std::string& body = taking.response.body;
   if (count > kAnswerBytesMax - body.size()) {
     return CURL_WRITEFUNC_ERROR;
   }
@@ -132,7 +151,7 @@ List headers_of(const HttpCall& call) {
   return list;
 }
 
-void prepare(const Easy& easy, const HttpCall& call, const List& headers, HttpResponse& response) {
+void prepare(const Easy& easy, const HttpCall& call, const List& headers, Taking& taking) {
   const std::string url = "http://localhost" + encoded(call.path, "/?%&=:@!$'()*+,;");
   const auto timeout_ms = static_cast<long>(std::max(1, call.timeout_ms));  // curl: 0 is for ever
   set(easy, CURLOPT_UNIX_SOCKET_PATH, call.socket_path.c_str());
@@ -143,13 +162,13 @@ void prepare(const Easy& easy, const HttpCall& call, const List& headers, HttpRe
   set(easy, CURLOPT_PROXY, "");  // an empty one, since none at all means: ask the environment
   set(easy, CURLOPT_NOPROXY, "*");
   set(easy, CURLOPT_NOSIGNAL, 1L);
-  set(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
+  set(easy, CURLOPT_TIMEOUT_MS, call.follow ? 0L : timeout_ms);
   set(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms);
   set(easy, CURLOPT_HTTPHEADER, headers.get());
   set(easy, CURLOPT_WRITEFUNCTION, &take_body);
-  set(easy, CURLOPT_WRITEDATA, &response);
+  set(easy, CURLOPT_WRITEDATA, &taking);
   set(easy, CURLOPT_HEADERFUNCTION, &take_header);
-  set(easy, CURLOPT_HEADERDATA, &response);
+  set(easy, CURLOPT_HEADERDATA, &taking.response);
   if (call.method == "HEAD") {
     set(easy, CURLOPT_NOBODY, 1L);
   } else if (!call.body.empty() || call.method == "PUT" || call.method == "POST" ||
@@ -249,9 +268,10 @@ HttpResult http_call(const HttpCall& call) {
   HttpResult result;
   result.response.content_type.clear();  // what the server says, not what a handler would
   const List headers = headers_of(call);
-  prepare(easy, call, headers, result.response);
+  Taking taking{easy.get(), call, result.response};
+  prepare(easy, call, headers, taking);
   const CURLcode code = curl_easy_perform(easy.get());
-  if (code != CURLE_OK) {
+  if (code != CURLE_OK && !taking.enough) {
     return failed(call, easy, code);
   }
   long status = 0;
@@ -270,7 +290,8 @@ HttpResult http_call(const std::string& socket_path, const std::string& method,
                     .body = body,
                     .content_type = content_type,
                     .if_match = {},
-                    .timeout_ms = timeout_ms});
+                    .timeout_ms = timeout_ms,
+                    .follow = {}});
 }
 
 std::string url_part(std::string_view name) {

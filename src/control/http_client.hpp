@@ -2,6 +2,7 @@
 // answer means is the caller's; nothing here retries.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,9 @@ struct HttpCall {
   std::string content_type;  ///< not sent when empty
   std::string if_match;      ///< not sent when empty
   int timeout_ms = kHttpTimeoutMsDefault;  ///< for all of it; at least 1
+  /// Takes a 200's body piece by piece, as it comes and for as long as it comes; the timeout is
+  /// then for the connection only. False ends it. What else the server answers is in the response.
+  std::function<bool(std::string_view)> follow = {};
 };
 
 struct HttpResult {

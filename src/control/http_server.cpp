@@ -11,9 +11,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdint>
-#include <cerrno>
 #include <exception>
 #include <mutex>
 #include <optional>
@@ -323,11 +323,12 @@ bool HttpServer::Parts::start(const HttpLimits& limits) {
     return std::string_view(text).size();
   };
   daemon = MHD_start_daemon(
-      polling | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, &on_accept, this, &on_request,
-      this, MHD_OPTION_LISTEN_SOCKET, listening, MHD_OPTION_CONNECTION_LIMIT,
-      limits.connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionMemoryBytes,
-      MHD_OPTION_NOTIFY_COMPLETED, &on_completed, this, MHD_OPTION_NOTIFY_CONNECTION,
-      &on_connection, this, MHD_OPTION_UNESCAPE_CALLBACK, leave_alone, nullptr, MHD_OPTION_END);
+      polling | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0,
+      &on_accept, this, &on_request, this, MHD_OPTION_LISTEN_SOCKET, listening,
+      MHD_OPTION_CONNECTION_LIMIT, limits.connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+      kConnectionMemoryBytes, MHD_OPTION_NOTIFY_COMPLETED, &on_completed, this,
+      MHD_OPTION_NOTIFY_CONNECTION, &on_connection, this, MHD_OPTION_UNESCAPE_CALLBACK, leave_alone,
+      nullptr, MHD_OPTION_END);
   return daemon != nullptr;
 }
 

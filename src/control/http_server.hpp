@@ -20,7 +20,7 @@ struct HttpLimits {
   /// taken. Counted in all, not from the last byte, so that a byte a second does not help.
   std::chrono::milliseconds step_max{10'000};
   std::chrono::milliseconds crowded_idle_max{100};  ///< the first of them while all are taken
-  std::chrono::milliseconds stop_grace{500};  ///< for bodies and answers under way at the end
+  std::chrono::milliseconds stop_grace{500};        ///< for bodies and answers under way at the end
 };
 
 class HttpServer {
@@ -29,8 +29,9 @@ class HttpServer {
   /// It must not destroy the server.
   using Handler = std::function<HttpResponse(const HttpRequest&)>;
 
-  /// Binds the socket, of `group`, as UnixListener::bind says, and serves from threads that inherit the caller's
-  /// CPU affinity and take no signals. Errors: those of the socket, or of starting a thread.
+  /// Binds the socket, of `group`, as UnixListener::bind says, and serves from threads that inherit
+  /// the caller's CPU affinity and take no signals. Errors: those of the socket, or of starting a
+  /// thread.
   static Result<std::unique_ptr<HttpServer>> start(const std::string& socket_path, Handler handler,
                                                    const HttpLimits& limits = {},
                                                    std::optional<gid_t> group = {});
@@ -39,7 +40,8 @@ class HttpServer {
   void wake() noexcept;
 
   /// Closes whoever comes from now on, waits for a running handler and at most `stop_grace` for
-  /// bodies and answers under way, ends streams, then removes the socket's file if it is still this server's.
+  /// bodies and answers under way, ends streams, then removes the socket's file if it is still this
+  /// server's.
   ~HttpServer();
 
   HttpServer(const HttpServer&) = delete;

@@ -19,8 +19,8 @@ class Metrics {
   }
   /// `labels` are written already: port="left".
   void sample(const std::string& labels, const Json& value) {
-    text_ += fmt::format("faultline_{}{} {}\n", name_,
-                         labels.empty() ? "" : "{" + labels + "}", value.dump());
+    text_ += fmt::format("faultline_{}{} {}\n", name_, labels.empty() ? "" : "{" + labels + "}",
+                         value.dump());
   }
   void one(std::string_view name, Kind kind, std::string_view help, const Json& value) {
     family(name, kind, help);
@@ -44,8 +44,10 @@ double seconds(const Json& duration_ns) {
 
 void add_ports(Metrics& metrics, const Json& stats, const Json& ports) {
   for (const auto& [key, help] :
-       {std::pair{"rx_packets", "Packets received"}, {"rx_bytes", "Bytes received"},
-        {"tx_packets", "Packets sent"}, {"tx_bytes", "Bytes sent"},
+       {std::pair{"rx_packets", "Packets received"},
+        {"rx_bytes", "Bytes received"},
+        {"tx_packets", "Packets sent"},
+        {"tx_bytes", "Bytes sent"},
         {"rx_missed", "Packets that the device or a worker had no room for"},
         {"rx_errors", "Packets that the device refused"},
         {"rx_no_mbuf", "Packets for which the device found no memory"},

@@ -74,9 +74,9 @@ void put_rule(ConfigNode& tree, const std::string& name, ConfigNode rule) {
 
 bool remove_rule(ConfigNode& tree, const std::string& name) {
   ConfigNode* rules = tree.find("rules");
-  return rules != nullptr &&
-         std::erase_if(rules->items,
-                       [&](const ConfigNode& rule) { return is_named(rule, name); }) > 0;
+  return rules != nullptr && std::erase_if(rules->items, [&](const ConfigNode& rule) {
+                               return is_named(rule, name);
+                             }) > 0;
 }
 
 // Bounded by kConfigDepthMax, which the parser enforces.

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/histogram.hpp"
 #include "control/event_log.hpp"
 #include "dataplane/device.hpp"
+#include "dataplane/histogram.hpp"
 #include "dataplane/snapshot.hpp"
 #include "policy/policy.hpp"
 

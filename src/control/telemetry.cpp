@@ -19,8 +19,8 @@ void fill(rte_tel_data* to, const Json& object) {
   rte_tel_data_start_dict(to);
   for (const auto& [key, value] : object.items()) {
     if (value.is_number_unsigned() || value.is_boolean())
-      rte_tel_data_add_dict_u64(to, key.c_str(), value.is_boolean() ? value.get<bool>()
-                                                                    : value.get<std::uint64_t>());
+      rte_tel_data_add_dict_u64(
+          to, key.c_str(), value.is_boolean() ? value.get<bool>() : value.get<std::uint64_t>());
     else if (value.is_string())
       rte_tel_data_add_dict_string(to, key.c_str(), value.get<std::string>().c_str());
   }

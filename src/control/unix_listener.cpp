@@ -181,8 +181,8 @@ Result<void> UnixListener::bind_and_listen() {
   }
   device_ = file.st_dev;
   number_ = file.st_ino;
-  if (group_ && fchownat(folder_, leaf_.c_str(), static_cast<uid_t>(-1), *group_,
-                         AT_SYMLINK_NOFOLLOW) != 0) {
+  if (group_ &&
+      fchownat(folder_, leaf_.c_str(), static_cast<uid_t>(-1), *group_, AT_SYMLINK_NOFOLLOW) != 0) {
     return system_failure("cannot give it to the group");
   }
   if (fchmodat(folder_, leaf_.c_str(), kSocketMode, AT_SYMLINK_NOFOLLOW) != 0 ||

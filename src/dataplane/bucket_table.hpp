@@ -27,8 +27,7 @@ class BucketTable {
  public:
   /// Room for at least `entries_max`, half as much again in fact: with two choices of eight places
   /// the table then turns nobody away (at four fifths full it did, a few in a hundred thousand).
-  BucketTable(std::uint64_t entries_max, TableMemory memory)
-      : buckets_(buckets_for(entries_max)) {
+  BucketTable(std::uint64_t entries_max, TableMemory memory) : buckets_(buckets_for(entries_max)) {
     const int populate = memory == TableMemory::kAtOnce ? MAP_POPULATE : MAP_NORESERVE;
     void* place = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);

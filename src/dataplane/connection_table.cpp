@@ -108,8 +108,8 @@ ConnectionPlace ConnectionTable::note(const ConnectionPacket& packet) noexcept {
 
 /// Whether its next packet would still belong to it.
 bool ConnectionTable::is_alive(const Connection& connection, std::uint64_t now_ns) const noexcept {
-  return connection.epoch == epoch_ && (connection.key.protocol == kProtocolTcp ||
-                                        now_ns - connection.last_seen_ns <= idle_ns_);
+  return connection.epoch == epoch_ &&
+         (connection.key.protocol == kProtocolTcp || now_ns - connection.last_seen_ns <= idle_ns_);
 }
 
 /// Whether the packet of a known pair of ends belongs to a new connection between them.

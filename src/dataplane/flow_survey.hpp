@@ -1,5 +1,5 @@
-// Which flows had the most packets: the management plane asks, and the worker goes through its table
-// a piece at each poll, so that no poll takes long.
+// Which flows had the most packets: the management plane asks, and the worker goes through its
+// table a piece at each poll, so that no poll takes long.
 #pragma once
 
 #include <algorithm>

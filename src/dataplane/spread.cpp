@@ -37,8 +37,7 @@ Handover::Handover(std::size_t workers) : workers_(workers), rings_(workers * wo
     for (std::size_t to = 0; to < workers; ++to)
       if (from != to)
         rings_[from * workers + to] = rte_ring_create(fresh_ring_name().c_str(), kSlots,
-                                                      SOCKET_ID_ANY,
-                                                      RING_F_SP_ENQ | RING_F_SC_DEQ);
+                                                      SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 }
 
 Handover::~Handover() {

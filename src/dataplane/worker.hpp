@@ -36,7 +36,8 @@ struct PollTimes {
 template <PacketPort Port, typename Time>
 class Worker {
  public:
-  /// `ports` are indexed as in the policy; null where another worker polls. The pool makes the packets that leave the hold.
+  /// `ports` are indexed as in the policy; null where another worker polls. The pool makes the
+  /// packets that leave the hold.
   Worker(const WorkerSettings& settings, std::vector<Port*> ports, Time& time, rte_mempool* pool,
          const std::atomic<const Policy*>& published)
       : settings_(settings),
@@ -101,7 +102,8 @@ class Worker {
   std::uint64_t held_packets() const noexcept { return act_.held().packets(); }
   /// Any thread.
   PollTimes poll_times() const noexcept {
-    return {busy_ns_.load(std::memory_order_relaxed), last_poll_ns_.load(std::memory_order_relaxed)};
+    return {busy_ns_.load(std::memory_order_relaxed),
+            last_poll_ns_.load(std::memory_order_relaxed)};
   }
   SnapshotBox& snapshots() noexcept { return box_; }
   FlowSurvey& survey() noexcept { return survey_; }

@@ -34,8 +34,8 @@ struct Capacity {
 /// The hold's size: what the scenario says, else what the rules need, at least a quarter of the
 /// machine's memory and 256 MiB, at most three quarters. Pages are taken only when packets wait in
 /// them.
-/// `flows_memory`: what one worker takes for `flows.max` flows. Each worker has its table for all of
-/// them, and an equal share of the hold.
+/// `flows_memory`: what one worker takes for `flows.max` flows. Each worker has its table for all
+/// of them, and an equal share of the hold.
 Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64_t flows_memory,
                      const WorkerLayout& layout);
 

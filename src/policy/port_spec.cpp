@@ -14,8 +14,8 @@ constexpr std::uint64_t kSpeedMaxBps = 1'600'000'000'000;
 constexpr std::size_t kSocketPathMax = 107;  // unix(7)
 
 /// By Driver.
-constexpr std::array<std::string_view, 10> kDrivers{
-    "sim", "af_packet", "af_xdp", "tap", "pci", "memif", "vhost", "pcap", "null", "ring"};
+constexpr std::array<std::string_view, 10> kDrivers{"sim",   "af_packet", "af_xdp", "tap",  "pci",
+                                                    "memif", "vhost",     "pcap",   "null", "ring"};
 
 class PortReader {
  public:

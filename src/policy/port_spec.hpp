@@ -30,19 +30,19 @@ std::string_view driver_name(Driver driver);
 /// What the driver is told. Two ports with equal settings are the same device.
 struct PortSettings {
   Driver driver = Driver::kSim;
-  std::string interface;             ///< af_packet, af_xdp, tap: the kernel's name for it
-  std::string netns;                 ///< tap: the named network namespace it is made in
-  std::string address;               ///< pci: "0000:03:00.0"
-  std::string path;                  ///< memif, vhost: the socket's; ring: the ring's name
-  bool socket_abstract = false;      ///< memif: the path is a name in the abstract space
-  bool server = false;               ///< memif: it makes the socket; vhost: likewise
-  std::uint32_t id = 0;              ///< memif: of the interface on that socket
-  std::string rx_file;               ///< pcap: what it receives; empty: nothing
-  std::string tx_file;               ///< pcap: where it writes; empty: nowhere
-  std::uint32_t frame_bytes = 64;    ///< null: size of the frames it makes
-  bool receives = true;              ///< null: false with no_rx
-  std::uint32_t mtu_bytes = 1500;    ///< L3 bytes, 68 … 9600
-  std::uint16_t queues = 1;          ///< pairs of them; one worker each
+  std::string interface;           ///< af_packet, af_xdp, tap: the kernel's name for it
+  std::string netns;               ///< tap: the named network namespace it is made in
+  std::string address;             ///< pci: "0000:03:00.0"
+  std::string path;                ///< memif, vhost: the socket's; ring: the ring's name
+  bool socket_abstract = false;    ///< memif: the path is a name in the abstract space
+  bool server = false;             ///< memif: it makes the socket; vhost: likewise
+  std::uint32_t id = 0;            ///< memif: of the interface on that socket
+  std::string rx_file;             ///< pcap: what it receives; empty: nothing
+  std::string tx_file;             ///< pcap: where it writes; empty: nowhere
+  std::uint32_t frame_bytes = 64;  ///< null: size of the frames it makes
+  bool receives = true;            ///< null: false with no_rx
+  std::uint32_t mtu_bytes = 1500;  ///< L3 bytes, 68 … 9600
+  std::uint16_t queues = 1;        ///< pairs of them; one worker each
 
   friend bool operator==(const PortSettings&, const PortSettings&) = default;
 };

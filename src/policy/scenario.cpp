@@ -201,8 +201,7 @@ class ScenarioReader {
     if (scenario_.ports[*second].settings.queues != queues)
       complain(ports->mark,
                "wire '" + entry.key + "' joins a port of " + std::to_string(queues) +
-                   " queues to one of " +
-                   std::to_string(scenario_.ports[*second].settings.queues),
+                   " queues to one of " + std::to_string(scenario_.ports[*second].settings.queues),
                "as many queues at both ends");
     scenario_.wires.push_back({entry.key, *first, *second, mirrors});
   }

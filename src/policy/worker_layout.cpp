@@ -17,9 +17,8 @@ std::size_t queues_of(const Scenario& scenario, const WireSpec& wire) {
 std::vector<std::size_t> least_busy(const std::vector<double>& load, std::size_t count) {
   std::vector<std::size_t> workers(load.size());
   std::iota(workers.begin(), workers.end(), std::size_t{0});
-  std::stable_sort(workers.begin(), workers.end(), [&](std::size_t left, std::size_t right) {
-    return load[left] < load[right];
-  });
+  std::stable_sort(workers.begin(), workers.end(),
+                   [&](std::size_t left, std::size_t right) { return load[left] < load[right]; });
   workers.resize(count);
   std::sort(workers.begin(), workers.end());
   return workers;
@@ -59,8 +58,7 @@ Result<WorkerLayout> lay_workers(const Scenario& scenario, std::size_t cores) {
 
 Result<WorkerLayout> least_layout(const Scenario& scenario) {
   std::size_t queues = 1;
-  for (const WireSpec& wire : scenario.wires)
-    queues = std::max(queues, queues_of(scenario, wire));
+  for (const WireSpec& wire : scenario.wires) queues = std::max(queues, queues_of(scenario, wire));
   return lay_workers(scenario, queues);
 }
 

@@ -1,4 +1,5 @@
-// What the HTTP interface offers and what openapi.json says it offers; and the small parts behind it.
+// What the HTTP interface offers and what openapi.json says it offers; and the small parts behind
+// it.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -86,8 +87,9 @@ TEST(ControlEvents, AStreamGoesOnWhereItWas) {
     EXPECT_EQ(stream->next(), ":\n\n") << "so that headers leave at once";
     EXPECT_EQ(stream->next(), "");
     log.add(5, "link", {{"port", "left"}});
-    EXPECT_EQ(stream->next(),
-              "id: 1\nevent: link\ndata: {\"n\":1,\"t_ns\":5,\"kind\":\"link\",\"port\":\"left\"}\n\n");
+    EXPECT_EQ(
+        stream->next(),
+        "id: 1\nevent: link\ndata: {\"n\":1,\"t_ns\":5,\"kind\":\"link\",\"port\":\"left\"}\n\n");
     EXPECT_EQ(stream->next(), "");
   }
   EXPECT_EQ(*count, 0);

@@ -36,14 +36,14 @@ PortSettings settings_of(const std::string& port) {
 TEST(PolicyPorts, EachDriversKeys) {
   EXPECT_EQ(settings_of("driver: af_xdp, interface: eth1"),
             (PortSettings{.driver = Driver::kAfXdp, .interface = "eth1"}));
-  EXPECT_EQ(settings_of("driver: tap, interface: t0, netns: lab, mtu: 9000"),
-            (PortSettings{
-                .driver = Driver::kTap, .interface = "t0", .netns = "lab", .mtu_bytes = 9000}));
+  EXPECT_EQ(
+      settings_of("driver: tap, interface: t0, netns: lab, mtu: 9000"),
+      (PortSettings{.driver = Driver::kTap, .interface = "t0", .netns = "lab", .mtu_bytes = 9000}));
   EXPECT_EQ(settings_of("driver: pci, address: \"03:00.1\""),
             (PortSettings{.driver = Driver::kPci, .address = "0000:03:00.1"}));
-  EXPECT_EQ(settings_of("driver: memif, socket: /run/m.sock, role: server, id: 3"),
-            (PortSettings{
-                .driver = Driver::kMemif, .path = "/run/m.sock", .server = true, .id = 3}));
+  EXPECT_EQ(
+      settings_of("driver: memif, socket: /run/m.sock, role: server, id: 3"),
+      (PortSettings{.driver = Driver::kMemif, .path = "/run/m.sock", .server = true, .id = 3}));
   EXPECT_EQ(settings_of("driver: memif, socket: name, socket_abstract: true"),
             (PortSettings{.driver = Driver::kMemif, .path = "name", .socket_abstract = true}));
   EXPECT_EQ(settings_of("driver: vhost, path: /run/v.sock"),
@@ -74,20 +74,22 @@ TEST(PolicyPorts, Errors) {
       {"driver: pcap", "f:2:12: error: port: 'rx' is missing"},
       {"driver: pcap, rx: a, queues: 2",
        "f:2:34: error: port: unknown key 'queues'; known keys are driver, mtu, speed, rx, tx"},
-      {"driver: ring, name: r, queues: 17", "f:2:44: error: '17' is out of range; a count between 1 and 16"},
+      {"driver: ring, name: r, queues: 17",
+       "f:2:44: error: '17' is out of range; a count between 1 and 16"},
       {"driver: ring, name: r, queues: 2",
        "f:3:12: error: wire 'w' joins a port of 2 queues to one of 1; as many queues at both "
        "ends"},
       {"driver: vhost, interface: a, path: b",
-       "f:2:28: error: port: unknown key 'interface'; known keys are driver, mtu, speed, client, path, queues"},
+       "f:2:28: error: port: unknown key 'interface'; known keys are driver, mtu, speed, client, "
+       "path, queues"},
   };
   for (const auto& [port, error] : cases) EXPECT_EQ(first_error(wire_to(port)), error) << port;
 }
 
 TEST(PolicyPorts, WorkersKey) {
   const std::string wire = wire_to("driver: \"null\"");
-  const WorkersSpec spec = scenario_of(wire + "workers: {cores: [2, 5], rx_burst: 16, power: sleep}")
-                               .workers;
+  const WorkersSpec spec =
+      scenario_of(wire + "workers: {cores: [2, 5], rx_burst: 16, power: sleep}").workers;
   EXPECT_EQ(spec.cores, (std::vector<unsigned>{2, 5}));
   EXPECT_EQ(spec.rx_burst, 16U);
   EXPECT_TRUE(spec.sleeps);
@@ -116,13 +118,15 @@ TEST(PolicyWorkers, WiresGoToTheWorkersWithTheLeastToDo) {
   EXPECT_EQ(least_layout(scenario)->workers, 2U);
   const Result<WorkerLayout> none = lay_workers(scenario, 1);
   ASSERT_FALSE(none);
-  EXPECT_EQ(none.error().front().message,
-            "wire 'w2' has 2 queues, one worker each, but there is 1: name more cores under workers "
-            "(auto leaves one for the management plane)");
+  EXPECT_EQ(
+      none.error().front().message,
+      "wire 'w2' has 2 queues, one worker each, but there is 1: name more cores under workers "
+      "(auto leaves one for the management plane)");
 }
 
 TEST(PolicyWorkers, WrittenCoresAreAllTaken) {
-  const Scenario scenario = scenario_of(wire_to("driver: \"null\"") + "workers: {cores: [1, 3, 4]}");
+  const Scenario scenario =
+      scenario_of(wire_to("driver: \"null\"") + "workers: {cores: [1, 3, 4]}");
   EXPECT_EQ(lay_workers(scenario, 1)->workers, 3U);
 }
 
@@ -146,8 +150,8 @@ TEST(PolicyWorkers, WhatOneWorkerMustOwnIsRefusedOnASharedWire) {
   EXPECT_EQ(unshareable(chain + ", per: flow", 2), "");
   EXPECT_EQ(unshareable(chain + ", per: source", 2), shared);
   EXPECT_EQ(unshareable(chain + ", from: c", 2), "") << "another wire";
-  EXPECT_EQ(unshareable("loss: {model: gilbert-elliott, p: 1%, r: 20%, clock: time, slot: 1ms}]", 2),
-            "");
+  EXPECT_EQ(
+      unshareable("loss: {model: gilbert-elliott, p: 1%, r: 20%, clock: time, slot: 1ms}]", 2), "");
   EXPECT_EQ(unshareable("loss: 1%]", 2), "");
   EXPECT_EQ(unshareable("loss: 1%], draw: connection", 2), shared);
   EXPECT_EQ(unshareable("delay: {time: 5ms, jitter: 1ms}]", 2), "");

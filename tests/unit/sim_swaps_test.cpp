@@ -119,8 +119,8 @@ TEST(SimSwaps, TenThousandAreExact) {
       request.active_from_ns = time.now_ns() + 1 + random.below(kStepNs / 4);
       request.previous = policies.back().get();
       const auto delay_us = std::to_string(random.below(20'000));
-      policies.push_back(std::make_unique<const Policy>(
-          policy_with("delay: " + delay_us + "us", request, slots)));
+      policies.push_back(
+          std::make_unique<const Policy>(policy_with("delay: " + delay_us + "us", request, slots)));
       active_from[request.active_from_ns] = request.generation;
       published.store(policies.back().get());
     }

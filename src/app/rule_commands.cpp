@@ -1,0 +1,136 @@
+// The commands about rules: rules, and rule add, set, enable, disable, remove.
+#include <utility>
+
+#include "app/daemon_client.hpp"
+#include "base/config.hpp"
+
+namespace faultline {
+namespace {
+
+std::string place_of(const std::string& name) {
+  return "/v1/rules/" + url_part(name);
+}
+
+/// "KEY=VALUE", the value in YAML, into the body. `impair` may be one impairment instead of a list.
+/// Problems are told by the word they are in.
+void take_key(const std::string& word, ConfigNode& body, Problems& problems) {
+  const Mark mark{intern_file_name("'" + word + "'"), 0, 0};
+  const std::size_t equals = word.find('=');
+  if (equals == 0 || equals == std::string::npos) {
+    problems.push_back(
+        problem_at(mark, "is no KEY=VALUE", "for example ttl=30s or impair='delay: 20ms'"));
+    return;
+  }
+  Result<ConfigNode> value = parse_config(word.substr(equals + 1), mark.file);
+  if (!value) {
+    problems.insert(problems.end(), value.error().begin(), value.error().end());
+    return;
+  }
+  const std::string key = word.substr(0, equals);
+  if (key == "impair" && !value->is_sequence()) {
+    ConfigNode list;
+    list.kind = ConfigNode::Kind::kSequence;
+    list.mark = value->mark;
+    list.items.push_back(std::move(*value));
+    body.set(key, std::move(list));
+    return;
+  }
+  body.set(key, std::move(*value));
+}
+
+/// The body of a change; nothing when a word is wrong, which is told.
+std::optional<std::string> body_of(const RuleOptions& options, const DaemonOptions& daemon) {
+  ConfigNode body;
+  body.kind = ConfigNode::Kind::kMapping;
+  Problems problems;
+  for (const std::string& word : options.keys) take_key(word, body, problems);
+  if (problems.empty())
+    return to_yaml(body);
+  tell(problems, daemon.form);
+  return std::nullopt;
+}
+
+void print_change(const Json& answer) {
+  fmt::print(stderr, "generation {}\n", answer["generation"].get<std::uint64_t>());
+}
+
+std::string state_of(const Json& rule) {
+  if (!rule["enabled"].get<bool>())
+    return "off";
+  return rule["active"].get<bool>() ? "active" : "ended";
+}
+
+void print_rules(const Json& rules, std::uint64_t uptime_ns) {
+  fmt::print("{:<20}{:>8}{:>12}{:>12}{:>12}{:>12}  {}\n", "rule", "state", "ends in", "matched",
+             "dropped", "delayed", "impairments");
+  for (const Json& rule : rules["rules"]) {
+    std::string ends = "-";
+    if (rule["active"].get<bool>() && !rule["expires_ns"].is_null())
+      ends = fmt::format(
+          "{:.0f} s",
+          static_cast<double>(rule["expires_ns"].get<std::uint64_t>() -
+                              std::min(uptime_ns, rule["expires_ns"].get<std::uint64_t>())) /
+              1e9);
+    fmt::print("{:<20}{:>8}{:>12}{:>12}{:>12}{:>12}  {}\n", rule["name"].get<std::string>(),
+               state_of(rule), ends, rule["matched"].get<std::uint64_t>(),
+               rule["dropped"].get<std::uint64_t>(), rule["delayed"].get<std::uint64_t>(),
+               rule["impair"].dump());
+  }
+}
+
+}  // namespace
+
+Exit run_rules(const DaemonOptions& options) {
+  const Answer rules = ask_daemon(options, call_for("GET", "/v1/rules"));
+  if (rules.exit != Exit::kDone)
+    return rules.exit;
+  if (options.form == OutputForm::kJson) {
+    fmt::print("{}\n", rules.json.dump());
+    return Exit::kDone;
+  }
+  const Answer status = ask_daemon(options, call_for("GET", "/v1/status"));
+  if (status.exit == Exit::kDone)
+    print_rules(rules.json, status.json["uptime_ns"].get<std::uint64_t>());
+  return status.exit;
+}
+
+Exit run_rule_add(const DaemonOptions& daemon, const RuleOptions& options) {
+  const std::optional<std::string> body = body_of(options, daemon);
+  if (!body)
+    return Exit::kUsage;
+  HttpCall look = call_for("GET", place_of(options.name));
+  look.socket_path = daemon.socket;
+  const HttpResult there = http_call(look);
+  if (!there.connected)
+    return tell_refusal(daemon, there, {});
+  if (there.response.status == 200) {
+    tell("rule '" + options.name + "' exists; rule set changes it", daemon.form);
+    return Exit::kRefused;
+  }
+  return ask_and_show(daemon, call_with("PUT", place_of(options.name), *body), print_change);
+}
+
+Exit run_rule_set(const DaemonOptions& daemon, const RuleOptions& options) {
+  const std::optional<std::string> body = body_of(options, daemon);
+  if (!body)
+    return Exit::kUsage;
+  return ask_and_show(daemon, call_with("PATCH", place_of(options.name), *body), print_change);
+}
+
+Exit run_rule_enable(const DaemonOptions& daemon, const RuleOptions& options) {
+  std::string body = "enabled: true\n";
+  if (!options.ttl.empty())
+    body += "ttl: " + options.ttl + "\n";
+  return ask_and_show(daemon, call_with("PATCH", place_of(options.name), body), print_change);
+}
+
+Exit run_rule_disable(const DaemonOptions& daemon, const RuleOptions& options) {
+  return ask_and_show(daemon, call_with("PATCH", place_of(options.name), "enabled: false\n"),
+                      print_change);
+}
+
+Exit run_rule_remove(const DaemonOptions& daemon, const RuleOptions& options) {
+  return ask_and_show(daemon, call_for("DELETE", place_of(options.name)), print_change);
+}
+
+}  // namespace faultline
