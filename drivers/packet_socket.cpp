@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "dataplane/mbufs.hpp"
+
 namespace faultline {
 namespace {
 
@@ -118,7 +120,7 @@ Transmitted PacketSocketPort::transmit(const OutBurst& burst, std::uint32_t firs
     return {0, refused_for_good(errno)};
   // The kernel has copied them: they are done with, as after any driver's transmit.
   const auto sent = static_cast<std::uint32_t>(done);
-  rte_pktmbuf_free_bulk(const_cast<rte_mbuf**>(&burst.mbufs[first]), sent);
+  free_mbufs(&burst.mbufs[first], sent);
   return {sent, false};
 }
 

@@ -1,5 +1,6 @@
 // driver: ring. A patch cable inside the daemon: two ports of one name are its ends, so that one
 // wire's traffic goes on through another; one port alone gets back what it sends.
+#include <rte_mbuf.h>
 #include <rte_ring.h>
 
 #include <map>
@@ -27,7 +28,7 @@ struct Cable {
     for (const auto& way : ways) {
       void* mbuf = nullptr;
       while (way != nullptr && rte_ring_sc_dequeue(way.get(), &mbuf) == 0)
-        rte_mempool_put(static_cast<rte_mbuf*>(mbuf)->pool, mbuf);
+        rte_pktmbuf_free(static_cast<rte_mbuf*>(mbuf));
     }
   }
 };

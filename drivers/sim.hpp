@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "dataplane/mbufs.hpp"
 #include "dataplane/port.hpp"
 
 namespace faultline {
@@ -45,7 +46,7 @@ class SimPort {
   }
   Transmitted transmit(const OutBurst& burst, std::uint32_t first) noexcept {
     for (std::uint32_t i = first; i < burst.count; ++i) output_.sent(burst.keys[i], burst.mbufs[i]);
-    rte_pktmbuf_free_bulk(const_cast<rte_mbuf**>(&burst.mbufs[first]), burst.count - first);
+    free_mbufs(&burst.mbufs[first], burst.count - first);
     return {burst.count - first, false};
   }
   std::uint32_t frame_bytes_max(const rte_mbuf*) const noexcept { return UINT32_MAX; }

@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "dataplane/mbufs.hpp"
 #include "drivers/driver.hpp"
 #include "drivers/interface.hpp"
 
@@ -58,7 +59,7 @@ class TapPort final : public LivePort {
       rte_mbuf* mbuf = burst.mbufs[first + sent];
       if (write(file_.get(), rte_pktmbuf_mtod(mbuf, const void*), mbuf->pkt_len) < 0)
         return {sent, errno != EAGAIN && errno != EINTR};
-      rte_pktmbuf_free(mbuf);
+      free_mbufs(&mbuf, 1);
       ++sent;
     }
     return {sent, false};

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/check.hpp"
 #include "dataplane/live_worker.hpp"
 #include "drivers/driver.hpp"
 #include "drivers/eal.hpp"
@@ -50,21 +51,14 @@ Result<Cable> lay_cable(const std::string& name) {
   return cable;
 }
 
-/// Sends one packet and waits until it has come through; 0 when it did not.
-std::uint64_t round_trip_ns(LivePort& in, LivePort& out, rte_mempool* pool, const TscClock& clock) {
-  OutBurst burst{};
-  burst.mbufs[0] = rte_pktmbuf_alloc(pool);
-  if (burst.mbufs[0] == nullptr || rte_pktmbuf_append(burst.mbufs[0], kFrameBytes) == nullptr)
-    return 0;
-  burst.count = 1;
+/// Sends the packet and waits until it has come through, to be sent again; 0 when it did not.
+std::uint64_t round_trip_ns(LivePort& in, LivePort& out, OutBurst& burst, const TscClock& clock) {
   const std::uint64_t sent_ns = clock.now_ns();
   in.transmit(burst, 0);
-  rte_mbuf* received = nullptr;
-  while (out.receive(&received, 1) == 0)
+  while (out.receive(burst.mbufs.data(), 1) == 0)
     if (clock.now_ns() > sent_ns + kRoundMaxNs)
       return 0;
   const std::uint64_t took_ns = clock.now_ns() - sent_ns;
-  rte_pktmbuf_free_bulk(&received, 1);
   return took_ns;
 }
 
@@ -89,14 +83,22 @@ Result<OwnLatency> measure(unsigned worker_core, rte_mempool* pool) {
     pin(worker_core);
     while (!stop.load(std::memory_order_relaxed)) worker.poll();
   });
+  OutBurst burst{};
+  burst.count = 1;
+  burst.mbufs[0] = rte_pktmbuf_alloc(pool);
+  FAULTLINE_CHECK(burst.mbufs[0] != nullptr);
+  rte_pktmbuf_append(burst.mbufs[0], kFrameBytes);
   std::vector<std::uint64_t> times_ns;
   for (int round = 0; round < kRounds; ++round) {
-    times_ns.push_back(round_trip_ns(*in->ours->queues()[0], *out->ours->queues()[0], pool, clock));
+    times_ns.push_back(
+        round_trip_ns(*in->ours->queues()[0], *out->ours->queues()[0], burst, clock));
     if (times_ns.back() == 0)
       break;
   }
   stop.store(true);
   thread.join();
+  if (times_ns.back() != 0)
+    in->ours->queues()[0]->transmit(burst, 0);  // the cable gives it back to the pool
   if (times_ns.back() == 0)
     return failure("a packet did not come through within a second");
   std::sort(times_ns.begin(), times_ns.end());

@@ -13,6 +13,7 @@
 #include "dataplane/counters.hpp"
 #include "dataplane/histogram.hpp"
 #include "dataplane/hold.hpp"
+#include "dataplane/mbufs.hpp"
 #include "dataplane/port.hpp"
 #include "dataplane/witness.hpp"
 #include "packet/edit.hpp"
@@ -35,7 +36,7 @@ class Act {
 
   ~Act() {
     discard_held(DropReason::kShutdown);
-    rte_pktmbuf_free_bulk(spare_.data(), spare_count_);
+    free_mbufs(spare_.data(), spare_count_);
   }
   Act(const Act&) = delete;
   Act& operator=(const Act&) = delete;
@@ -214,7 +215,7 @@ class Act {
   }
 
   void free_done() noexcept {
-    rte_pktmbuf_free_bulk(done_.data(), done_count_);
+    free_mbufs(done_.data(), done_count_);
     done_count_ = 0;
   }
 

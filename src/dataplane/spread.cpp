@@ -7,6 +7,7 @@
 #include <array>
 #include <string>
 
+#include "dataplane/mbufs.hpp"
 #include "packet/frame_fields.hpp"
 
 namespace faultline {
@@ -75,7 +76,7 @@ void SpreadPort::hand_over(std::size_t to, rte_mbuf** mbufs, std::uint32_t count
       handover_.ring(worker_, to), reinterpret_cast<void* const*>(mbufs), count, nullptr);
   if (taken == count)
     return;
-  rte_pktmbuf_free_bulk(mbufs + taken, count - taken);
+  free_mbufs(mbufs + taken, count - taken);
   lost_.store(lost_.load(std::memory_order_relaxed) + count - taken, std::memory_order_relaxed);
 }
 

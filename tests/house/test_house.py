@@ -37,9 +37,10 @@ LIBRARIES = {
 }
 
 # Only act frees, clones, edits or sends mbufs; ports take ownership of what they are handed.
-MBUF_OWNERS = ("src/dataplane/act.hpp", "src/dataplane/ethdev_port.hpp", "drivers/packet_socket.cpp",
+MBUF_OWNERS = ("src/dataplane/act.hpp", "src/dataplane/ethdev_port.hpp", "src/dataplane/mbufs.hpp",
+               "drivers/packet_socket.cpp",
                "drivers/sim.hpp", "drivers/tap.cpp", "drivers/ring.cpp", "src/dataplane/spread.cpp")
-OWNERSHIP = re.compile(r"rte_pktmbuf_(free|clone|copy|prepend|adj|trim)|rte_eth_tx_burst"
+OWNERSHIP = re.compile(r"rte_pktmbuf_(free|clone|copy|prepend|adj|trim)|free_mbufs\(|rte_eth_tx_burst"
                        r"|rte_mempool_put")
 
 # The data path: no allocation, lock, log, system call or clock of its own.

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <vector>
 
+#include "dataplane/mbufs.hpp"
 #include "drivers/driver.hpp"
 #include "drivers/eal.hpp"
 #include "drivers/sim.hpp"
@@ -197,6 +199,17 @@ TEST(SimSwaps, ALeaseEndsAtItsInstant) {
   EXPECT_EQ(output.order.front(), 228U);
   EXPECT_EQ(output.order.size(), packets - 228);
   EXPECT_FALSE(policy->any_active_at(time.now_ns()));
+}
+
+TEST(Mbufs, AreOverwrittenWhenFreedInDebugBuilds) {
+  rte_mempool* pool = the_pool();
+  ASSERT_NE(pool, nullptr);
+  rte_mbuf* mbuf = rte_pktmbuf_alloc(pool);
+  ASSERT_NE(mbuf, nullptr);
+  const char* bytes = rte_pktmbuf_append(mbuf, 64);
+  std::memset(rte_pktmbuf_mtod(mbuf, char*), 'x', 64);
+  free_mbufs(&mbuf, 1);
+  EXPECT_EQ(bytes[63], kPoisonFreed ? '\xDB' : 'x');
 }
 
 }  // namespace
