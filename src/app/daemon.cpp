@@ -54,11 +54,13 @@ struct LaunchedWorker {
   Publisher* publisher = nullptr;
   LiveWorker* worker = nullptr;
   RunSettings settings;
+  std::atomic<int>* running = nullptr;  ///< how many have not ended yet
 };
 
 int worker_main(void* argument) {
   const auto& launched = *static_cast<const LaunchedWorker*>(argument);
   launched.publisher->run(*launched.worker, launched.settings);
+  launched.running->fetch_sub(1, std::memory_order_release);
   return 0;
 }
 
@@ -221,17 +223,20 @@ class Daemon {
   Exit run_engine(Engine& engine, const sigset_t& signals) {
     start_log();
     std::atomic<bool> stop{false};
+    std::atomic<int> running{static_cast<int>(engine.workers().size())};
     std::vector<LaunchedWorker> launched;
     for (std::uint32_t id = 0; id < engine.workers().size(); ++id)
       launched.push_back({&engine.publisher(),
                           engine.workers()[id].worker.get(),
-                          {id, &stop, settings_.on_exit, sleeps_, engine.watchdog().keepalive()}});
+                          {id, &stop, settings_.on_exit, sleeps_, engine.watchdog().keepalive()},
+                          &running});
     // Logical cores are numbered from 1 on for workers (eal.cpp).
     for (unsigned id = 0; id < launched.size(); ++id)
       rte_eal_remote_launch(worker_main, &launched[id], id + 1);
     const Exit exit = answer_until_signal(engine, signals);
     stop.store(true);
     for (unsigned id = 0; id < launched.size(); ++id) rte_eal_wait_lcore(id + 1);
+    FAULTLINE_CHECK(running.load(std::memory_order_acquire) == 0);
     if (exit == Exit::kDone)
       log_end(engine);
     spdlog::shutdown();
@@ -246,7 +251,7 @@ class Daemon {
         readers_ ? readers_ : changers_);
     if (!server)
       return refused(server.error());
-    engine.events().set_listener([&server] { (*server)->wake(); });
+    engine.events().set_listener([raw = server->get()] { raw->wake(); });
     std::optional<TelemetryMirror> mirror;
     if (settings_.telemetry)
       mirror.emplace(engine);
@@ -271,6 +276,8 @@ class Daemon {
       }
     }
     spdlog::info("{}: ending", signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
+    mirror.reset();
+    server->reset();  // nobody adds an event any more
     engine.events().set_listener({});
     return Exit::kDone;
   }

@@ -54,7 +54,8 @@ int status(const char*, const char*, rte_tel_data* to) {
 int ledger(const char*, const char*, rte_tel_data* to) {
   return answer(to, [](Engine& engine) {
     Json ledger = engine.statistics()["ledger"];
-    for (const auto& [reason, count] : ledger["dropped"].items())
+    const Json dropped = ledger["dropped"];
+    for (const auto& [reason, count] : dropped.items())
       ledger["dropped_" + reason] = count;
     ledger.erase("dropped");
     return ledger;

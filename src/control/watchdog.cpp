@@ -9,10 +9,12 @@ namespace faultline {
 namespace {
 
 void note(void* data, int lcore, rte_keepalive_state state, std::uint64_t) {
-  auto& stalled = *static_cast<std::uint32_t*>(data);
+  auto& stalled = *static_cast<std::atomic<std::uint32_t>*>(data);
   const std::uint32_t bit = 1U << (lcore - 1);
-  const bool dead = state == RTE_KA_STATE_DEAD || state == RTE_KA_STATE_GONE;
-  stalled = dead ? stalled | bit : stalled & ~bit;
+  if (state == RTE_KA_STATE_DEAD || state == RTE_KA_STATE_GONE)
+    stalled.fetch_or(bit, std::memory_order_relaxed);
+  else
+    stalled.fetch_and(~bit, std::memory_order_relaxed);
 }
 
 /// DPDK has no function to give it back, so there is one, for the process's whole life.

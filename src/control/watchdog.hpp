@@ -2,6 +2,7 @@
 // (DPDK's keepalive).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 struct rte_keepalive;
@@ -20,11 +21,14 @@ class Watchdog {
   rte_keepalive* keepalive() const noexcept { return keepalive_; }
   /// Management: a worker that has not marked itself between two looks, nor two more, is stalled.
   void look() noexcept;
-  bool is_stalled(std::uint32_t worker) const noexcept { return (stalled_ >> worker & 1) != 0; }
+  /// Any thread.
+  bool is_stalled(std::uint32_t worker) const noexcept {
+    return (stalled_.load(std::memory_order_relaxed) >> worker & 1) != 0;
+  }
 
  private:
   rte_keepalive* keepalive_;
-  std::uint32_t stalled_ = 0;  ///< a bit a worker
+  std::atomic<std::uint32_t> stalled_{0};  ///< a bit a worker
 };
 
 }  // namespace faultline

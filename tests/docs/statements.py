@@ -13,7 +13,7 @@ STATEMENTS = {
     "C8": "test_shared_is_one_state_for_both_directions",
     "C9": "test_a_chain_per_flow_is_indexed_by_the_flow test_a_link_per_address",
     "C10": "test_many_workers_become_one",
-    "C11": "later: a wire has one worker in the daemon",
+    "C11": "test_a_scope_that_workers_would_share_is_refused",
     "C12": "test_workers_change_nothing test_per_flow_survives_workers_and_bursts",
     "C13": "test_bursts_change_nothing test_workers_and_bursts_together "
            "DataplaneDecide.BurstSizeDoesNotMatter",
