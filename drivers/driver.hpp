@@ -42,8 +42,4 @@ struct PoolNeeds {
 PoolNeeds pool_needs_of(const std::vector<PortSpec>& ports);
 std::uint32_t af_packet_frame_bytes_of(const PortSpec& spec);
 
-/// A pool of `count` mbufs for frames of up to `frame_bytes_max`.
-Result<rte_mempool*> make_pool(const std::string& name, std::uint32_t count,
-                               std::uint32_t frame_bytes_max);
-
 }  // namespace faultline

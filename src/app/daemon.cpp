@@ -26,6 +26,7 @@
 #include "dataplane/flow_table.hpp"
 #include "drivers/driver.hpp"
 #include "drivers/eal.hpp"
+#include "drivers/pools.hpp"
 #include "policy/capacity.hpp"
 
 namespace faultline {
@@ -106,8 +107,8 @@ class Daemon {
       return exit;
     const Exit exit = serve(std::move(*loaded.scenario), signals);
     // Every packet's memory must have come back: a leak would end a long soak.
-    FAULTLINE_CHECK(rte_mempool_in_use_count(pool_) <= kept_mbufs_);
-    rte_mempool_free(pool_);
+    FAULTLINE_CHECK(pools_.in_use() <= kept_mbufs_);
+    pools_.free();
     stop_eal();
     return exit;
   }
@@ -173,17 +174,18 @@ class Daemon {
         eal.cards.push_back(port.settings.address);
     if (const auto started = start_eal(eal); !started)
       return refused(started.error());
-    Result<rte_mempool*> pool = make_pool("packets", mbufs, needs.frame_bytes);
-    if (!pool)
-      return refused(pool.error());
-    pool_ = *pool;
+    Result<Pools> pools = Pools::make(layout_.workers, mbufs, needs.frame_bytes);
+    if (!pools)
+      return refused(pools.error());
+    pools_ = std::move(*pools);
     return Exit::kDone;
   }
 
   Result<std::unique_ptr<Wiring>> open_ports(const std::vector<PortSpec>& specs) {
     std::vector<std::unique_ptr<Device>> devices;
-    for (const PortSpec& spec : specs) {
-      Result<OpenedPort> opened = open_port(spec, pool_);
+    for (std::size_t port = 0; port < specs.size(); ++port) {
+      Result<OpenedPort> opened =
+          open_port(specs[port], pools_.of_worker(layout_.queues[port].front()));
       if (!opened)
         return tl::unexpected(opened.error());
       for (const std::string& warning : opened->warnings)
@@ -213,9 +215,10 @@ class Daemon {
     TscTime time(clock_);
     std::vector<EngineWorker> workers;
     for (std::size_t worker = 0; worker < layout_.workers; ++worker)
-      workers.push_back({std::make_unique<LiveWorker>(settings, (*wiring)->ports_of(worker), time,
-                                                      pool_, (*engine)->publisher().slot()),
-                         cores_.workers[worker]});
+      workers.push_back(
+          {std::make_unique<LiveWorker>(settings, (*wiring)->ports_of(worker), time,
+                                        pools_.of_worker(worker), (*engine)->publisher().slot()),
+           cores_.workers[worker]});
     (*engine)->attach(std::move(workers), std::move(*wiring));
     return run_engine(**engine, signals);
   }
@@ -315,7 +318,7 @@ class Daemon {
 
   DaemonSettings settings_;
   TscClock clock_;
-  rte_mempool* pool_ = nullptr;
+  Pools pools_;
   std::uint32_t kept_mbufs_ = 0;
   WorkerLayout layout_;
   Cores cores_;

@@ -14,6 +14,7 @@
 #include "dataplane/live_worker.hpp"
 #include "drivers/driver.hpp"
 #include "drivers/eal.hpp"
+#include "drivers/pools.hpp"
 #include "policy/compile.hpp"
 
 namespace faultline {
@@ -116,7 +117,7 @@ Result<OwnLatency> measure_own_latency() {
   settings.main_core = cores.front();
   if (const auto started = start_eal(settings); !started)
     return tl::unexpected(started.error());
-  const Result<rte_mempool*> pool = make_pool("latency", 8'191, 1'536);
+  const Result<rte_mempool*> pool = make_pool("latency", 8'191, 1'536, SOCKET_ID_ANY);
   if (!pool)
     return tl::unexpected(pool.error());
   Result<OwnLatency> latency = measure(cores.back(), *pool);

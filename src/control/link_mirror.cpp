@@ -12,9 +12,13 @@ constexpr std::uint64_t kSettleNs = 3 * kNsPerSecond;
 }  // namespace
 
 LinkMirror::LinkMirror(const std::vector<WireSpec>& wires, Wiring& wiring) : wiring_(wiring) {
-  for (const WireSpec& wire : wires)
-    if (wire.mirrors)
-      wires_.push_back({{wire.first, wire.second}, std::nullopt, 0});
+  for (const WireSpec& wire : wires) {
+    if (!wire.mirrors)
+      continue;
+    wires_.push_back({{wire.first, wire.second}, std::nullopt, 0});
+    // A daemon that was killed may have left one of them down.
+    for (const std::size_t end : wires_.back().ends) wiring_.device(end).force_link(true);
+  }
 }
 
 LinkMirror::~LinkMirror() {

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "drivers/driver.hpp"
+#include "drivers/pools.hpp"
 #include "sim/source.hpp"
 #include "sim/two_way.hpp"
 #include "sim/virtual_worker.hpp"
@@ -213,7 +213,8 @@ Result<void> set_time_zero(std::vector<Source>& sources, PolicyChain& policies) 
 Result<SimulationResult> simulate(PolicyChain policies, const std::vector<std::string>& port_names,
                                   const SimulationSettings& settings,
                                   std::vector<SimulationInput> inputs, DepartureSink& sink) {
-  const Result<rte_mempool*> made = make_pool("simulation", kSimulatedMbufs, kFrameBytesMax);
+  const Result<rte_mempool*> made =
+      make_pool("simulation", kSimulatedMbufs, kFrameBytesMax, SOCKET_ID_ANY);
   if (!made)
     return tl::unexpected(made.error());
   rte_mempool* pool = *made;

@@ -1,11 +1,13 @@
 """Wires through each driver that a machine without a network card can run: the same two peers, and
 faultlined between them."""
 
+import contextlib
 import os
+import re
 import time
 from pathlib import Path
 
-from wire import Wire
+from wire import Wire, run
 
 HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
 RULES = """rules:
@@ -128,3 +130,67 @@ class VhostWire(TestpmdWire):
     def close(self):
         super().close()
         HUGE_PAGES.write_text(str(self.pages_before))
+
+
+WIRES = {
+    "af_packet": lambda **options: VethWire("af_packet", **options),
+    "af_xdp": lambda **options: VethWire("af_xdp", **options),
+    "tap": TapWire,
+    "memif": MemifWire,
+    "vhost": VhostWire,
+}
+# The devices of testpmd in faultlined's place.
+DEVICES = {
+    "af_packet": "net_af_packet{number},iface=fl-{side},framesz=2048,blocksz=65536,framecnt=8192",
+    "af_xdp": "net_af_xdp{number},iface=fl-{side}",
+    "tap": "net_tap{number},iface=fl-{side}",
+    "memif": "net_memif{number},role=server,socket={folder}/{side}.sock,socket-abstract=no,"
+             "bsize=2048",
+    "vhost": "net_vhost{number},iface={folder}/{side}.sock,tso=0",
+}
+
+
+def iperf_bps(wire, *options, destination="10.77.0.2", seconds=1):
+    """Bits a second of one iperf3 stream, as its receiver counts them."""
+    server = wire.spawn("b", "iperf3", "-s", "-1", "--forceflush")
+    for line in server.stdout:
+        if "listening" in line:
+            break
+    output = wire.inside("a", "iperf3", "-c", destination, "-t", seconds, "-f", "k", *options,
+                         timeout=60).stdout
+    server.wait(timeout=20)
+    return 1000 * float(re.search(r"([\d.]+) Kbits/sec.*receiver", output)[1])
+
+
+@contextlib.contextmanager
+def through_faultline(name):
+    """A wire with faultlined in the middle, and no rules."""
+    with WIRES[name]() as wire:
+        wire.launch(rest="")
+        wire.wait_for_forwarding(wire.daemon)
+        yield wire
+
+
+@contextlib.contextmanager
+def through_testpmd(name):
+    """The same wire with testpmd in faultlined's place and on its core."""
+    with WIRES[name]() as wire:
+        devices = [DEVICES[name].format(number=number, side=side, folder=wire.folder)
+                   for number, side in enumerate(("left", "right"))]
+        process = wire.spawn_testpmd(devices, max(os.sched_getaffinity(0)), huge=name == "vhost",
+                                     log="middle.log")
+        try:
+            time.sleep(2)
+            if name == "tap":
+                for side, which in (("left", "a"), ("right", "b")):
+                    run("ip", "-n", wire.namespace("m"), "link", "set", f"fl-{side}", "netns",
+                        wire.namespace(which), "name", "eth0")
+                    run("ip", "-n", wire.namespace(which), "link", "set", "eth0", "up")
+                wire.address_peers()
+            if name in ("memif", "vhost"):
+                wire.start_peer([wire.folder / f"{side}.sock" for side in ("left", "right")])
+            wire.wait_for_forwarding(process)
+            yield wire
+        finally:
+            process.kill()
+            process.wait(timeout=10)

@@ -1,6 +1,7 @@
 """The HTTP interface against its own description, and who may do what."""
 
 import json
+import signal
 import subprocess
 import time
 
@@ -205,4 +206,13 @@ def test_mirrored_links(wire):
     wire.inside("a", "ip", "link", "set", "eth0", "down")
     wait_for_carrier("b", "0")
     assert wire.stop() == 0
+    wait_for_carrier("b", "1")
+    # Killed while a link was down: the next daemon lets it up.
+    wire.inside("a", "ip", "link", "set", "eth0", "up")
+    wire.start(mirrored)
+    wire.inside("a", "ip", "link", "set", "eth0", "down")
+    wait_for_carrier("b", "0")
+    wire.stop(signal.SIGKILL)
+    wire.inside("a", "ip", "link", "set", "eth0", "up")
+    wire.start(mirrored)
     wait_for_carrier("b", "1")

@@ -117,6 +117,25 @@ def test_rings_of_two_queues(wire):
     assert stats["ports"]["near"]["tx_packets"] == stats["ports"]["far"]["rx_packets"]
 
 
+def test_two_queues_of_null_devices(wire):
+    """Packets of one flow come in at both queues and are all judged by its owner: the chain of the
+    flow is never split, the owner's share is what it can take, and the rest is counted."""
+    wire.start(scenario_of('driver: "null", queues: 2', 'driver: "null", queues: 2', rest=TWO +
+                           "rules: [{name: r, from: left, per: flow, "
+                           "impair: [loss: {model: gilbert-elliott, p: 10%, r: 50%}]}]\n"),
+               "--start")
+    time.sleep(1.5)
+    stats = wire.stats()
+    assert law_holds(stats)
+    rule = stats["rules"]["r"]
+    assert rule["matched"] > 100_000
+    assert abs(rule["loss"]["rate"] - 1 / 6) < 0.01
+    assert abs(rule["loss"]["mean_run"] - 2.0) < 0.05
+    assert stats["flows"]["active"] == 1
+    assert len(wire.get("/v1/flows")[1]["flows"]) == 1
+    assert wire.stop() == 0
+
+
 def test_two_wires_on_two_workers(wire):
     """Each wire has a worker of its own; what two wires may not share is refused by name."""
     scenario = CHAIN.replace("queues: 2", "queues: 1")

@@ -4,7 +4,6 @@ Everything lives in namespaces of its own; close() removes it. Processes of the 
 first core, the daemon's worker takes the last one.
 """
 
-import contextlib
 import itertools
 import json
 import os
@@ -140,7 +139,7 @@ class Wire:
             time.sleep(0.02)
         raise RuntimeError(f"faultlined does not answer: {self.log.read_text()}")
 
-    def spawn_testpmd(self, devices, core, huge=False):
+    def spawn_testpmd(self, devices, core, huge=False, log="testpmd.log"):
         """testpmd between these devices, in pairs; the caller ends it."""
         memory = ["--in-memory", "--single-file-segments"] if huge else ["--no-huge",
                                                                          "--no-shconf"]
@@ -151,28 +150,17 @@ class Wire:
         words += ["--", "--forward-mode=io", "--nb-cores=1", "--total-num-mbufs=8191",
                   f"--mbuf-size={12288 if self.mtu > 1500 else 2176}", "--no-mlockall",
                   "--auto-start", "--no-lsc-interrupt", "--interactive"]
-        with open(self.folder / "testpmd.log", "w", encoding="utf-8") as log:
-            return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, text=True)
-
-    @contextlib.contextmanager
-    def testpmd(self, device):
-        """testpmd in the daemon's place and on its core; `device` has {number} and {side}."""
-        devices = [device.format(number=number, side=side)
-                   for number, side in enumerate(("left", "right"))]
-        process = self.spawn_testpmd(devices, max(os.sched_getaffinity(0)))
-        try:
-            self.wait_for_forwarding(process)
-            yield process
-        finally:
-            process.kill()
-            process.wait(timeout=10)
+        with open(self.folder / log, "w", encoding="utf-8") as file:
+            return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=file, stderr=file,
+                                    text=True)
 
     def wait_for_forwarding(self, process):
-        """testpmd throws away what it received before it was ready."""
+        """Until ten pings are all answered: testpmd throws away what came before it was ready."""
         give_up = time.monotonic() + 20
         while "10 received" not in self.inside("a", "ping", "-i", "0.01", "-c", 10, "-W", 1,
                                                "10.77.0.2", check=False).stdout:
             assert process.poll() is None and time.monotonic() < give_up
+            time.sleep(0.05)
 
     def stop(self, signal_number=signal.SIGTERM):
         """Ends the daemon; returns its exit status."""

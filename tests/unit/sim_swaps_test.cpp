@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "dataplane/mbufs.hpp"
-#include "drivers/driver.hpp"
 #include "drivers/eal.hpp"
+#include "drivers/pools.hpp"
 #include "drivers/sim.hpp"
 #include "policy/compile.hpp"
 #include "sim/virtual_worker.hpp"
@@ -60,7 +60,7 @@ rte_mempool* the_pool() {
     settings.main_core = allowed_cores().front();
     if (!start_eal(settings))
       return static_cast<rte_mempool*>(nullptr);
-    Result<rte_mempool*> made = make_pool("swaps", 8'191, 256);
+    Result<rte_mempool*> made = make_pool("swaps", 8'191, 256, SOCKET_ID_ANY);
     return made ? *made : nullptr;
   }();
   return pool;
