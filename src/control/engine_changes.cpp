@@ -205,7 +205,9 @@ ChangeResult Engine::change(Request request) {
   compile.previous = request.restart_all ? nullptr : &publisher_->current();
   compile.restarted = request.restarted;
   compile.leases = leases_.terms();
-  Result<Policy> policy = compile_policy(*scenario, compile, slots_);
+  // Places in workers' arrays change hands only with a policy that is published.
+  PolicySlots slots = slots_;
+  Result<Policy> policy = compile_policy(*scenario, compile, slots);
   if (!policy)
     return refuse(Refusal::kInvalid, "the policy is not valid", policy.error());
   if (std::string unshareable = unshareable_rule(*policy, layout_); !unshareable.empty())
@@ -215,6 +217,7 @@ ChangeResult Engine::change(Request request) {
     return refuse(Refusal::kConflict, capacity.misfit);
   if (std::string missing = lease_missing(*policy); !missing.empty())
     return refuse(Refusal::kConflict, std::move(missing));
+  slots_ = std::move(slots);
   return publish(std::move(*policy), std::move(request));
 }
 

@@ -75,6 +75,23 @@ def test_rules_are_put_changed_and_removed(wire):
     assert wire.get("/v1/rules/new")[0] == wire.http("DELETE", "/v1/rules/new")[0] == 404
 
 
+def test_a_refused_policy_takes_nothing(wire):
+    """A policy that is refused for its lease after it was compiled leaves counters and places alone:
+    a rule of its names, accepted later, begins from nothing and counts what it matches."""
+    wire.start()
+    refused = {"version": 1, "rules": [{"name": "new", "impair": [{"delay": "1ms"}]},
+                                       {"name": "x", "lease": "nobody", "impair": [{"loss": "all"}]}]}
+    assert wire.http("PUT", "/v1/policy", refused)[0] == 409
+    assert [rule["name"] for rule in wire.get("/v1/rules")[1]["rules"]] == ["slow", "lossy"]
+    assert wire.http("PUT", "/v1/policy", {**refused, "rules": refused["rules"][:1]})[0] == 200
+    wire.inside("a", "ping", "-c", 5, "-i", "0.02", "10.77.0.2")
+    assert wire.settle()["rules"]["new"]["matched"] == 10
+    assert wire.http("PUT", "/v1/policy", {"version": 1, "rules": []})[0] == 200
+    assert wire.http("PUT", "/v1/policy", refused)[0] == 409
+    assert wire.http("PUT", "/v1/policy", {**refused, "rules": refused["rules"][:1]})[0] == 200
+    assert wire.stats()["rules"]["new"]["matched"] == 0
+
+
 def test_the_policy_comes_back_as_it_went(wire):
     """GET /v1/policy, put back, changes nothing but the generation."""
     wire.start()
