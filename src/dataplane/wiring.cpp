@@ -27,6 +27,8 @@ Wiring::Wiring(std::vector<std::unique_ptr<Device>> devices, WorkerLayout layout
   }
 }
 
+Wiring::~Wiring() = default;
+
 bool Wiring::complete() const noexcept {
   return std::all_of(handovers_.begin(), handovers_.end(),
                      [](const auto& handover) { return handover->complete(); });

@@ -14,6 +14,9 @@ class Wiring {
  public:
   /// `devices` are indexed as the policy's ports, with as many queues as the layout says.
   Wiring(std::vector<std::unique_ptr<Device>> devices, WorkerLayout layout);
+  ~Wiring();
+  Wiring(const Wiring&) = delete;
+  Wiring& operator=(const Wiring&) = delete;
 
   /// False when there was no memory to hand packets from worker to worker.
   bool complete() const noexcept;
