@@ -8,7 +8,7 @@ import time
 import pytest
 
 from traffic import Traffic
-from wire import PORTS, RULES, law_holds
+from wire import PORTS, RULES, is_sanitized, law_holds
 
 HOSTILE = [
     ("no HTTP", b"\x00\xff\xfe hello\r\n\r\n", {400, None}),
@@ -147,7 +147,7 @@ def test_packets_do_not_notice_an_attack(wire):
     assert not flood.wrong
     assert asked > 2_000, "an attack that asks for nothing proves nothing"
     assert [number for _, number in arrived] == list(range(1, 5_001))
-    assert memory_kb(wire) - before_kb < 50_000
+    assert is_sanitized() or memory_kb(wire) - before_kb < 50_000
     for connection in idle:
         connection.close()
     began = time.monotonic()

@@ -109,8 +109,8 @@ def passed(stats):
 @pytest.mark.parametrize("count", [2, 5])
 def test_full_rings_and_an_empty_pool(wire, count):
     """One worker makes packets and puts them into rings that the other, which stands still, does not
-    empty. Two rings of 4,096 are full then (`tx_full`); five take the pool's last packet, and
-    nothing more is received. The law holds all the time; when the other goes on, the full rate is
+    empty. Two rings of 4,096 are full then (`tx_full`, and more is received); five take the pool's
+    last packet, and nothing more is received. The law holds all the time; when the other goes on, the full rate is
     back within a second, and at the end every packet's memory is back (the daemon checks that)."""
     wire.start(cables(count))
     ports = {port["name"]: port["cores"][0] for port in wire.get("/v1/ports")[1]["ports"]}
@@ -124,14 +124,20 @@ def test_full_rings_and_an_empty_pool(wire, count):
     emptying = Stopped(wire.daemon.pid, is_worker)
     # Threads are made in the order of the workers' cores.
     emptying.threads = [workers[sorted(set(ports.values())).index(ports["far0"])]]
+    full_before = wire.stats()["ledger"]["dropped"]["tx_full"]
     with emptying:
-        time.sleep(1.0)
-    stats = wire.stats()
-    assert law_holds(stats)
+        time.sleep(0.5)
+        # The worker that goes on tells its part; the other's stands still.
+        first = wire.stats()
+        time.sleep(0.5)
+        second = wire.stats()
+    received = [stats["ledger"]["received"] for stats in (first, second)]
     if count == 2:
-        assert stats["ledger"]["dropped"]["tx_full"] > 0
+        assert second["ledger"]["dropped"]["tx_full"] > full_before
+        assert received[1] > received[0]
     else:
-        assert stats["ledger"]["dropped"]["tx_full"] == 0
+        assert received[1] == received[0], "the pool is empty"
+    assert law_holds(wire.stats())
     time.sleep(1.0)
     before = passed(wire.stats())
     time.sleep(1.0)

@@ -41,6 +41,11 @@ RULES = """rules:
 """
 
 
+def is_sanitized():
+    """Whether the daemon was built with the address sanitizer, whose memory is not the program's."""
+    return b"__asan_init" in (BUILD / "faultlined").read_bytes()
+
+
 def run(*words, check=True, timeout=60, **options):
     """Runs a command to its end; its output is kept as text."""
     return subprocess.run([str(word) for word in words], check=check, timeout=timeout, text=True,
