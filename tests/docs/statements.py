@@ -95,7 +95,7 @@ STATEMENTS = {
     "D14": "test_64k_flows_each_with_its_own_delay",
     "D15": "test_trace",
     "D16": "test_distance",
-    "D17": "later: the injector's own latency is measured with the drivers' work",
+    "D17": "later: doctor measures the own latency, no delay subtracts it yet",
     "D18": "test_a_table_of_netem test_a_file_beside_the_scenario",
     "D19": "test_free_delay_before_a_loaded_rate",
     "R1": "ImpairRate.Departures",
