@@ -1,4 +1,5 @@
-// Packets' memory: a pool on each memory node that has workers, so that nobody's packets are far away.
+// Packets' memory: a pool on each memory node that has workers, so that nobody's packets are far
+// away.
 #pragma once
 
 #include <rte_mempool.h>
