@@ -55,8 +55,7 @@ int ledger(const char*, const char*, rte_tel_data* to) {
   return answer(to, [](Engine& engine) {
     Json ledger = engine.statistics()["ledger"];
     const Json dropped = ledger["dropped"];
-    for (const auto& [reason, count] : dropped.items())
-      ledger["dropped_" + reason] = count;
+    for (const auto& [reason, count] : dropped.items()) ledger["dropped_" + reason] = count;
     ledger.erase("dropped");
     return ledger;
   });
