@@ -11,6 +11,8 @@ namespace {
 /// mbufs that a queue pair's descriptors hold, received and sent ones. Other devices copy.
 constexpr std::uint32_t kCardMbufs = 2 * 512;
 constexpr std::uint32_t kXdpMbufs = 3 * 2'048;
+/// Cards may want more room than a frame needs (vmxnet3: 1,646); none wants more than DPDK's default.
+constexpr std::uint32_t kCardFrameBytes = 2'048;
 /// With mbuf and headroom nearly a page, the most that XDP takes as one buffer.
 constexpr std::uint32_t kXdpFrameBytes = 3'584;
 
@@ -55,8 +57,10 @@ PoolNeeds pool_needs_of(const std::vector<PortSpec>& ports) {
       frame_bytes = af_packet_frame_bytes_of(spec);
     if (settings.driver == Driver::kNull)
       frame_bytes = std::max(frame_bytes, settings.frame_bytes);
-    if (settings.driver == Driver::kPci)
+    if (settings.driver == Driver::kPci) {
       needs.mbufs += settings.queues * kCardMbufs;
+      frame_bytes = std::max(frame_bytes, kCardFrameBytes);
+    }
     if (settings.driver == Driver::kAfXdp) {
       needs.mbufs += settings.queues * kXdpMbufs;
       needs.kept_mbufs += settings.queues * kXdpMbufs;  // net_af_xdp forgets its fill queue

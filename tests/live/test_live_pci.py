@@ -82,6 +82,7 @@ def test_cards_of_a_machine(model, driver, iommu):
                 if line.startswith(word + " ")]
     assert lines("STATUS") == ["4"], output
     assert "is bound to no driver" in output and "dpdk-devbind.py --bind=vfio-pci" in output
+    assert "errors" not in lines("PORTS")[0], output
     ports = json.loads(lines("PORTS")[0])["ports"]
     assert [port["link"] for port in ports] == [True, True]
     assert [port["mac"] for port in ports] == ["02:00:00:00:00:03", "02:00:00:00:00:04"]
