@@ -11,7 +11,8 @@ namespace {
 /// mbufs that a queue pair's descriptors hold, received and sent ones. Other devices copy.
 constexpr std::uint32_t kCardMbufs = 2 * 512;
 constexpr std::uint32_t kXdpMbufs = 3 * 2'048;
-/// Cards may want more room than a frame needs (vmxnet3: 1,646); none wants more than DPDK's default.
+/// Cards may want more room than a frame needs (vmxnet3: 1,646); none wants more than DPDK's
+/// default.
 constexpr std::uint32_t kCardFrameBytes = 2'048;
 /// With mbuf and headroom nearly a page, the most that XDP takes as one buffer.
 constexpr std::uint32_t kXdpFrameBytes = 3'584;
