@@ -31,9 +31,4 @@ EventLog::Batch EventLog::since(std::uint64_t from, std::size_t most) const {
   return batch;
 }
 
-std::uint64_t EventLog::last() const {
-  const std::lock_guard lock(guard_);
-  return added_;
-}
-
 }  // namespace faultline

@@ -28,7 +28,6 @@ class EventLog {
   };
   /// Events number `from` (they count from 1) and later, at most `most`.
   Batch since(std::uint64_t from, std::size_t most = kKept) const;
-  std::uint64_t last() const;
 
   /// Called after each add(), in its thread. Set before others know the log.
   void set_listener(std::function<void()> listener) { listener_ = std::move(listener); }

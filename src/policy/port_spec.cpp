@@ -201,6 +201,11 @@ std::string_view driver_name(Driver driver) {
   return kDrivers[static_cast<std::size_t>(driver)];
 }
 
+bool can_mirror(Driver driver) {
+  return driver == Driver::kAfPacket || driver == Driver::kTap || driver == Driver::kPci ||
+         driver == Driver::kSim;
+}
+
 PortSpec read_port(const ConfigEntry& entry, Problems& problems) {
   ConfigNode name;
   name.kind = ConfigNode::Kind::kScalar;

@@ -203,6 +203,13 @@ class ScenarioReader {
                "wire '" + entry.key + "' joins a port of " + std::to_string(queues) +
                    " queues to one of " + std::to_string(scenario_.ports[*second].settings.queues),
                "as many queues at both ends");
+    for (const std::size_t end : {*first, *second})
+      if (mirrors && !can_mirror(scenario_.ports[end].settings.driver))
+        complain(ports->mark,
+                 "link: mirror with port '" + scenario_.ports[end].name +
+                     "', whose link cannot be "
+                     "taken down",
+                 "ports of af_packet, tap or pci, or link: keep");
     scenario_.wires.push_back({entry.key, *first, *second, mirrors});
   }
 

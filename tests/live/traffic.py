@@ -70,10 +70,6 @@ class Traffic:
         self.sender.stdin.write("go\n")
         self.sender.stdin.flush()
 
-    def running(self):
-        """Whether the sender has not sent all yet."""
-        return self.sender.poll() is None
-
     def end(self, timeout=120):
         """Waits until all is sent and nothing arrives any more."""
         assert self.sender.wait(timeout=timeout) == 0, self.sender.stdout.read()

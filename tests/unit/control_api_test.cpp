@@ -60,21 +60,21 @@ TEST(ControlApi, WhoMayChange) {
 TEST(ControlEvents, AreNumberedAndBounded) {
   EventLog log;
   for (std::uint64_t n = 1; n <= EventLog::kKept + 10; ++n) log.add(n * 100, "x", {{"place", n}});
-  EXPECT_EQ(log.last(), EventLog::kKept + 10);
+  constexpr std::uint64_t kLast = EventLog::kKept + 10;
   const EventLog::Batch all = log.since(1);
   EXPECT_EQ(all.lost, 10U);
   EXPECT_EQ(all.events.size(), EventLog::kKept);
   EXPECT_EQ(all.events.front()["n"], 11);
   EXPECT_EQ(all.events.front()["t_ns"], 1'100);
   EXPECT_EQ(all.events.front()["place"], 11);
-  EXPECT_EQ(all.next, log.last() + 1);
+  EXPECT_EQ(all.next, kLast + 1);
   const EventLog::Batch few = log.since(20, 3);
   EXPECT_EQ(few.lost, 0U);
   EXPECT_EQ(few.events.size(), 3U);
   EXPECT_EQ(few.next, 23U);
-  const EventLog::Batch none = log.since(log.last() + 1);
+  const EventLog::Batch none = log.since(kLast + 1);
   EXPECT_TRUE(none.events.empty());
-  EXPECT_EQ(none.next, log.last() + 1);
+  EXPECT_EQ(none.next, kLast + 1);
 }
 
 TEST(ControlEvents, AStreamGoesOnWhereItWas) {

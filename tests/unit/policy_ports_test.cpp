@@ -86,6 +86,22 @@ TEST(PolicyPorts, Errors) {
   for (const auto& [port, error] : cases) EXPECT_EQ(first_error(wire_to(port)), error) << port;
 }
 
+TEST(PolicyPorts, OnlyLinksThatCanBeTakenDownAreMirrored) {
+  const auto wire = [](const std::string& port) {
+    return "ports: {a: {" + port +
+           "}, b: {driver: tap, interface: t}}\n"
+           "wires: {w: {ports: [a, b], link: mirror}}\n";
+  };
+  EXPECT_TRUE(scenario_of(wire("driver: af_packet, interface: e")).wires[0].mirrors);
+  for (const std::string port :
+       {"driver: \"null\"", "driver: af_xdp, interface: e", "driver: memif, socket: s",
+        "driver: vhost, path: s", "driver: pcap, rx: s", "driver: ring, name: s"})
+    EXPECT_EQ(
+        first_error(wire(port)),
+        "f:3:20: error: link: mirror with port 'a', whose link cannot be taken down; ports of "
+        "af_packet, tap or pci, or link: keep");
+}
+
 TEST(PolicyPorts, WorkersKey) {
   const std::string wire = wire_to("driver: \"null\"");
   const WorkersSpec spec =
