@@ -17,33 +17,8 @@ namespace {
 
 using Json = ExplainSink::Json;
 
-int digit_of(char letter) {
-  if (letter >= '0' && letter <= '9')
-    return letter - '0';
-  const char lower = static_cast<char>(letter | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-/// Bytes of a hex dump: digits in pairs, blanks and ':' between them ignored. Empty when it is
-/// none.
-std::vector<std::byte> parse_hex(std::string_view text) {
-  std::vector<std::byte> bytes;
-  int high = -1;
-  for (const char letter : text) {
-    if (letter == ' ' || letter == ':' || letter == '\n' || letter == '\t')
-      continue;
-    const int digit = digit_of(letter);
-    if (digit < 0)
-      return {};
-    if (high >= 0)
-      bytes.push_back(static_cast<std::byte>(high * 16 + digit));
-    high = high < 0 ? digit : -1;
-  }
-  return high < 0 ? bytes : std::vector<std::byte>{};
-}
-
 /// One frame as a capture that lives in memory: its path, or an error.
-Result<std::string> capture_of(const std::vector<std::byte>& frame) {
+Result<std::string> capture_of(const std::vector<std::uint8_t>& frame) {
   const int file = memfd_create("frame", MFD_CLOEXEC);
   if (file < 0)
     return failure("no memory for the frame");
@@ -53,7 +28,7 @@ Result<std::string> capture_of(const std::vector<std::byte>& frame) {
     return tl::unexpected(writer.error());
   CapturedPacket packet;
   packet.original_length_bytes = static_cast<std::uint32_t>(frame.size());
-  packet.bytes = frame;
+  packet.bytes = std::as_bytes(std::span(frame));
   writer->write(packet);
   if (const Result<void> closed = writer->close(); !closed)
     return tl::unexpected(closed.error());
@@ -87,7 +62,8 @@ void tell_packet(const Json& packet) {
 
 Result<SimulationInput> open_input(const ExplainOptions& options, std::string path, Entry entry) {
   if (options.hex) {
-    const std::vector<std::byte> frame = parse_hex(*options.hex);
+    const std::vector<std::uint8_t> frame =
+        parse_hex(*options.hex).value_or(std::vector<std::uint8_t>{});
     if (frame.empty())
       return failure("--hex: found " + in_quotes(*options.hex), "pairs of hex digits");
     Result<std::string> made = capture_of(frame);

@@ -110,4 +110,22 @@ std::optional<double> read_real(const ConfigNode& node, RealBounds bounds, Probl
   return value;
 }
 
+std::optional<std::vector<std::uint8_t>> parse_hex(std::string_view text) {
+  std::vector<std::uint8_t> bytes;
+  int high = -1;
+  for (const char letter : text) {
+    if (high < 0 && (letter == ' ' || letter == ':' || letter == '\n' || letter == '\t'))
+      continue;
+    const char lower = to_lower(letter);
+    const bool decimal = lower >= '0' && lower <= '9';
+    if (!decimal && (lower < 'a' || lower > 'f'))
+      return std::nullopt;
+    const int digit = decimal ? lower - '0' : lower - 'a' + 10;
+    if (high >= 0)
+      bytes.push_back(static_cast<std::uint8_t>(high * 16 + digit));
+    high = high < 0 ? digit : -1;
+  }
+  return high < 0 ? std::optional(std::move(bytes)) : std::nullopt;
+}
+
 }  // namespace faultline

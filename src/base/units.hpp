@@ -27,6 +27,9 @@ std::optional<std::uint64_t> parse_size_bytes(std::string_view text);
 std::optional<std::uint64_t> parse_count(std::string_view text);
 std::optional<Threshold> parse_probability(std::string_view text);
 
+/// Bytes written as pairs of hex digits; blanks and ':' between pairs do not matter.
+std::optional<std::vector<std::uint8_t>> parse_hex(std::string_view text);
+
 /// The readers report what is wrong at the node's place, with what is allowed, and return nothing.
 struct Bounds {
   std::uint64_t minimum = 0;

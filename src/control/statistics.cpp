@@ -23,6 +23,10 @@ void add_rule(RuleCounters& sum, const RuleCounters& part) {
   sum.undecided += part.undecided;
   sum.cut += part.cut;
   sum.edited += part.edited;
+  sum.corrupted += part.corrupted;
+  sum.duplicated += part.duplicated;
+  sum.injected += part.injected;
+  sum.reordered += part.reordered;
   sum.lost += part.lost;
   sum.loss_runs += part.loss_runs;
   sum.delay_sum_ns += part.delay_sum_ns;
@@ -119,11 +123,11 @@ Json StatisticsSum::rules_json() const {
     rules[policy_.rules[index].name] = {{"matched", judged},
                                         {"dropped", counters.dropped},
                                         {"delayed", counters.delayed},
-                                        {"duplicated", 0},
-                                        {"corrupted", 0},
-                                        {"reordered", 0},
+                                        {"duplicated", counters.duplicated},
+                                        {"corrupted", counters.corrupted},
+                                        {"reordered", counters.reordered},
                                         {"edited", counters.edited},
-                                        {"injected", 0},
+                                        {"injected", counters.injected},
                                         {"clamped", counters.clamped},
                                         {"undecided", counters.undecided},
                                         {"cut", counters.cut},

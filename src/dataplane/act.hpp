@@ -6,8 +6,10 @@
 #include <rte_mbuf.h>
 #include <rte_memcpy.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "dataplane/counters.hpp"
@@ -45,20 +47,84 @@ class Act {
   void set_witness(Witness* witness) noexcept { witness_ = witness; }
 
   void drop(rte_mbuf* mbuf, const HoldKey& key, DropReason reason) noexcept {
-    if (witness_ != nullptr) [[unlikely]]
-      witness_->dropped(key, mbuf, reason);
-    ++counters_.ledger.dropped[static_cast<std::size_t>(reason)];
-    done_[done_count_++] = mbuf;
-    if (done_count_ == done_.size())
-      free_done();
+    lose(key, mbuf, reason);
+    done_with(mbuf);
   }
 
-  /// Marks congestion in the IP header at `l3_offset`.
-  void mark(rte_mbuf* mbuf, std::uint32_t l3_offset) noexcept {
-    constexpr std::uint32_t kHeaderBytes = 20;
-    if (mbuf->data_len < l3_offset + kHeaderBytes && rte_pktmbuf_linearize(mbuf) != 0)
-      return;
-    mark_congestion(rte_pktmbuf_mtod_offset(mbuf, std::uint8_t*, l3_offset));
+  /// Changes the packet's bytes as was decided for entry `i` of the burst. `fields` say what they
+  /// are, `counters_of(slot)` who counts it. The mbuf that has them from now on: another one where
+  /// the packet was in pieces or shared, for others must not see it. Null when there was none to
+  /// be had: the packet is dropped then.
+  template <typename CountersOf>
+  rte_mbuf* edit(rte_mbuf* mbuf, const HoldKey& key, const JudgedBurst& burst, std::uint32_t i,
+                 const FrameFields& fields, const CountersOf& counters_of) noexcept {
+    if (!is_ours_alone(mbuf)) {
+      rte_mbuf* own = copy_of(mbuf);
+      if (own == nullptr) {
+        drop(mbuf, key, DropReason::kNoMbuf);
+        return nullptr;
+      }
+      done_with(mbuf);
+      mbuf = own;
+    }
+    EditFrame frame = editable(mbuf, fields);
+    burst.edits.visit(i, [&](const Edit& edit) {
+      frame.forget_changes();
+      edit.impairment->edit(edit.impairment->parameters, frame, edit.draw);
+      if (!frame.changed())
+        return;
+      RuleCounters& counters = counters_of(edit.rule_slot);
+      ++(edit.impairment->damages ? counters.corrupted : counters.edited);
+      if (witness_ != nullptr) [[unlikely]]
+        witness_->edited(key, edit);
+    });
+    if (burst.marked[i]) {
+      edit_ecn(frame, kEcnCongestionExperienced);
+      frame.settle(ChecksumCare::kFix);
+    }
+    mbuf->data_off =
+        static_cast<std::uint16_t>(frame.bytes() - static_cast<std::uint8_t*>(mbuf->buf_addr));
+    mbuf->data_len = static_cast<std::uint16_t>(frame.length());
+    mbuf->pkt_len = frame.length();
+    return mbuf;
+  }
+
+  /// A copy of the packet; null when there is no mbuf for it, which is counted.
+  rte_mbuf* copy(const rte_mbuf* mbuf, const HoldKey& key) noexcept {
+    ++counters_.ledger.copies;
+    rte_mbuf* made = copy_of(mbuf);
+    if (made == nullptr)
+      lose(key, mbuf, DropReason::kNoMbuf);
+    return made;
+  }
+
+  /// Makes the frame that answers the packet. Null when there is none, or no mbuf for it, which is
+  /// counted.
+  rte_mbuf* answer(const rte_mbuf* mbuf, const HoldKey& key, const HoldKey& of,
+                   const FrameAnswer& answer, const FrameFields& fields) noexcept {
+    // Answers need headers and the first bytes behind them, no more.
+    std::array<std::uint8_t, kAnswerBytesMax> bytes;
+    const std::uint32_t count = std::min<std::uint32_t>(mbuf->pkt_len, bytes.size());
+    std::memcpy(bytes.data(), rte_pktmbuf_read(mbuf, 0, count, bytes.data()), count);
+    const EditFrame frame({bytes.data(), count}, {}, fields);
+    std::array<std::uint8_t, kAnswerBytesMax> built;
+    const std::uint32_t length =
+        answer.impairment->answer(answer.impairment->parameters, frame, answer.what, built);
+    if (length == 0)
+      return nullptr;
+    ++counters_.ledger.injected;
+    rte_mbuf* made = rte_pktmbuf_alloc(pool_);
+    char* place =
+        made == nullptr ? nullptr : rte_pktmbuf_append(made, static_cast<std::uint16_t>(length));
+    if (place == nullptr) {
+      free_mbufs(&made, made == nullptr ? 0 : 1);
+      lose(key, mbuf, DropReason::kNoMbuf);
+      return nullptr;
+    }
+    rte_memcpy(place, built.data(), length);
+    if (witness_ != nullptr) [[unlikely]]
+      witness_->answered(key, of, answer);
+    return made;
   }
 
   /// Copies the packet into the hold. A full hold is a counted drop.
@@ -158,10 +224,51 @@ class Act {
       rte_memcpy(place, rte_pktmbuf_mtod(segment, const void*), segment->data_len);
       place += segment->data_len;
     }
+    done_with(mbuf);
+    return true;
+  }
+
+  /// A packet that has an mbuf of its own is not sent.
+  void lose(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept {
+    if (witness_ != nullptr) [[unlikely]]
+      witness_->dropped(key, mbuf, reason);
+    ++counters_.ledger.dropped[static_cast<std::size_t>(reason)];
+  }
+
+  void done_with(rte_mbuf* mbuf) noexcept {
     done_[done_count_++] = mbuf;
     if (done_count_ == done_.size())
       free_done();
-    return true;
+  }
+
+  /// Whether a change would be seen by nobody else.
+  static bool is_ours_alone(const rte_mbuf* mbuf) noexcept {
+    return mbuf->nb_segs == 1 && RTE_MBUF_DIRECT(mbuf) && rte_mbuf_refcnt_read(mbuf) == 1;
+  }
+
+  /// The same bytes in one piece; null when there is no mbuf, or none with so much room.
+  rte_mbuf* copy_of(const rte_mbuf* mbuf) noexcept {
+    rte_mbuf* made = rte_pktmbuf_alloc(pool_);
+    if (made == nullptr)
+      return nullptr;
+    char* place = mbuf->pkt_len > UINT16_MAX
+                      ? nullptr
+                      : rte_pktmbuf_append(made, static_cast<std::uint16_t>(mbuf->pkt_len));
+    if (place == nullptr) {
+      free_mbufs(&made, 1);
+      return nullptr;
+    }
+    for (const rte_mbuf* segment = mbuf; segment != nullptr; segment = segment->next) {
+      rte_memcpy(place, rte_pktmbuf_mtod(segment, const void*), segment->data_len);
+      place += segment->data_len;
+    }
+    return made;
+  }
+
+  static EditFrame editable(rte_mbuf* mbuf, const FrameFields& fields) noexcept {
+    return {{rte_pktmbuf_mtod(mbuf, std::uint8_t*), mbuf->data_len},
+            {rte_pktmbuf_headroom(mbuf), rte_pktmbuf_tailroom(mbuf)},
+            fields};
   }
 
   void note_departure(const HoldKey& key, bool flushed, std::uint64_t departs_ns,

@@ -8,15 +8,6 @@
 namespace faultline {
 namespace {
 
-Selection survivors(const Selection& among, const JudgedBurst& burst) noexcept {
-  Selection alive;
-  for (std::uint32_t turn = 0; turn < among.count; ++turn) {
-    alive.position[alive.count] = among.position[turn];
-    alive.count += burst.reason[among.position[turn]] == DropReason::kNone ? 1U : 0U;
-  }
-  return alive;
-}
-
 /// `all` less those in `gone`, which are among them in the same order.
 Selection without(const Selection& all, const Selection& gone) noexcept {
   Selection left;
@@ -63,6 +54,7 @@ Decide::Decide(const Settings& settings)
       scopes_(settings.flows_max, backlog_),
       parked_rules_(std::size_t{kBurstMax} * kRulesMax) {
   asked_.backlog = &backlog_;
+  asked_.fields = &fields_;
 }
 
 void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
@@ -111,17 +103,29 @@ std::uint64_t Decide::refresh(std::uint64_t now_ns) noexcept {
   return next_ns;
 }
 
-void Decide::judge(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
-                   WorkerCounters& counters) noexcept {
+void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
+                        JudgedBurst& burst) noexcept {
   for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
     burst.time_ns[i] = burst.arrival_ns[i];
     burst.reason[i] = DropReason::kNone;
     burst.length_bytes[i] = frames[i].length;
     burst.ecn[i] = kEcnNotCapable;
     burst.marked[i] = false;
+    burst.copy[i] = 0;
+    burst.edits.clear(i);
     parked_[i].rules = 0;
+    salt_[i] = 0;
     arrival_number_[i] = ++arrivals_[part.ingress];
   }
+  burst.edits.begin();
+  burst.answer_count = 0;
+  copy_count_ = 0;
+  salted_ = false;
+}
+
+void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
+                   WorkerCounters& counters) noexcept {
+  begin_part(frames, part, burst);
   frames_ = &frames;
   const bool wants_flows = witness_ != nullptr && witness_->wants_flows();
   if (policy_ == nullptr || (!reads_frames(part.ingress) && !wants_flows))
@@ -137,25 +141,32 @@ void Decide::judge(const PerPacket<FrameView>& frames, BurstPart part, JudgedBur
   const bool shared = std::all_of(first, first + part.count, [&](const Plan& plan) {
     return plan.data() == first->data() && plan.size() == first->size();
   });
-  if (shared)
-    apply_shared_plan(part, burst);
-  else
+  if (!shared) {
     apply_mixed_plans(part, burst);
+    return;
+  }
+  Selection all;
+  for (std::uint32_t i = 0; i < part.count; ++i)
+    all.position[i] = static_cast<std::uint8_t>(part.first + i);
+  all.count = part.count;
+  follow_plan(plan_[part.first], 0, all, part.ingress, burst);
+  if (copy_count_ > 0) [[unlikely]]
+    judge_copies(plan_[part.first], part.ingress, burst);
 }
 
-void Decide::apply_shared_plan(BurstPart part, JudgedBurst& burst) noexcept {
-  Selection left;
-  for (std::uint32_t i = 0; i < part.count; ++i)
-    left.position[i] = static_cast<std::uint8_t>(part.first + i);
-  left.count = part.count;
-  for (const std::uint16_t entry : plan_[part.first]) {
+/// Applies the rules of a plan that all packets of `left` have, from the one at place `from` on.
+void Decide::follow_plan(Plan plan, std::size_t from, Selection left, std::uint8_t ingress,
+                         JudgedBurst& burst) noexcept {
+  for (std::size_t place = from; place < plan.size(); ++place) {
+    const std::uint16_t entry = plan[place];
     const std::uint16_t rule = entry & kRuleOfEntry;
     if (active_[rule] == 0)
       continue;
-    const Selection matched = matching(entry, part.ingress, left, burst);
+    const Selection matched = matching(entry, ingress, left, burst);
     if (matched.count == 0)
       continue;
-    apply_rule(rule, part.ingress, matched, burst);
+    place_ = static_cast<std::uint32_t>(place);
+    apply_rule(rule, ingress, matched, burst);
     if (policy_->rules[rule].final)
       left = without(left, matched);
   }
@@ -208,7 +219,8 @@ void Decide::apply_rule(std::uint16_t index, std::uint8_t ingress, const Selecti
     witness_->matched(rule, matched, burst);
   const Selection judged = survivors(take_with(index, matched), burst);
   number_dice(rule, ingress, judged, burst);
-  run_steps(index, 0, ingress, judged, burst.time_ns, burst);
+  asked_.entered_ns = burst.time_ns;
+  run_steps(index, 0, ingress, judged, burst);
 }
 
 /// What of `matched` can be judged now. Packets that wait for an earlier stage take the rule and
@@ -227,34 +239,35 @@ Selection Decide::take_with(std::uint16_t index, const Selection& matched) noexc
 
 /// Asks the rule's impairments from `first_step` on and counts what became of the packets.
 void Decide::run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t ingress,
-                       const Selection& judged, const PerPacket<std::uint64_t>& entered_ns,
-                       JudgedBurst& burst) noexcept {
+                       const Selection& judged, JudgedBurst& burst) noexcept {
   const RuleProgram& rule = policy_->rules[index];
   RuleCounters& counters = rule_counters_[rule.slot];
-  const PerPacket<std::uint64_t> before_ns = entered_ns;
   Selection alive = judged;
   ImpairmentTally tally;
   for (std::size_t step = first_step; step < rule.steps.size(); ++step) {
     if (rule.steps[step].parks && (step != first_step || !resuming_)) {
-      park(index, step, alive, before_ns, burst);
+      park(index, step, alive, burst);
       alive.count = 0;
     }
     if (alive.count == 0)
       break;
     ask(rule, step, ingress, alive, burst, tally);
+    if (rule.steps[step].impairment.copies > 0) [[unlikely]]
+      make_copies(rule, step, alive, burst);
     if (rule.steps[step].impairment.drops)
       alive = survivors(alive, burst);
   }
   counters.clamped += tally.clamped;
   counters.undecided += tally.undecided;
   counters.cut += tally.cut;
+  counters.reordered += tally.reordered;
   const Selection ended = ended_here(judged, burst);
   counters.dropped += ended.count - alive.count;
   for (std::uint32_t turn = 0; turn < alive.count; ++turn)
     counters.edited += burst.marked[alive.position[turn]] ? 1U : 0U;
   count_losses(rule, ingress, ended, burst);
   if (rule.delays)
-    count_delays(rule, counters, alive, before_ns, burst);
+    count_delays(rule, counters, alive, burst);
 }
 
 /// Those that the rule is done with: dropped or passed on, but not parked.
@@ -268,70 +281,6 @@ Selection Decide::ended_here(const Selection& judged, const JudgedBurst& burst) 
   return ended;
 }
 
-void Decide::park(std::uint16_t index, std::size_t step, const Selection& alive,
-                  const PerPacket<std::uint64_t>& entered_ns, const JudgedBurst& burst) noexcept {
-  for (std::uint32_t turn = 0; turn < alive.count; ++turn) {
-    const std::uint8_t i = alive.position[turn];
-    parked_[i] = Resume{.policy = policy_,
-                        .identity = burst.identity[i],
-                        .number = burst.number[i],
-                        .connection_identity = connection_[i].identity,
-                        .connection_number = connection_[i].number,
-                        .arrival_number = arrival_number_[i],
-                        .entered_ns = entered_ns[i],
-                        .step = static_cast<std::uint16_t>(step),
-                        .ecn = burst.ecn[i]};
-    append_rule(i, index);
-  }
-}
-
-void Decide::append_rule(std::uint8_t i, std::uint16_t index) noexcept {
-  parked_rules_[i * kRulesMax + parked_[i].rules++] = {asked_.match_number[i], index, 0};
-}
-
-void Decide::write_resume(std::uint32_t i, std::byte* place) const noexcept {
-  std::memcpy(place, &parked_[i], sizeof(Resume));
-  std::memcpy(place + sizeof(Resume), &parked_rules_[i * kRulesMax],
-              parked_[i].rules * sizeof(ResumeRule));
-}
-
-void Decide::resume(const Resume& resume, const HoldKey& key, const FrameView& frame,
-                    JudgedBurst& burst) noexcept {
-  const Policy* current = std::exchange(policy_, resume.policy);
-  asked_.zero_ns = policy_->zero_ns;
-  const Resume packet = resume;
-  const auto* rules = reinterpret_cast<const ResumeRule*>(&resume + 1);
-  burst.arrival_ns[0] = key.arrival_ns;
-  burst.time_ns[0] = key.release_ns;
-  burst.identity[0] = packet.identity;
-  burst.number[0] = packet.number;
-  burst.sequence[0] = key.sequence;
-  burst.length_bytes[0] = frame.length;
-  burst.ecn[0] = packet.ecn;
-  burst.marked[0] = false;
-  burst.reason[0] = DropReason::kNone;
-  arrival_number_[0] = packet.arrival_number;
-  connection_[0] = {.identity = packet.connection_identity, .number = packet.connection_number};
-  parked_[0].rules = 0;
-  parse_frame({frame.bytes, frame.available}, frame.length, fields_[0]);
-  Selection one;
-  one.position[0] = 0;
-  one.count = 1;
-  for (std::uint32_t turn = 0; turn < packet.rules; ++turn) {
-    const auto index = static_cast<std::uint16_t>(rules[turn].rule);
-    asked_.match_number[0] = rules[turn].match_number;
-    const Selection judged = survivors(take_with(index, one), burst);
-    number_dice(policy_->rules[index], key.ingress, judged, burst);
-    PerPacket<std::uint64_t> entered_ns;
-    entered_ns[0] = turn == 0 ? packet.entered_ns : burst.time_ns[0];
-    resuming_ = turn == 0;
-    run_steps(index, turn == 0 ? packet.step : 0, key.ingress, judged, entered_ns, burst);
-  }
-  resuming_ = false;
-  policy_ = current;
-  asked_.zero_ns = policy_->zero_ns;
-}
-
 /// Asks one impairment about the living packets, at once unless their scopes do not fit into the
 /// table together.
 void Decide::ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingress,
@@ -339,6 +288,8 @@ void Decide::ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingres
   const CompiledImpairment& impairment = rule.steps[index].impairment;
   if (impairment.decide == nullptr)
     return;
+  asked_.self = &impairment;
+  asked_.rule_slot = rule.slot;
   for (std::uint32_t first = 0; first < alive.count;) {
     const std::uint32_t end = find_states(rule.steps[index], rule, ingress, alive, first, burst);
     Selection part;
@@ -351,142 +302,6 @@ void Decide::ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingres
       witness_->judged(rule, index, part, burst);
     first = end;
   }
-}
-
-/// The identity of the scope that packet `i` belongs to: the path itself, or whom `per` names on
-/// it.
-std::uint64_t Decide::scope_identity(Per per, bool shared, std::uint8_t ingress, std::uint8_t i,
-                                     const JudgedBurst& burst) const noexcept {
-  const std::uint64_t path = shared ? kSharedIdentity : policy_->paths[ingress].identity;
-  switch (per) {
-    case Per::kRule:
-      return path;
-    case Per::kFlow:
-      return burst.identity[i];
-    case Per::kSource:
-      return source_identity(fields_[i].key) ^ path;
-    case Per::kDestination:
-      return destination_identity(fields_[i].key) ^ path;
-    case Per::kPair:
-      return pair_identity(fields_[i].key) ^ path;
-  }
-  return path;
-}
-
-RuleScopeState& Decide::scope_of(const RuleProgram& rule, std::uint8_t ingress, std::uint8_t i,
-                                 const JudgedBurst& burst) noexcept {
-  const std::size_t path = rule.shared ? 0 : ingress;
-  if (!rule.counts_scopes)
-    return rule_paths_[rule.slot * ports_ + path];
-  const std::uint64_t identity = scope_identity(rule.per, rule.shared, ingress, i, burst);
-  const auto slot = static_cast<std::uint32_t>(kScopeStatesMax + rule.slot * ports_ + path);
-  scopes_.begin_round();
-  return scopes_.find({slot, rule_epochs_[rule.slot], false}, identity, burst.arrival_ns[i])
-      ->as<RuleScopeState>();
-}
-
-void Decide::count_matches(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
-                           const JudgedBurst& burst) noexcept {
-  if (rule.counts_scopes) {
-    for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
-      const std::uint8_t i = matched.position[turn];
-      asked_.match_number[i] = ++scope_of(rule, ingress, i, burst).matches;
-    }
-    return;
-  }
-  RuleScopeState& state = rule_paths_[rule.slot * ports_ + (rule.shared ? 0U : ingress)];
-  std::uint64_t matches = state.matches;
-  for (std::uint32_t turn = 0; turn < matched.count; ++turn)
-    asked_.match_number[matched.position[turn]] = ++matches;
-  state.matches = matches;
-}
-
-/// Fills in by which numbers the rule's dice are thrown.
-void Decide::number_dice(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
-                         const JudgedBurst& burst) noexcept {
-  if (rule.uses_step)
-    asked_.step = rule.per == Per::kFlow ? burst.number : asked_.match_number;
-  if (!rule.uses_dice)
-    return;
-  if (rule.draw == Draw::kArrival) {
-    for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
-      const std::uint8_t i = matched.position[turn];
-      asked_.identity[i] = policy_->paths[ingress].identity;
-      asked_.number[i] = arrival_number_[i];
-    }
-    return;
-  }
-  if (rule.draw == Draw::kConnection) {
-    for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
-      const std::uint8_t i = matched.position[turn];
-      asked_.identity[i] = connection_[i].identity;
-      asked_.number[i] = connection_[i].number;
-    }
-    return;
-  }
-  asked_.identity = burst.identity;
-  asked_.number = burst.number;
-}
-
-/// Fills in each packet's scope and, where the impairment remembers something, its state, for turns
-/// from `first` on. Returns the turn up to which that was possible, at least one.
-std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
-                                  std::uint8_t ingress, const Selection& selection,
-                                  std::uint32_t first, const JudgedBurst& burst) noexcept {
-  const std::uint32_t slot = step.first_state + (rule.shared ? 0U : ingress);
-  if (step.per == Per::kRule) {
-    asked_.scope.fill(scope_identity(step.per, rule.shared, ingress, 0, burst));
-    asked_.state.fill(&states_[slot]);
-    return selection.count;
-  }
-  scopes_.begin_round();
-  for (std::uint32_t turn = first; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    asked_.scope[i] = scope_identity(step.per, rule.shared, ingress, i, burst);
-    if (!step.impairment.uses_state)
-      continue;
-    asked_.state[i] = scopes_.find({slot, state_epochs_[slot], step.impairment.holds_backlog},
-                                   asked_.scope[i], burst.arrival_ns[i]);
-    if (asked_.state[i] == nullptr)
-      return turn;
-  }
-  return selection.count;
-}
-
-void Decide::count_losses(const RuleProgram& rule, std::uint8_t ingress, const Selection& judged,
-                          const JudgedBurst& burst) noexcept {
-  RuleCounters& counters = rule_counters_[rule.slot];
-  for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
-    const std::uint8_t i = judged.position[turn];
-    RuleScopeState& state = scope_of(rule, ingress, i, burst);
-    const bool hit = burst.reason[i] == DropReason::kLoss;
-    counters.lost += hit ? 1 : 0;
-    counters.loss_runs += hit && !state.last_lost ? 1 : 0;
-    state.last_lost = hit;
-  }
-}
-
-void Decide::count_delays(const RuleProgram& rule, RuleCounters& counters, const Selection& judged,
-                          const PerPacket<std::uint64_t>& before_ns,
-                          const JudgedBurst& burst) noexcept {
-  Histogram& delays = delays_[rule.slot];
-  std::uint64_t same_ns = 0;
-  std::uint64_t same_times = 0;
-  for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
-    const std::uint8_t i = judged.position[turn];
-    const std::uint64_t delay_ns = burst.time_ns[i] - before_ns[i];
-    counters.delayed += delay_ns > 0 ? 1 : 0;
-    counters.delay_sum_ns += delay_ns;
-    counters.delay_max_ns = std::max(counters.delay_max_ns, delay_ns);
-    if (delay_ns != same_ns && same_times > 0) {
-      delays.add(same_ns, same_times);
-      same_times = 0;
-    }
-    same_ns = delay_ns;
-    ++same_times;
-  }
-  if (same_times > 0)
-    delays.add(same_ns, same_times);
 }
 
 }  // namespace faultline

@@ -43,6 +43,16 @@ struct RuleScopeState {
   bool last_lost = false;
 };
 
+/// Those of `among` that still live.
+inline Selection survivors(const Selection& among, const JudgedBurst& burst) noexcept {
+  Selection alive;
+  for (std::uint32_t turn = 0; turn < among.count; ++turn) {
+    alive.position[alive.count] = among.position[turn];
+    alive.count += burst.reason[among.position[turn]] == DropReason::kNone ? 1U : 0U;
+  }
+  return alive;
+}
+
 class Decide {
  public:
   struct Settings {
@@ -62,9 +72,15 @@ class Decide {
   /// Ends rules whose time is over. Returns the next instant at which one ends.
   std::uint64_t refresh(std::uint64_t now_ns) noexcept;
 
-  /// Fills time_ns and reason of the part's packets. `frames` and `burst` are indexed alike.
-  void judge(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
+  /// Fills time_ns and reason of the part's packets. `frames` and `burst` are indexed alike. Where
+  /// copies may be made the part is one packet, in the lower half of the burst; its copies are
+  /// behind it, see copies().
+  void judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
              WorkerCounters& counters) noexcept;
+  /// The copies of the packet judged last: entries of the burst from kFirstCopy on.
+  static constexpr std::uint32_t kFirstCopy = kBurstMax / 2;
+  static constexpr std::uint32_t kCopiesMax = kBurstMax - kFirstCopy;
+  std::uint32_t copies() const noexcept { return copy_count_; }
 
   /// Whether packet `i` of the last burst must be judged again at burst.time_ns[i], and then how
   /// many bytes it takes with it for that.
@@ -80,8 +96,8 @@ class Decide {
   void resume(const Resume& resume, const HoldKey& key, const FrameView& frame,
               JudgedBurst& burst) noexcept;
 
-  /// Where the IP header of packet `i` of the last burst is.
-  std::uint32_t l3_offset(std::uint32_t i) const noexcept { return fields_[i].l3_offset; }
+  /// What packet `i` of the last burst said of itself on arrival.
+  const FrameFields& fields(std::uint32_t i) const noexcept { return fields_[i]; }
 
   /// Whether anything would read the frames of this port: if not, nobody needs to touch them.
   bool reads_frames(std::uint8_t ingress) const noexcept {
@@ -89,7 +105,12 @@ class Decide {
            (!policy_->paths[ingress].rules.empty() || policy_->paths[ingress].needs_connection);
   }
 
+  bool makes_copies(std::uint8_t ingress) const noexcept {
+    return policy_ != nullptr && policy_->paths[ingress].makes_copies;
+  }
+
   const std::vector<RuleCounters>& rule_counters() const noexcept { return rule_counters_; }
+  RuleCounters& counters_of(std::uint16_t slot) noexcept { return rule_counters_[slot]; }
   const Histogram& delays_of(std::uint16_t slot) const noexcept { return delays_[slot]; }
   const BucketTable<Flow>& flows() const noexcept { return flows_.all(); }
   const FlowCounters& flow_counters() const noexcept { return flows_.counters(); }
@@ -106,15 +127,23 @@ class Decide {
   Plan plan_of(Flow& flow, const PathProgram& path) noexcept;
   Selection matching(std::uint16_t entry, std::uint8_t ingress, const Selection& among,
                      const JudgedBurst& burst) noexcept;
-  void apply_shared_plan(BurstPart part, JudgedBurst& burst) noexcept;
+  void begin_part(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst) noexcept;
+  void follow_plan(Plan plan, std::size_t from, Selection left, std::uint8_t ingress,
+                   JudgedBurst& burst) noexcept;
   void apply_mixed_plans(BurstPart part, JudgedBurst& burst) noexcept;
   void apply_rule(std::uint16_t index, std::uint8_t ingress, const Selection& matched,
                   JudgedBurst& burst) noexcept;
   void run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t ingress,
-                 const Selection& judged, const PerPacket<std::uint64_t>& entered_ns,
+                 const Selection& judged, JudgedBurst& burst) noexcept;
+  void make_copies(const RuleProgram& rule, std::size_t step, const Selection& alive,
+                   JudgedBurst& burst) noexcept;
+  void make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t of, std::uint32_t which,
                  JudgedBurst& burst) noexcept;
+  void judge_copies(Plan plan, std::uint8_t ingress, JudgedBurst& burst) noexcept;
+  void judge_resumed(const Resume& resume, std::uint32_t turn, std::size_t step, std::uint8_t i,
+                     std::uint8_t ingress, JudgedBurst& burst) noexcept;
   void park(std::uint16_t index, std::size_t step, const Selection& alive,
-            const PerPacket<std::uint64_t>& entered_ns, const JudgedBurst& burst) noexcept;
+            const JudgedBurst& burst) noexcept;
   Selection ended_here(const Selection& judged, const JudgedBurst& burst) const noexcept;
   Selection take_with(std::uint16_t index, const Selection& matched) noexcept;
   void append_rule(std::uint8_t i, std::uint16_t index) noexcept;
@@ -134,7 +163,7 @@ class Decide {
   void count_losses(const RuleProgram& rule, std::uint8_t ingress, const Selection& judged,
                     const JudgedBurst& burst) noexcept;
   void count_delays(const RuleProgram& rule, RuleCounters& counters, const Selection& judged,
-                    const PerPacket<std::uint64_t>& before_ns, const JudgedBurst& burst) noexcept;
+                    const JudgedBurst& burst) noexcept;
 
   const Policy* policy_ = nullptr;
   std::size_t ports_;
@@ -157,14 +186,24 @@ class Decide {
   PerPacket<Plan> plan_;
   PerPacket<FrameFields> fields_;
   PerPacket<ConnectionPlace> connection_;
-  const PerPacket<FrameView>* frames_ = nullptr;  ///< of the burst that is judged
+  PerPacket<FrameView>* frames_ = nullptr;  ///< of the burst that is judged; null: none is
   PerPacket<std::uint64_t> arrival_number_;
   Asked asked_;
   BacklogPool backlog_;
   ScopeTable scopes_;
   PerPacket<Resume> parked_;              ///< `rules` above 0: judged again later
   std::vector<ResumeRule> parked_rules_;  ///< by i · kRulesMax
-  bool resuming_ = false;  ///< the first step asked is one that the packet has waited for
+  /// A copy that is to be judged from step `step` of the rule at `place` of the plan.
+  struct PendingCopy {
+    std::uint32_t place = 0;
+    std::uint16_t step = 0;
+  };
+  std::array<PendingCopy, kCopiesMax> pending_;  ///< of entry kFirstCopy + its place here
+  std::uint32_t copy_count_ = 0;
+  std::uint32_t place_ = 0;        ///< in the plan, of the rule that is applied
+  PerPacket<std::uint64_t> salt_;  ///< of a copy's dice; 0: the packet itself
+  bool salted_ = false;            ///< some are not 0
+  bool resuming_ = false;          ///< the first step asked is one that the packet has waited for
   Witness* witness_ = nullptr;
 };
 

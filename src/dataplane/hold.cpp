@@ -37,7 +37,8 @@ Hold::~Hold() {
 std::byte* Hold::push(const HoldKey& key, Size size) noexcept {
   FAULTLINE_CHECK(key.release_ns >= key.arrival_ns && size.frame <= kFrameBytesMax);
   const std::uint32_t needed = record_bytes(size);
-  if (key.release_ns - key.arrival_ns > kWaitMaxNs || needed > kChunkBytes - kFirstRecord)
+  if (key.release_ns - key.arrival_ns > kWaitMaxNs || needed > kChunkBytes - kFirstRecord ||
+      size.resume / 8 > 0xFFF)
     return nullptr;
   std::uint32_t place = line_for(key);
   const bool opens = place == lines_in_use_;
@@ -48,9 +49,13 @@ std::byte* Hold::push(const HoldKey& key, Size size) noexcept {
   if (line.tail_offset + needed > kChunkBytes && !extend_line(line))
     return nullptr;
   auto* place_of_record = chunk(line.tail_chunk) + line.tail_offset;
-  const Record record{key.release_ns, ((key.release_ns - key.arrival_ns) << 16) | size.frame,
-                      key.sequence,   key.ingress,
-                      key.egress,     static_cast<std::uint16_t>(size.resume / 8)};
+  const Record record{key.release_ns,
+                      ((key.release_ns - key.arrival_ns) << 16) | size.frame,
+                      key.sequence,
+                      key.ingress & 63U,
+                      key.egress & 63U,
+                      key.copy,
+                      (size.resume / 8) & 0xFFFU};
   std::memcpy(place_of_record, &record, sizeof record);
   line.tail_offset += needed;
   line.tail = key;
@@ -112,8 +117,12 @@ void Hold::begin_flush(std::uint32_t end) noexcept {
 }
 
 HoldKey Hold::key_of(const Record& record) noexcept {
-  return {record.release_ns, record.release_ns - (record.waited_and_length >> 16), record.sequence,
-          record.ingress, record.egress};
+  return {record.release_ns,
+          record.release_ns - (record.waited_and_length >> 16),
+          record.sequence,
+          static_cast<std::uint8_t>(record.ingress),
+          static_cast<std::uint8_t>(record.egress),
+          static_cast<std::uint8_t>(record.copy)};
 }
 
 namespace {
@@ -122,14 +131,15 @@ bool sequence_before(const HoldKey& left, const HoldKey& right) noexcept {
   return static_cast<std::int32_t>(left.sequence - right.sequence) < 0;
 }
 
-/// The order in which packets leave: (release, arrival, ingress, sequence).
+/// The order in which packets leave: (release, arrival, ingress, sequence, copy).
 bool key_before(const HoldKey& left, const HoldKey& right) noexcept {
   if (left.release_ns != right.release_ns)
     return left.release_ns < right.release_ns;
   if (left.arrival_ns != right.arrival_ns)
     return left.arrival_ns < right.arrival_ns;
-  return left.ingress != right.ingress ? left.ingress < right.ingress
-                                       : sequence_before(left, right);
+  if (left.ingress != right.ingress)
+    return left.ingress < right.ingress;
+  return left.sequence != right.sequence ? sequence_before(left, right) : left.copy < right.copy;
 }
 
 }  // namespace
@@ -140,7 +150,8 @@ bool Hold::leaves_before(const HoldKey& left, const HoldKey& right) const noexce
     if (left_flushed != flushed(right))
       return left_flushed;
     if (left_flushed)
-      return sequence_before(left, right);
+      return left.sequence != right.sequence ? sequence_before(left, right)
+                                             : left.copy < right.copy;
   }
   return key_before(left, right);
 }

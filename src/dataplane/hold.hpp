@@ -19,15 +19,18 @@
 
 namespace faultline {
 
-/// Packets leave in the order (release, arrival, ingress, sequence).
+/// Packets leave in the order (release, arrival, ingress, sequence, copy).
 struct HoldKey {
   std::uint64_t release_ns = 0;
   std::uint64_t arrival_ns =
       0;                       ///< not after release_ns, and less than 2^48 ns (78 hours) before it
   std::uint32_t sequence = 0;  ///< of the packet at its worker; wraps
-  std::uint8_t ingress = 0;
+  std::uint8_t ingress = 0;    ///< below 64, as the egress
   std::uint8_t egress = 0;
+  std::uint8_t copy = 0;  ///< 0: the packet itself; then its copies; from kFirstAnswer on what was
+                          ///< made because of it
 };
+inline constexpr std::uint8_t kFirstAnswer = 224;
 
 struct HeldPacket {
   HoldKey key;
@@ -93,9 +96,10 @@ class Hold {
     std::uint64_t release_ns;
     std::uint64_t waited_and_length;  ///< (release − arrival) << 16 | length
     std::uint32_t sequence;
-    std::uint8_t ingress;
-    std::uint8_t egress;
-    std::uint16_t resume_words;  ///< of eight bytes each, between record and frame
+    std::uint32_t ingress : 6;
+    std::uint32_t egress : 6;
+    std::uint32_t copy : 8;
+    std::uint32_t resume_words : 12;  ///< of eight bytes each, between record and frame
   };
   static_assert(sizeof(Record) == 24);
 

@@ -31,6 +31,9 @@ struct Resume {
   std::uint16_t rules = 0;       ///< how many ResumeRules follow
   std::uint8_t ecn = 0;
   std::uint8_t reserved[3]{};
+  std::uint64_t salt = 0;  ///< of a copy's dice
+  FlowKey key;             ///< on arrival: edits do not move a packet into another scope
+  std::uint32_t padding = 0;
 };
 static_assert(sizeof(Resume) % 8 == 0);
 

@@ -1,5 +1,6 @@
 // Who watches a worker judge: annotations, journals and explanations. Nobody does in the daemon's
-// data path; the simulator may. A witness changes nothing.
+// data path; the simulator may. A witness changes nothing, and need
+// not care for what has an empty body here.
 #pragma once
 
 #include <cstddef>
@@ -37,9 +38,21 @@ class Witness {
   /// After it was.
   virtual void judged(const RuleProgram& rule, std::size_t step, const Selection& selection,
                       const JudgedBurst& burst) noexcept = 0;
+  /// Impairment `step` of the rule had entry `copy` of the burst made of entry `of`.
+  virtual void copied(const RuleProgram& rule, std::size_t step, const JudgedBurst& burst,
+                      std::uint8_t of, std::uint8_t copy) noexcept;
+  /// An impairment changed a packet's bytes.
+  virtual void edited(const HoldKey& key, const Edit& edit) noexcept;
+  /// The frame `key` was made because of the packet `of`.
+  virtual void answered(const HoldKey& key, const HoldKey& of, const FrameAnswer& answer) noexcept;
   /// A packet is dropped, by whomever; `key.release_ns` is its own time then. The mbuf is freed
   /// after the call.
   virtual void dropped(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept = 0;
 };
+
+inline void Witness::copied(const RuleProgram&, std::size_t, const JudgedBurst&, std::uint8_t,
+                            std::uint8_t) noexcept {}
+inline void Witness::edited(const HoldKey&, const Edit&) noexcept {}
+inline void Witness::answered(const HoldKey&, const HoldKey&, const FrameAnswer&) noexcept {}
 
 }  // namespace faultline

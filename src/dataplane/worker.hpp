@@ -50,6 +50,7 @@ class Worker {
         act_(ports_, pool, settings.hold_bytes, counters_, port_counters_),
         direct_(ports_.size() * kBurstMax),
         box_(ports_.size()) {
+    rx_burst_ = settings.rx_burst;
     for (std::size_t port = 0; port < ports_.size(); ++port)
       if (ports_[port] != nullptr)
         polled_.push_back(static_cast<std::uint8_t>(port));
@@ -114,7 +115,7 @@ class Worker {
  private:
   std::uint32_t receive(std::uint8_t ingress) noexcept {
     PerPacket<rte_mbuf*> mbufs;
-    const std::uint32_t count = ports_[ingress]->receive(mbufs.data(), settings_.rx_burst);
+    const std::uint32_t count = ports_[ingress]->receive(mbufs.data(), rx_burst_);
     if (count > 0) {
       for (std::uint32_t i = 0; i < count; ++i) burst_.sequence[i] = sequence_ + i;
       ports_[ingress]->stamp(mbufs.data(), count, time_.now_ns(), burst_);
@@ -146,7 +147,8 @@ class Worker {
       if (burst_.arrival_ns[first] >= next_instant_ns_)
         advance(burst_.arrival_ns[first]);
       std::uint32_t end = first + 1;
-      while (end < count && burst_.arrival_ns[end] < next_instant_ns_) ++end;
+      const bool alone = decide_.makes_copies(ingress);
+      while (!alone && end < count && burst_.arrival_ns[end] < next_instant_ns_) ++end;
       const BurstPart part{first, end - first, ingress};
       decide_.judge(frames, part, burst_, counters_);
       act_on(part, mbufs);
@@ -154,24 +156,88 @@ class Worker {
     }
   }
 
+  /// Answers and copies are made of the packets as they are before anything is done to them.
   void act_on(BurstPart part, const PerPacket<rte_mbuf*>& mbufs) noexcept {
     const auto egress = decide_.policy()->paths[part.ingress].egress;
+    const auto go = [this](rte_mbuf* mbuf, const HoldKey& key) noexcept {
+      send_or_hold(mbuf, key);
+    };
+    if (burst_.answer_count > 0) [[unlikely]]
+      answer(part, egress, mbufs, go);
+    PerPacket<rte_mbuf*> copies;
+    const std::uint32_t copied = decide_.copies();
+    for (std::uint32_t at = 0; at < copied; ++at)
+      copies[at] =
+          act_.copy(mbufs[part.first], key_of(Decide::kFirstCopy + at, part.ingress, egress));
     for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
-      const HoldKey key{burst_.time_ns[i], burst_.arrival_ns[i], burst_.sequence[i], part.ingress,
-                        egress};
       sequence_ = burst_.sequence[i] + 1;
-      if (burst_.marked[i])
-        act_.mark(mbufs[i], decide_.l3_offset(i));
-      if (burst_.reason[i] != DropReason::kNone) {
-        act_.drop(mbufs[i], key, burst_.reason[i]);
-      } else if (decide_.resume_bytes(i) > 0) {
-        park(mbufs[i], key, i);
-      } else if (key.release_ns > key.arrival_ns) {
-        act_.hold(mbufs[i], key);
-      } else {
-        direct_[direct_count_++] = {mbufs[i], key};
-      }
+      dispose(mbufs[i], key_of(i, part.ingress, egress), i, go);
     }
+    for (std::uint32_t at = 0; at < copied; ++at)
+      if (copies[at] != nullptr)
+        dispose(copies[at], key_of(Decide::kFirstCopy + at, part.ingress, egress),
+                Decide::kFirstCopy + at, go);
+  }
+
+  HoldKey key_of(std::uint32_t i, std::uint8_t ingress, std::uint8_t egress) const noexcept {
+    return {burst_.time_ns[i], burst_.arrival_ns[i], burst_.sequence[i], ingress, egress,
+            burst_.copy[i]};
+  }
+
+  /// Does to a packet what was decided for entry `i` of the burst; what lives goes on by `go`.
+  template <typename Go>
+  void dispose(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t i, const Go& go) noexcept {
+    if (burst_.reason[i] != DropReason::kNone) {
+      act_.drop(mbuf, key, burst_.reason[i]);
+      return;
+    }
+    if (burst_.marked[i] || !burst_.edits.empty(i)) {
+      mbuf = edit(mbuf, key, i);
+      if (mbuf == nullptr)
+        return;
+    }
+    if (decide_.resume_bytes(i) > 0)
+      park(mbuf, key, i);
+    else
+      go(mbuf, key);
+  }
+
+  rte_mbuf* edit(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t i) noexcept {
+    return act_.edit(
+        mbuf, key, burst_, i, decide_.fields(i),
+        [this](std::uint16_t slot) -> RuleCounters& { return decide_.counters_of(slot); });
+  }
+
+  /// Makes what is to leave because of packets of the burst and gives it to `go(mbuf, key)`.
+  template <typename Go>
+  void answer(BurstPart part, std::uint8_t egress, const PerPacket<rte_mbuf*>& mbufs,
+              const Go& go) noexcept {
+    HoldKey key;
+    for (std::uint32_t at = 0; at < burst_.answer_count; ++at) {
+      const FrameAnswer& wanted = burst_.answers[at];
+      const bool another = at > 0 && burst_.sequence[wanted.of] == key.sequence;
+      const auto number = static_cast<std::uint8_t>(another ? key.copy + 1 : kFirstAnswer);
+      const HoldKey because = key_of(wanted.of, part.ingress, egress);
+      key = because;
+      key.egress = wanted.back ? part.ingress : egress;
+      key.release_ns = wanted.time_ns;
+      key.copy = number;
+      // No packet was received where copies stand: all of them are of the part's only one.
+      const std::uint32_t of = decide_.copies() > 0 ? part.first : wanted.of;
+      rte_mbuf* made = act_.answer(mbufs[of], key, because, wanted, decide_.fields(wanted.of));
+      if (made == nullptr)
+        continue;
+      ++decide_.counters_of(wanted.rule_slot).injected;
+      go(made, key);
+    }
+  }
+
+  /// Out of the port now, or into the hold for later.
+  void send_or_hold(rte_mbuf* mbuf, const HoldKey& key) noexcept {
+    if (key.release_ns > key.arrival_ns || direct_count_ == direct_.size())
+      act_.hold(mbuf, key);
+    else
+      direct_[direct_count_++] = {mbuf, key};
   }
 
   /// Into the hold until the packet's own time has come, to be judged again then.
@@ -197,28 +263,37 @@ class Worker {
   /// A packet has come to the stage it was parked for: it is judged from there on.
   void resume(rte_mbuf* mbuf, const HeldPacket& held, std::uint64_t now_ns) noexcept {
     const HoldKey came = held.key;
-    const bool flushed = held.flushed;
     const auto& record = *reinterpret_cast<const Resume*>(held.resume);
-    const Policy& policy = *record.policy;
-    if (!flushed)
-      decide_.resume(record, came,
-                     {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len, mbuf->pkt_len},
-                     burst_);
-    act_.held().pop();
-    if (!flushed && burst_.marked[0])
-      act_.mark(mbuf, decide_.l3_offset(0));
-    const HoldKey key{burst_.time_ns[0], came.arrival_ns, came.sequence, came.ingress, came.egress};
-    if (flushed)
+    const std::uint64_t generation = record.policy->generation;
+    if (held.flushed) {
+      act_.held().pop();
       act_.leave(mbuf, came, true, now_ns, lateness_, departure());
-    else if (burst_.reason[0] != DropReason::kNone)
-      act_.drop(mbuf, key, burst_.reason[0]);
-    else if (decide_.resume_bytes(0) > 0)
-      park(mbuf, key, 0);
-    else if (key.release_ns > came.release_ns)
-      act_.hold(mbuf, key);
-    else
-      act_.leave(mbuf, key, false, now_ns, lateness_, departure());
-    policies_.give_back(policy.generation);
+      policies_.give_back(generation);
+      return;
+    }
+    decide_.resume(record, came,
+                   {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len, mbuf->pkt_len},
+                   burst_);
+    act_.held().pop();
+    const auto go = [&](rte_mbuf* made, const HoldKey& key) noexcept {
+      if (key.release_ns > came.release_ns)
+        act_.hold(made, key);
+      else
+        act_.leave(made, key, false, now_ns, lateness_, departure());
+    };
+    PerPacket<rte_mbuf*> mbufs;
+    mbufs[0] = mbuf;
+    if (burst_.answer_count > 0) [[unlikely]]
+      answer({0, 1, came.ingress}, came.egress, mbufs, go);
+    const std::uint32_t copied = decide_.copies();
+    for (std::uint32_t at = 0; at < copied; ++at)
+      mbufs[1 + at] = act_.copy(mbuf, key_of(Decide::kFirstCopy + at, came.ingress, came.egress));
+    dispose(mbuf, key_of(0, came.ingress, came.egress), 0, go);
+    for (std::uint32_t at = 0; at < copied; ++at)
+      if (mbufs[1 + at] != nullptr)
+        dispose(mbufs[1 + at], key_of(Decide::kFirstCopy + at, came.ingress, came.egress),
+                Decide::kFirstCopy + at, go);
+    policies_.give_back(generation);
   }
 
   void discard_held(DropReason reason) noexcept {
@@ -263,6 +338,11 @@ class Worker {
     newest_ = &published;
     pending_ = &published;
     next_instant_ns_ = std::min(next_instant_ns_, published.active_from_ns);
+    // Copies take the upper half of a burst.
+    bool copies = decide_.policy() != nullptr && decide_.policy()->makes_copies();
+    for (const Policy* policy = &published; policy != nullptr; policy = policy->next)
+      copies |= policy->makes_copies();
+    rx_burst_ = copies ? std::min(settings_.rx_burst, Decide::kFirstCopy) : settings_.rx_burst;
   }
 
   /// Does what is due at or before `now_ns`, in the order of time.
@@ -344,6 +424,7 @@ class Worker {
   std::vector<DirectPacket> direct_;  ///< of this poll: those that wait for nothing
   std::uint32_t direct_count_ = 0;
   std::vector<std::uint8_t> polled_;  ///< ports that are this worker's
+  std::uint32_t rx_burst_ = 0;
   std::uint32_t release_budget_ = 0;
   PerPacket<std::array<std::uint8_t, kParseBytesMax>> prefixes_;
   Histogram lateness_;

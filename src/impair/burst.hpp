@@ -42,6 +42,76 @@ constexpr std::string_view drop_reason_name(DropReason reason) noexcept {
 template <typename T>
 using PerPacket = std::array<T, kBurstMax>;
 
+struct CompiledImpairment;
+
+/// One change of a packet's bytes: whose, and by which numbers. The impairment's edit function
+/// makes it when the packet's fate is known.
+struct Edit {
+  const CompiledImpairment* impairment = nullptr;
+  std::uint64_t draw = 0;
+  std::uint16_t rule_slot = 0;
+  std::uint16_t next = 0;  ///< place in the log, plus one; 0: the packet's last
+};
+
+/// The edits of a burst: for each packet a list, in the order in which they were decided.
+class EditLog {
+ public:
+  /// Edits that one packet may meet. A path with more editing impairments is refused.
+  static constexpr std::uint32_t kEditsMax = 32;
+
+  void begin() noexcept { used_ = 0; }
+  /// The packet has no edits.
+  void clear(std::uint32_t i) noexcept { first_[i] = 0; }
+  bool empty(std::uint32_t i) const noexcept { return first_[i] == 0; }
+
+  void add(std::uint32_t i, const CompiledImpairment& impairment, std::uint16_t rule_slot,
+           std::uint64_t draw) noexcept {
+    edits_[used_++] = {&impairment, draw, rule_slot, 0};
+    if (first_[i] == 0)
+      first_[i] = used_;
+    else
+      edits_[last_[i] - 1].next = used_;
+    last_[i] = used_;
+  }
+
+  /// Packet `to` gets the edits that `from` has so far.
+  void copy(std::uint32_t from, std::uint32_t to) noexcept {
+    clear(to);
+    for (std::uint16_t place = first_[from]; place != 0; place = edits_[place - 1].next) {
+      const Edit edit = edits_[place - 1];
+      add(to, *edit.impairment, edit.rule_slot, edit.draw);
+    }
+  }
+
+  /// Of the edit added last to the packet, which must have one.
+  std::uint64_t last_draw(std::uint32_t i) const noexcept { return edits_[last_[i] - 1].draw; }
+  void set_last_draw(std::uint32_t i, std::uint64_t draw) noexcept {
+    edits_[last_[i] - 1].draw = draw;
+  }
+
+  template <typename Visit>
+  void visit(std::uint32_t i, const Visit& visit) const noexcept {
+    for (std::uint16_t place = first_[i]; place != 0; place = edits_[place - 1].next)
+      visit(edits_[place - 1]);
+  }
+
+ private:
+  std::array<Edit, kBurstMax * kEditsMax> edits_;
+  std::uint16_t used_ = 0;
+  PerPacket<std::uint16_t> first_;
+  PerPacket<std::uint16_t> last_;
+};
+
+/// A packet that is to be made because of another: an ICMP error, a reset.
+struct FrameAnswer {
+  const CompiledImpairment* impairment = nullptr;
+  std::uint64_t what = 0;     ///< for the impairment's answer function
+  std::uint64_t time_ns = 0;  ///< when it leaves
+  std::uint16_t rule_slot = 0;
+  std::uint8_t of = 0;  ///< the packet, as a position in the burst
+  bool back = false;    ///< to where the packet came from; else to where it was going
+};
+
 struct JudgedBurst {
   PerPacket<std::uint64_t> arrival_ns;    ///< when the packet came in
   PerPacket<std::uint64_t> time_ns;       ///< the packet's own time: arrival, advanced by delays
@@ -52,6 +122,12 @@ struct JudgedBurst {
   PerPacket<std::uint8_t> ecn;            ///< the IP header's two bits (RFC 3168); 0: not IP
   PerPacket<bool> marked;                 ///< leaves with CE set; `ecn` says so already
   PerPacket<DropReason> reason;           ///< kNone while it lives
+  PerPacket<std::uint8_t> copies;         ///< wanted of the packet by the impairment just asked
+  PerPacket<std::uint8_t> copy;           ///< 0: the packet itself; else which of its copies
+  EditLog edits;
+  /// Two a packet: more are not asked for by one impairment, and it ends the packet's life.
+  std::array<FrameAnswer, 2 * std::size_t{kBurstMax}> answers;
+  std::uint32_t answer_count = 0;
 };
 
 inline constexpr std::uint8_t kEcnNotCapable = 0;

@@ -10,10 +10,8 @@ namespace {
 
 /// Kinds and models of scenario version 1 that this version cannot honour yet. They are refused by
 /// name, so that nothing a scenario asks for is silently ignored.
-constexpr std::string_view kKindsNotYet[] = {
-    "reorder", "duplicate",        "replay",    "corrupt", "truncate", "mtu",        "set",
-    "tcp",     "reject",           "mark_ce",   "police",  "slot",     "link_trace", "stop_after",
-    "inject",  "icmp_unreachable", "partition", "pause",   "crash",    "flap",       "clock"};
+constexpr std::string_view kKindsNotYet[] = {"police", "slot",  "link_trace", "inject", "partition",
+                                             "pause",  "crash", "flap",       "clock"};
 
 template <std::size_t N>
 bool contains(const std::string_view (&words)[N], std::string_view word) {
@@ -76,6 +74,8 @@ CompileContext context_of(CompileContext context, const ConfigNode& impair) {
     if (before.is_mapping() && before.entries.size() == 1)
       context.kind_before = before.entries.front().key;
   }
+  for (std::uint32_t index = 0; index < context.index; ++index)
+    context.delay_before |= impair.items[index].find("delay") != nullptr;
   if (context.index + 1 < impair.items.size())
     context.queue_behind = impair.items[context.index + 1].find("queue");
   return context;

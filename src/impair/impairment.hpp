@@ -16,6 +16,7 @@
 #include "base/config.hpp"
 #include "impair/backlog.hpp"
 #include "impair/burst.hpp"
+#include "packet/edit.hpp"
 
 namespace faultline {
 
@@ -70,8 +71,12 @@ struct Asked {
   PerPacket<std::uint64_t> match_number;  ///< among the matches of rule and scope, from 1
   PerPacket<std::uint64_t> identity;      ///< by the rule's `draw:` the dice of memoryless models
   PerPacket<std::uint64_t> number;        ///< likewise
-  std::uint64_t zero_ns = 0;              ///< time zero: processes in time count from it
-  BacklogPool* backlog = nullptr;         ///< the queues of all scopes of this worker
+  PerPacket<std::uint64_t> entered_ns;    ///< the packet's own time when the rule took it up
+  const PerPacket<FrameFields>* fields = nullptr;  ///< what the frames said on arrival
+  const CompiledImpairment* self = nullptr;        ///< the one asked, for edits and answers
+  std::uint16_t rule_slot = 0;                     ///< likewise
+  std::uint64_t zero_ns = 0;                       ///< time zero: processes in time count from it
+  BacklogPool* backlog = nullptr;                  ///< the queues of all scopes of this worker
 };
 
 /// What an impairment counts beside the fates it gives.
@@ -80,7 +85,22 @@ struct ImpairmentTally {
   std::uint64_t undecided = 0;  ///< chain states drawn from the stationary law for want of an
                                 ///< outcome
   std::uint64_t cut = 0;        ///< delays that came out negative and became zero
+  std::uint64_t reordered = 0;  ///< packets sent early or late on purpose
 };
+
+/// Changes the bytes of a packet as `draw`, noted when it was decided, says.
+using EditFunction = void (*)(const Parameters& parameters, EditFrame& frame,
+                              std::uint64_t draw) noexcept;
+
+/// Makes entry `copy` of the burst, so far an image of entry `of`, the `which`th copy (from 1).
+using CopiedFunction = void (*)(const Asked& asked, JudgedBurst& burst, std::uint8_t of,
+                                std::uint8_t copy, std::uint32_t which) noexcept;
+
+/// Writes into `out` the frame that answers `frame`. Returns its length; 0: there is no answer.
+using AnswerFunction = std::uint32_t (*)(const Parameters& parameters, const EditFrame& frame,
+                                         std::uint64_t what, std::span<std::uint8_t> out) noexcept;
+/// What an answer takes at most.
+inline constexpr std::uint32_t kAnswerBytesMax = 1'518;
 
 using DecideFunction = void (*)(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
                                 const Selection& selection, ImpairmentTally& tally) noexcept;
@@ -118,6 +138,7 @@ struct CompileContext {
   std::string_view rule_name;
   std::uint32_t index = 0;  ///< of the impairment within its rule, from 0
   Per per = Per::kRule;
+  bool delay_before = false;                 ///< a `delay:` stands somewhere before it
   std::string_view kind_before;              ///< of the impairment before it; empty for the first
   const ConfigNode* queue_behind = nullptr;  ///< the value of a `queue:` right behind it
 };
@@ -126,6 +147,9 @@ struct CompiledImpairment {
   std::string_view model;  ///< filled in by compile_impairment
   Parameters parameters;
   DecideFunction decide = nullptr;  ///< null: nothing to ask
+  EditFunction edit = nullptr;      ///< null: it changes no bytes
+  AnswerFunction answer = nullptr;  ///< null: it answers nothing
+  CopiedFunction copied = nullptr;  ///< null: copies are as their packet
   ExplainFunction explain = nullptr;
   std::shared_ptr<const void> tables;  ///< keeps alive what the parameters point to
   std::optional<Per> scope;            ///< another scope than the rule's `per:`
@@ -136,6 +160,8 @@ struct CompiledImpairment {
   bool uses_step = false;              ///< reads step
   bool uses_match_number = false;      ///< reads match_number
   bool delays = false;                 ///< may advance a packet's time
+  std::uint32_t copies = 0;            ///< it may make of one packet
+  bool damages = false;                ///< its edits are counted as corruption
   bool drops = false;                  ///< may end a packet's life
   bool owns_scope = false;             ///< one worker must see all packets of the scope, in order
   bool breaks_order = false;           ///< packets of its scope may overtake each other

@@ -15,10 +15,15 @@ enum class LossAction : std::uint8_t {
             ///< lost
 };
 
+/// An ECN-capable packet leaves with CE.
+inline void mark(JudgedBurst& burst, std::uint8_t i) noexcept {
+  burst.marked[i] = burst.marked[i] || burst.ecn[i] != kEcnCongestionExperienced;
+  burst.ecn[i] = kEcnCongestionExperienced;
+}
+
 inline void lose(LossAction action, JudgedBurst& burst, std::uint8_t i) noexcept {
   if (action == LossAction::kMarkCe && burst.ecn[i] != kEcnNotCapable) {
-    burst.marked[i] = burst.marked[i] || burst.ecn[i] != kEcnCongestionExperienced;
-    burst.ecn[i] = kEcnCongestionExperienced;
+    mark(burst, i);
     return;
   }
   burst.reason[i] = DropReason::kLoss;

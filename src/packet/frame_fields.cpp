@@ -143,6 +143,8 @@ class Parser {
     if (outcome == ParseOutcome::kUnparsed)
       return link(ParseOutcome::kUnparsed);
     fields_.l3_offset = static_cast<std::uint16_t>(offset);
+    fields_.l3_header_bytes =
+        static_cast<std::uint8_t>(version == 4 ? (bytes_[offset] & 0x0F) * 4U : kIpv6HeaderBytes);
     return outcome;
   }
 
@@ -165,6 +167,7 @@ class Parser {
     fields_.ecn = header[1] & 3;
     fields_.ttl = header[8];
     const std::uint16_t fragment = load_be16(header + 6);
+    fields_.dont_fragment = (fragment & 0x4000) != 0;
     if ((fragment & 0x3FFF) != 0) {  // MF set, or an offset
       fields_.fragment_id = load_be16(header + 4);
       fields_.fragment = (fragment & 0x1FFF) == 0 ? FragmentKind::kFirst : FragmentKind::kLater;
@@ -263,6 +266,9 @@ class Parser {
     if (!read_transport(header, available))
       return ParseOutcome::kUnparsed;
     fields_.l4_offset = static_cast<std::uint16_t>(offset);
+    const bool tcp = fields_.key.protocol == kProtocolTcp;
+    const std::size_t size = tcp ? (header[12] >> 4) * 4U : std::max<std::size_t>(wanted, 8);
+    fields_.payload_offset = static_cast<std::uint16_t>(std::min(offset + size, end));
     if (has_ports(fields_.key.protocol)) {
       fields_.source_port = load_be16(header);
       fields_.destination_port = load_be16(header + 2);

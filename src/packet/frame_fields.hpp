@@ -23,10 +23,13 @@ struct FrameFields {
   std::uint16_t source_port = 0;       ///< as shown by the frame itself: by a first fragment too
   std::uint16_t destination_port = 0;  ///< likewise
   std::uint16_t l3_offset = 0;         ///< of the IP header; 0: not IP
+  std::uint8_t l3_header_bytes = 0;    ///< of the IP header, IPv4 options included
   std::uint16_t l4_offset = 0;         ///< of the transport header; 0: none was read
+  std::uint16_t payload_offset = 0;    ///< behind the transport header; 0: none was read
   std::uint16_t payload_bytes = 0;     ///< behind a TCP or UDP header
   FragmentKind fragment = FragmentKind::kNone;
   bool shows_ports = false;
+  bool dont_fragment = false;  ///< IPv4: DF
   std::uint8_t dscp = 0;
   std::uint8_t ecn = 0;
   std::uint8_t ttl = 0;        ///< or hop limit

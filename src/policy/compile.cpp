@@ -9,6 +9,8 @@ namespace faultline {
 namespace {
 
 /// What the hold's records can express, with room to spare (hold.hpp: 2^48 ns).
+/// A packet and its copies: what half a burst has room for (decide.hpp).
+constexpr std::uint64_t kPacketsOfOne = kBurstMax / 2 + 1;
 constexpr std::uint64_t kPathDelayMaxNs = 72 * 3600 * kNsPerSecond;
 
 bool holds(const std::vector<std::size_t>& ends, std::size_t port) {
@@ -65,7 +67,7 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
   for (const ConfigNode& item : spec.impair->items) {
     std::string_view kind;
     const CompileContext context =
-        context_of({request.seed, spec.name, index, spec.per, {}, nullptr}, *spec.impair);
+        context_of({request.seed, spec.name, index, spec.per}, *spec.impair);
     const auto compiled = compile_once(item, context, request.cache, &kind, problems);
     RuleStep step;
     std::string key = spec.name + "/" + std::to_string(index) + "/" + std::string(kind) + "/";
@@ -108,6 +110,42 @@ void check_delays(const Scenario& scenario, const Policy& policy, Problems& prob
                                         scenario.ports[path.egress].name + "' add up to " +
                                         format_duration(delay_of(path, policy)),
                                     "at most " + format_duration(kPathDelayMaxNs)));
+}
+
+/// Numbers copies so that no two of one packet are alike, whatever is copied again: each step
+/// counts in multiples of how many there may be before it, on any path.
+void number_copies(Policy& policy, const Scenario& scenario, Problems& problems) {
+  std::vector<std::uint64_t> packets(policy.paths.size(), 1);
+  std::vector<std::uint64_t> edits(policy.paths.size(), 0);
+  for (RuleProgram& rule : policy.rules)
+    for (RuleStep& step : rule.steps) {
+      std::uint64_t stride = 1;
+      for (std::size_t port = 0; port < policy.paths.size(); ++port)
+        if (rule.paths.test(port))
+          stride = std::max(stride, packets[port]);
+      step.copy_stride = static_cast<std::uint8_t>(std::min<std::uint64_t>(stride, 255));
+      for (std::size_t port = 0; port < policy.paths.size(); ++port) {
+        if (!rule.paths.test(port))
+          continue;
+        edits[port] += step.impairment.edit != nullptr ? 1 : 0;
+        if (step.impairment.copies > 0) {
+          packets[port] = std::min<std::uint64_t>(stride * (step.impairment.copies + 1), 1'000'000);
+          policy.paths[port].makes_copies = true;
+        }
+      }
+    }
+  for (std::size_t port = 0; port < policy.paths.size(); ++port) {
+    const std::string to =
+        " on the way to port '" + scenario.ports[policy.paths[port].egress].name + "'";
+    if (packets[port] > kPacketsOfOne)
+      problems.push_back(problem_at(scenario.tree.mark,
+                                    "a packet may become " + std::to_string(packets[port]) + to,
+                                    "at most " + std::to_string(kPacketsOfOne)));
+    if (edits[port] > EditLog::kEditsMax)
+      problems.push_back(problem_at(scenario.tree.mark,
+                                    std::to_string(edits[port]) + " impairments change bytes" + to,
+                                    "at most " + std::to_string(EditLog::kEditsMax)));
+  }
 }
 
 /// Whether packets that come to `stage` of `rule` in the order of arrival would come out of order
@@ -267,6 +305,7 @@ Result<Policy> compile_rules(const Scenario& scenario, const std::vector<RuleSpe
   lay_indices(policy);
   lay_stages(policy);
   check_delays(scenario, policy, problems);
+  number_copies(policy, scenario, problems);
   if (!problems.empty())
     return tl::unexpected(std::move(problems));
   next.rules.release_unused();

@@ -29,6 +29,7 @@ struct RuleStep {
   std::string kind;
   Per per = Per::kRule;  ///< whose state the impairment keeps
   bool parks = false;    ///< packets come here at their own time: something before it breaks order
+  std::uint8_t copy_stride = 0;  ///< copies of a packet are numbered by multiples of it
   /// Index of the scope's state in a worker's array, for path 0; path p has first_state + p.
   std::uint32_t first_state = 0;
 };
@@ -84,6 +85,7 @@ struct PathProgram {
   RuleIndex index;                   ///< over their matches, by position in `rules`
   bool needs_flow = false;           ///< a rule matches on, or draws by, the flow
   bool needs_connection = false;     ///< a rule on this path or the way back asks who opened what
+  bool makes_copies = false;         ///< packets are judged one at a time
   std::uint8_t wire = 0;             ///< the same for both paths of a wire
 };
 
@@ -110,6 +112,21 @@ struct Policy {
       if (rule.needs_one_worker())
         return rule.name;
     return {};
+  }
+
+  bool makes_copies() const noexcept {
+    for (const PathProgram& path : paths)
+      if (path.makes_copies)
+        return true;
+    return false;
+  }
+  /// Whether frames may leave that did not come in.
+  bool makes_packets() const noexcept {
+    for (const RuleProgram& rule : rules)
+      for (const RuleStep& step : rule.steps)
+        if (step.impairment.copies > 0 || step.impairment.answer != nullptr)
+          return true;
+    return false;
   }
 
   bool needs_connections() const noexcept {

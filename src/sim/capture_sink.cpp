@@ -31,6 +31,18 @@ std::string flow_text(const Departure& departure) {
   return to_text(key);
 }
 
+std::string_view action_of(const Touch& touch) {
+  if (touch.reason != DropReason::kNone)
+    return touch.answered ? "answer" : "drop";
+  if (touch.answered)
+    return "inject";
+  if (touch.copies > 0)
+    return "copy";
+  if (touch.marked)
+    return "mark-ce";
+  return touch.edited ? "edit" : "delay";
+}
+
 std::string_view bytes_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -92,6 +104,12 @@ void CaptureSink::comment_on(const Departure& departure, const PacketTrail& trai
       fmt::format_to(out, " delay={}", format_duration(touch.delay_ns));
     if (touch.marked)
       fmt::format_to(out, " mark=ce");
+    if (touch.copies > 0)
+      fmt::format_to(out, " copies={}", touch.copies);
+    if (touch.edited)
+      fmt::format_to(out, " edited");
+    if (touch.answered)
+      fmt::format_to(out, " {}", departure.key.copy < kFirstAnswer ? "answered" : "injected");
     if (touch.reason != DropReason::kNone)
       fmt::format_to(out, " drop={}", drop_reason_name(touch.reason));
   }
@@ -116,13 +134,14 @@ void CaptureSink::write_journal(const Departure& departure, const PacketTrail& t
                        {"generation", trail.policy == nullptr ? 0 : trail.policy->generation},
                        {"rule", touch.rule->name},
                        {"impairment", touch.rule->steps[touch.step].kind},
-                       {"action", dropped        ? "drop"
-                                  : touch.marked ? "mark-ce"
-                                                 : "delay"},
+                       {"copy", key.copy},
+                       {"action", action_of(touch)},
                        {"reason", dropped ? Json(drop_reason_name(touch.reason)) : Json()},
                        {"delay_ns", touch.delay_ns},
                        {"release_ns", sent ? Json(key.release_ns) : Json()},
-                       {"edit", touch.marked ? Json("ecn=ce") : Json()},
+                       {"edit", touch.marked   ? Json("ecn=ce")
+                                : touch.edited ? Json(touch.rule->steps[touch.step].kind)
+                                               : Json()},
                        {"length", departure.original_bytes},
                        {"hash", hash}};
     const std::string text = line.dump() + "\n";

@@ -48,7 +48,7 @@ void CutFrames::end(std::uint32_t next_sequence, std::uint64_t held) {
   } else if (const auto batch = batches_.find(first_); batch != batches_.end()) {
     batch->second.end = widen(next_sequence);
     batch->second.waiting = waiting;
-    if (waiting == 0)
+    if (waiting == 0 && !copies_)
       batches_.erase(batch);
   }
 }
@@ -65,7 +65,7 @@ LeavingFrame CutFrames::leaves(std::uint32_t sequence, std::uint32_t length_byte
   const auto found = batch->second.frames.find(wide);
   if (found != batch->second.frames.end())
     frame = leaving(found->second, length_bytes);
-  if (older && wide < batch->second.end && --batch->second.waiting == 0)
+  if (!copies_ && older && wide < batch->second.end && --batch->second.waiting == 0)
     batches_.erase(batch);
   return frame;
 }

@@ -30,6 +30,9 @@ struct LeavingFrame {
 /// was dropped, and that is told from the number of held packets before and after it.
 class CutFrames {
  public:
+  /// Packets may become several: what a batch sent and holds then says nothing about it, and it is
+  /// remembered until nothing is held.
+  void expect_copies() { copies_ = true; }
   /// Sequence numbers from this one on, newer than all before, belong to one batch.
   void begin(std::uint32_t first_sequence);
   /// The packet of this sequence number, of the batch begun, is a cut one.
@@ -55,6 +58,7 @@ class CutFrames {
   std::map<std::uint64_t, Batch> batches_;  ///< those with cut frames, by first sequence number
   bool open_ = false;                       ///< the last batch is still being judged
   std::uint64_t first_ = std::uint64_t{1} << 32;  ///< of the last batch; widened, like all within
+  bool copies_ = false;
   std::uint64_t held_before_ = 0;
   std::uint64_t sent_of_older_ = 0;  ///< since begin()
 };

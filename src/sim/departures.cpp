@@ -11,7 +11,9 @@ bool Departures::Later::operator()(const Waiting& left, const Waiting& right) co
   };
   if (order(left.key) != order(right.key))
     return order(left.key) > order(right.key);
-  return static_cast<std::int32_t>(left.key.sequence - right.key.sequence) > 0;
+  if (left.key.sequence != right.key.sequence)
+    return static_cast<std::int32_t>(left.key.sequence - right.key.sequence) > 0;
+  return left.key.copy > right.key.copy;
 }
 
 void Departures::wait(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept {
@@ -28,7 +30,9 @@ void Departures::wait(const HoldKey& key, const rte_mbuf* mbuf, DropReason reaso
     const auto* data = rte_pktmbuf_mtod(segment, const std::byte*);
     bytes.insert(bytes.end(), data, data + segment->data_len);
   }
-  const LeavingFrame frame = cut_frames_.leaves(key.sequence, mbuf->pkt_len);
+  const LeavingFrame frame = key.copy < kFirstAnswer
+                                 ? cut_frames_.leaves(key.sequence, mbuf->pkt_len)
+                                 : LeavingFrame{mbuf->pkt_len, mbuf->pkt_len, {}};
   bytes.resize(frame.shown_bytes);
   bytes.insert(bytes.end(), frame.tail.begin(), frame.tail.end());
   waiting_.push({key, reason, buffer, frame.original_bytes});
@@ -39,7 +43,7 @@ void Departures::hand_over_until(std::uint64_t horizon_ns) {
     const Waiting first = waiting_.top();
     waiting_.pop();
     sink_.departed({first.key, first.reason, buffers_[first.buffer], first.original_bytes},
-                   trail_.take(first.key.sequence));
+                   trail_.take(first.key));
     free_buffers_.push_back(first.buffer);
   }
 }

@@ -32,8 +32,12 @@ std::string result_text(const Touch& touch) {
     return "drop";
   if (touch.reason != DropReason::kNone)
     return fmt::format("drop ({})", drop_reason_name(touch.reason));
+  if (touch.copies > 0)
+    return fmt::format("{} {}", touch.copies, touch.copies == 1 ? "copy" : "copies");
   if (touch.marked)
     return "mark-ce";
+  if (touch.edited)
+    return "edit";
   return touch.delay_ns > 0 ? "delay " + format_duration(touch.delay_ns) : "pass";
 }
 
@@ -97,17 +101,24 @@ Json ExplainSink::fate_json(const Departure& departure, const PacketTrail& trail
     return fate;
   }
   Json edits = Json::array();
-  for (const Touch& touch : trail.touches)
+  std::uint32_t copies = 0;
+  for (const Touch& touch : trail.touches) {
     if (touch.marked)
       edits.push_back("ecn=ce");
+    if (touch.edited)
+      edits.push_back(touch.rule->steps[touch.step].kind);
+    copies += touch.copies;
+  }
   return {{"action", "send"},
           {"release_ns", key.release_ns},
           {"delay_ns", key.release_ns - key.arrival_ns},
-          {"copies", 0},
+          {"copies", copies},
           {"edits", edits}};
 }
 
 void ExplainSink::departed(const Departure& departure, const PacketTrail& trail) {
+  if (departure.key.copy != 0)
+    return;  // what was asked about came in
   const std::uint64_t number = std::uint64_t{departure.key.sequence} + 1;
   waiting_[number] = {{"n", number},
                       {"flow", to_text(trail.fields.key)},

@@ -43,6 +43,12 @@ class Simulation {
       workers_.back()->set_witness(&output_.witness());
     }
     ports_a_worker_ = ports;
+    for (const std::unique_ptr<Policy>& policy : policies) {
+      if (policy->makes_copies())
+        settings_.rx_burst = std::min(settings_.rx_burst, Decide::kFirstCopy);
+      if (policy->makes_packets())
+        cut_frames_.expect_copies();
+    }
   }
 
   Result<void> run(std::vector<Source>& sources) {

@@ -9,7 +9,7 @@ void Trail::arrived(const Arrivals& arrivals, const JudgedBurst& burst) noexcept
   if (!wants_flows())
     return;
   for (std::uint32_t i = arrivals.first; i < arrivals.first + arrivals.count; ++i) {
-    PacketTrail& trail = packets_[burst.sequence[i]];
+    PacketTrail& trail = trail_of(burst, static_cast<std::uint8_t>(i));
     trail.policy = &arrivals.policy;
     trail.number = burst.number[i];
     if (detail_ != TrailDetail::kAll)
@@ -24,7 +24,7 @@ void Trail::matched(const RuleProgram& rule, const Selection& matched,
   if (detail_ != TrailDetail::kAll)
     return;
   for (std::uint32_t turn = 0; turn < matched.count; ++turn)
-    packets_[burst.sequence[matched.position[turn]]].matched.push_back(&rule);
+    trail_of(burst, matched.position[turn]).matched.push_back(&rule);
 }
 
 void Trail::asks(const RuleProgram& rule, std::size_t step, const Selection& selection,
@@ -48,26 +48,75 @@ void Trail::judged(const RuleProgram& rule, std::size_t step, const Selection& s
     return;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    Touch touch{&rule,
-                step,
-                burst.time_ns[i] - before_ns_[i],
-                burst.reason[i],
-                burst.marked[i] && !before_marked_[i],
-                {}};
+    Touch touch;
+    touch.rule = &rule;
+    touch.step = step;
+    touch.delay_ns = burst.time_ns[i] - before_ns_[i];
+    touch.reason = burst.reason[i];
+    touch.marked = burst.marked[i] && !before_marked_[i];
+    // Whether it edits or answers is known later; what came to nothing is left out by take().
+    const CompiledImpairment& impairment = rule.steps[step].impairment;
     if (detail_ == TrailDetail::kAll)
       touch.explanation = std::exchange(explanations_[i], {});
-    else if (!touch.changed())
+    else if (!touch.changed() && impairment.edit == nullptr && impairment.answer == nullptr)
       continue;
-    packets_[burst.sequence[i]].touches.push_back(std::move(touch));
+    trail_of(burst, i).touches.push_back(std::move(touch));
   }
 }
 
-PacketTrail Trail::take(std::uint32_t sequence) {
-  const auto found = packets_.find(sequence);
+void Trail::copied(const RuleProgram& rule, std::size_t step, const JudgedBurst& burst,
+                   std::uint8_t of, std::uint8_t copy) noexcept {
+  if (detail_ == TrailDetail::kNothing)
+    return;
+  PacketTrail& trail = trail_of(burst, of);
+  const bool known = !trail.touches.empty() && trail.touches.back().rule == &rule &&
+                     trail.touches.back().step == step;
+  if (!known) {
+    trail.touches.emplace_back();
+    trail.touches.back().rule = &rule;
+    trail.touches.back().step = step;
+  }
+  Touch& touch = trail.touches.back();
+  ++touch.copies;
+  PacketTrail made = trail;
+  made.touches.back().copies = 1;
+  made.touches.back().delay_ns = burst.time_ns[copy] - burst.time_ns[of];
+  trail_of(burst, copy) = std::move(made);
+}
+
+void Trail::edited(const HoldKey& key, const Edit& edit) noexcept {
+  for (Touch& touch : packets_[name_of(key.sequence, key.copy)].touches)
+    if (&touch.rule->steps[touch.step].impairment == edit.impairment)
+      touch.edited = true;
+}
+
+void Trail::answered(const HoldKey& key, const HoldKey& of, const FrameAnswer& answer) noexcept {
+  if (detail_ == TrailDetail::kNothing)
+    return;
+  PacketTrail made;
+  PacketTrail& because = packets_[name_of(of.sequence, of.copy)];
+  made.policy = because.policy;
+  made.fields = because.fields;
+  for (Touch& touch : because.touches) {
+    if (&touch.rule->steps[touch.step].impairment != answer.impairment)
+      continue;
+    touch.answered = true;
+    made.touches.emplace_back();
+    made.touches.back().rule = touch.rule;
+    made.touches.back().step = touch.step;
+    made.touches.back().answered = true;
+  }
+  packets_[name_of(key.sequence, key.copy)] = std::move(made);
+}
+
+PacketTrail Trail::take(const HoldKey& key) {
+  const auto found = packets_.find(name_of(key.sequence, key.copy));
   if (found == packets_.end())
     return {};
   PacketTrail trail = std::move(found->second);
   packets_.erase(found);
+  if (detail_ != TrailDetail::kAll)
+    std::erase_if(trail.touches, [](const Touch& touch) { return !touch.changed(); });
   return trail;
 }
 

@@ -17,9 +17,15 @@ struct Touch {
   std::uint64_t delay_ns = 0;
   DropReason reason = DropReason::kNone;
   bool marked = false;
+  std::uint8_t copies = 0;  ///< made of the packet
+  bool answered = false;    ///< it had a frame made because of the packet
+  bool edited = false;      ///< it changed bytes
   Explanation explanation;  ///< with TrailDetail::kAll
 
-  bool changed() const { return delay_ns > 0 || reason != DropReason::kNone || marked; }
+  bool changed() const {
+    return delay_ns > 0 || reason != DropReason::kNone || marked || copies > 0 || edited ||
+           answered;
+  }
 };
 
 struct PacketTrail {
@@ -57,17 +63,28 @@ class Trail final : public Witness {
             const Asked& asked, const JudgedBurst& burst) noexcept override;
   void judged(const RuleProgram& rule, std::size_t step, const Selection& selection,
               const JudgedBurst& burst) noexcept override;
+  void copied(const RuleProgram& rule, std::size_t step, const JudgedBurst& burst, std::uint8_t of,
+              std::uint8_t copy) noexcept override;
+  void edited(const HoldKey& key, const Edit& edit) noexcept override;
+  void answered(const HoldKey& key, const HoldKey& of, const FrameAnswer& answer) noexcept override;
   void dropped(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept override {
     listener_.dropped(key, mbuf, reason);
   }
 
-  /// What befell the packet with this sequence number; it is forgotten here.
-  PacketTrail take(std::uint32_t sequence);
+  /// What befell this packet, copy or answer; it is forgotten here.
+  PacketTrail take(const HoldKey& key);
 
  private:
   TrailDetail detail_;
   DropListener& listener_;
-  std::unordered_map<std::uint32_t, PacketTrail> packets_;
+  static std::uint64_t name_of(std::uint32_t sequence, std::uint8_t copy) {
+    return std::uint64_t{sequence} << 8 | copy;
+  }
+  PacketTrail& trail_of(const JudgedBurst& burst, std::uint8_t i) {
+    return packets_[name_of(burst.sequence[i], burst.copy[i])];
+  }
+
+  std::unordered_map<std::uint64_t, PacketTrail> packets_;
   PerPacket<std::uint64_t> before_ns_;
   PerPacket<bool> before_marked_;
   PerPacket<Explanation> explanations_;

@@ -238,31 +238,5 @@ TEST(PacketFrameFields, VlansAreFlowsOfTheirOwnWithTheSameDice) {
   EXPECT_EQ(flow_identity(plain), flow_identity(seven));
 }
 
-unsigned checksum(const std::uint8_t* header, std::size_t bytes) {
-  unsigned sum = 0;
-  for (std::size_t at = 0; at < bytes; at += 2) sum += (unsigned{header[at]} << 8) | header[at + 1];
-  while (sum > 0xFFFF) sum = (sum & 0xFFFF) + (sum >> 16);
-  return ~sum & 0xFFFF;
-}
-
-TEST(PacketEdit, MarksCongestionWithAGoodChecksum) {
-  test::Random random(5);
-  for (int round = 0; round < 10'000; ++round) {
-    Bytes frame = make(Ipv4Frame{});
-    for (std::size_t at = 15; at < 34; ++at)
-      frame[at] = static_cast<std::uint8_t>(random.below(256));
-    put16(frame, 24, 0);
-    put16(frame, 24, checksum(&frame[14], 20));
-    const std::uint8_t before = frame[15];
-    mark_congestion(&frame[14]);
-    EXPECT_EQ(frame[15], before | 3);
-    EXPECT_EQ(checksum(&frame[14], 20), 0U) << "as a receiver sums it";
-  }
-  Bytes frame = make(Ipv6Frame{});
-  frame[15] = 0x10;
-  mark_congestion(&frame[14]);
-  EXPECT_EQ(parsed(frame).ecn, 3);
-}
-
 }  // namespace
 }  // namespace faultline

@@ -1,0 +1,166 @@
+// Packets that are judged in more than one go: those that wait for a stage and are taken up again
+// when they get there, and copies, which begin in the middle of a rule.
+#include <cstring>
+#include <utility>
+
+#include "dataplane/decide.hpp"
+
+namespace faultline {
+
+// --- copies --------------------------------------------------------------------------------------
+
+void Decide::make_copies(const RuleProgram& rule, std::size_t step, const Selection& alive,
+                         JudgedBurst& burst) noexcept {
+  for (std::uint32_t turn = 0; turn < alive.count; ++turn) {
+    const std::uint8_t i = alive.position[turn];
+    const std::uint32_t wanted = burst.reason[i] == DropReason::kNone ? burst.copies[i] : 0;
+    FAULTLINE_CHECK(copy_count_ + wanted <= kCopiesMax);  // compile.cpp refuses more
+    for (std::uint32_t which = 1; which <= wanted; ++which) make_copy(rule, step, i, which, burst);
+    rule_counters_[rule.slot].duplicated += wanted;
+  }
+}
+
+void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t of,
+                       std::uint32_t which, JudgedBurst& burst) noexcept {
+  const RuleStep& made_by = rule.steps[step];
+  const auto copy = static_cast<std::uint8_t>(kFirstCopy + copy_count_);
+  pending_[copy_count_++] = {place_, static_cast<std::uint16_t>(step + 1)};
+  burst.arrival_ns[copy] = burst.arrival_ns[of];
+  burst.time_ns[copy] = burst.time_ns[of];
+  burst.identity[copy] = burst.identity[of];
+  burst.number[copy] = burst.number[of];
+  burst.length_bytes[copy] = burst.length_bytes[of];
+  burst.sequence[copy] = burst.sequence[of];
+  burst.ecn[copy] = burst.ecn[of];
+  burst.marked[copy] = burst.marked[of];
+  burst.reason[copy] = DropReason::kNone;
+  burst.copy[copy] = static_cast<std::uint8_t>(burst.copy[of] + which * made_by.copy_stride);
+  burst.edits.copy(of, copy);
+  fields_[copy] = fields_[of];
+  connection_[copy] = connection_[of];
+  arrival_number_[copy] = arrival_number_[of];
+  asked_.match_number[copy] = asked_.match_number[of];
+  asked_.entered_ns[copy] = asked_.entered_ns[of];
+  asked_.scope[copy] = asked_.scope[of];
+  parked_[copy].rules = 0;
+  if (frames_ != nullptr)
+    (*frames_)[copy] = (*frames_)[of];
+  // Dice of its own, in every rule to come; who it is stays, for the states of flows.
+  const std::uint64_t place = hash_name(rule.name) ^ (std::uint64_t{step + 1} << 32) ^ which;
+  std::uint64_t salt = (salt_[of] ^ place) * 0x9E3779B97F4A7C15;
+  salt ^= salt >> 32;
+  salt_[copy] = salt * 0xD6E8FEB86659FD93;
+  salted_ = true;
+  if (made_by.impairment.copied != nullptr)
+    made_by.impairment.copied(asked_, burst, of, copy, which);
+  if (witness_ != nullptr) [[unlikely]]
+    witness_->copied(rule, step, burst, of, copy);
+}
+
+/// Judges the copies of a packet that went its way by `plan`, and the copies made of them.
+void Decide::judge_copies(Plan plan, std::uint8_t ingress, JudgedBurst& burst) noexcept {
+  for (std::uint32_t at = 0; at < copy_count_; ++at) {
+    const PendingCopy pending = pending_[at];
+    Selection one;
+    one.position[0] = static_cast<std::uint8_t>(kFirstCopy + at);
+    one.count = 1;
+    const auto index = static_cast<std::uint16_t>(plan[pending.place] & kRuleOfEntry);
+    place_ = pending.place;
+    number_dice(policy_->rules[index], ingress, one, burst);
+    run_steps(index, pending.step, ingress, survivors(one, burst), burst);
+    if (!policy_->rules[index].final)
+      follow_plan(plan, pending.place + 1, one, ingress, burst);
+  }
+}
+
+// --- waiting for a stage -------------------------------------------------------------------------
+
+void Decide::park(std::uint16_t index, std::size_t step, const Selection& alive,
+                  const JudgedBurst& burst) noexcept {
+  for (std::uint32_t turn = 0; turn < alive.count; ++turn) {
+    const std::uint8_t i = alive.position[turn];
+    parked_[i] = Resume{.policy = policy_,
+                        .identity = burst.identity[i],
+                        .number = burst.number[i],
+                        .connection_identity = connection_[i].identity,
+                        .connection_number = connection_[i].number,
+                        .arrival_number = arrival_number_[i],
+                        .entered_ns = asked_.entered_ns[i],
+                        .step = static_cast<std::uint16_t>(step),
+                        .ecn = burst.ecn[i],
+                        .salt = salt_[i],
+                        .key = fields_[i].key};
+    append_rule(i, index);
+  }
+}
+
+void Decide::append_rule(std::uint8_t i, std::uint16_t index) noexcept {
+  parked_rules_[i * kRulesMax + parked_[i].rules++] = {asked_.match_number[i], index, 0};
+}
+
+void Decide::write_resume(std::uint32_t i, std::byte* place) const noexcept {
+  std::memcpy(place, &parked_[i], sizeof(Resume));
+  std::memcpy(place + sizeof(Resume), &parked_rules_[i * kRulesMax],
+              parked_[i].rules * sizeof(ResumeRule));
+}
+
+void Decide::resume(const Resume& resume, const HoldKey& key, const FrameView& frame,
+                    JudgedBurst& burst) noexcept {
+  const Policy* current = std::exchange(policy_, resume.policy);
+  PerPacket<FrameView>* frames = std::exchange(frames_, nullptr);
+  asked_.zero_ns = policy_->zero_ns;
+  burst.arrival_ns[0] = key.arrival_ns;
+  burst.time_ns[0] = key.release_ns;
+  burst.identity[0] = resume.identity;
+  burst.number[0] = resume.number;
+  burst.sequence[0] = key.sequence;
+  burst.length_bytes[0] = frame.length;
+  burst.ecn[0] = resume.ecn;
+  burst.marked[0] = false;
+  burst.reason[0] = DropReason::kNone;
+  burst.copy[0] = key.copy;
+  burst.edits.begin();
+  burst.edits.clear(0);
+  burst.answer_count = 0;
+  arrival_number_[0] = resume.arrival_number;
+  connection_[0] = {.identity = resume.connection_identity, .number = resume.connection_number};
+  parked_[0].rules = 0;
+  copy_count_ = 0;
+  salt_[0] = resume.salt;
+  salted_ = resume.salt != 0;
+  parse_frame({frame.bytes, frame.available}, frame.length, fields_[0]);
+  fields_[0].key = resume.key;
+  asked_.entered_ns[0] = resume.entered_ns;
+  resuming_ = true;
+  judge_resumed(resume, 0, resume.step, 0, key.ingress, burst);
+  for (std::uint32_t at = 0; at < copy_count_; ++at)
+    judge_resumed(resume, pending_[at].place, pending_[at].step,
+                  static_cast<std::uint8_t>(kFirstCopy + at), key.ingress, burst);
+  frames_ = frames;
+  policy_ = current;
+  asked_.zero_ns = policy_->zero_ns;
+}
+
+/// Goes on with entry `i` at `step` of the `turn`th of the rules that the packet waited with.
+/// Copies count as the packet they were made of: its matches were counted at arrival.
+void Decide::judge_resumed(const Resume& resume, std::uint32_t turn, std::size_t step,
+                           std::uint8_t i, std::uint8_t ingress, JudgedBurst& burst) noexcept {
+  const auto* rules = reinterpret_cast<const ResumeRule*>(&resume + 1);
+  Selection one;
+  one.position[0] = i;
+  one.count = 1;
+  const std::uint32_t count = resume.rules;
+  for (; turn < count; ++turn) {
+    place_ = turn;
+    const auto index = static_cast<std::uint16_t>(rules[turn].rule);
+    asked_.match_number[i] = rules[turn].match_number;
+    const Selection judged = survivors(take_with(index, one), burst);
+    number_dice(policy_->rules[index], ingress, judged, burst);
+    run_steps(index, step, ingress, judged, burst);
+    resuming_ = false;
+    asked_.entered_ns[i] = burst.time_ns[i];
+    step = 0;
+  }
+}
+
+}  // namespace faultline

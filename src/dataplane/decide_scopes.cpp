@@ -1,0 +1,144 @@
+// Whose state an impairment is asked with, which numbers the dice are thrown by, and what a rule
+// counts.
+#include <algorithm>
+
+#include "dataplane/decide.hpp"
+
+namespace faultline {
+
+/// The identity of the scope that packet `i` belongs to: the path itself, or whom `per` names on
+/// it.
+std::uint64_t Decide::scope_identity(Per per, bool shared, std::uint8_t ingress, std::uint8_t i,
+                                     const JudgedBurst& burst) const noexcept {
+  const std::uint64_t path = shared ? kSharedIdentity : policy_->paths[ingress].identity;
+  switch (per) {
+    case Per::kRule:
+      return path;
+    case Per::kFlow:
+      return burst.identity[i];
+    case Per::kSource:
+      return source_identity(fields_[i].key) ^ path;
+    case Per::kDestination:
+      return destination_identity(fields_[i].key) ^ path;
+    case Per::kPair:
+      return pair_identity(fields_[i].key) ^ path;
+  }
+  return path;
+}
+
+RuleScopeState& Decide::scope_of(const RuleProgram& rule, std::uint8_t ingress, std::uint8_t i,
+                                 const JudgedBurst& burst) noexcept {
+  const std::size_t path = rule.shared ? 0 : ingress;
+  if (!rule.counts_scopes)
+    return rule_paths_[rule.slot * ports_ + path];
+  const std::uint64_t identity = scope_identity(rule.per, rule.shared, ingress, i, burst);
+  const auto slot = static_cast<std::uint32_t>(kScopeStatesMax + rule.slot * ports_ + path);
+  scopes_.begin_round();
+  return scopes_.find({slot, rule_epochs_[rule.slot], false}, identity, burst.arrival_ns[i])
+      ->as<RuleScopeState>();
+}
+
+void Decide::count_matches(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
+                           const JudgedBurst& burst) noexcept {
+  if (rule.counts_scopes) {
+    for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
+      const std::uint8_t i = matched.position[turn];
+      asked_.match_number[i] = ++scope_of(rule, ingress, i, burst).matches;
+    }
+    return;
+  }
+  RuleScopeState& state = rule_paths_[rule.slot * ports_ + (rule.shared ? 0U : ingress)];
+  std::uint64_t matches = state.matches;
+  for (std::uint32_t turn = 0; turn < matched.count; ++turn)
+    asked_.match_number[matched.position[turn]] = ++matches;
+  state.matches = matches;
+}
+
+/// Fills in by which numbers the rule's dice are thrown.
+void Decide::number_dice(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
+                         const JudgedBurst& burst) noexcept {
+  if (rule.uses_step)
+    asked_.step = rule.per == Per::kFlow ? burst.number : asked_.match_number;
+  if (!rule.uses_dice)
+    return;
+  if (rule.draw == Draw::kArrival) {
+    for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
+      const std::uint8_t i = matched.position[turn];
+      asked_.identity[i] = policy_->paths[ingress].identity;
+      asked_.number[i] = arrival_number_[i];
+    }
+  } else if (rule.draw == Draw::kConnection) {
+    for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
+      const std::uint8_t i = matched.position[turn];
+      asked_.identity[i] = connection_[i].identity;
+      asked_.number[i] = connection_[i].number;
+    }
+  } else {
+    asked_.identity = burst.identity;
+    asked_.number = burst.number;
+  }
+  for (std::uint32_t turn = 0; salted_ && turn < matched.count; ++turn)
+    asked_.identity[matched.position[turn]] ^= salt_[matched.position[turn]];
+}
+
+/// Fills in each packet's scope and, where the impairment remembers something, its state, for turns
+/// from `first` on. Returns the turn up to which that was possible, at least one.
+std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
+                                  std::uint8_t ingress, const Selection& selection,
+                                  std::uint32_t first, const JudgedBurst& burst) noexcept {
+  const std::uint32_t slot = step.first_state + (rule.shared ? 0U : ingress);
+  if (step.per == Per::kRule) {
+    asked_.scope.fill(scope_identity(step.per, rule.shared, ingress, 0, burst));
+    asked_.state.fill(&states_[slot]);
+    return selection.count;
+  }
+  scopes_.begin_round();
+  for (std::uint32_t turn = first; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    asked_.scope[i] = scope_identity(step.per, rule.shared, ingress, i, burst);
+    if (!step.impairment.uses_state)
+      continue;
+    asked_.state[i] = scopes_.find({slot, state_epochs_[slot], step.impairment.holds_backlog},
+                                   asked_.scope[i], burst.arrival_ns[i]);
+    if (asked_.state[i] == nullptr)
+      return turn;
+  }
+  return selection.count;
+}
+
+void Decide::count_losses(const RuleProgram& rule, std::uint8_t ingress, const Selection& judged,
+                          const JudgedBurst& burst) noexcept {
+  RuleCounters& counters = rule_counters_[rule.slot];
+  for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
+    const std::uint8_t i = judged.position[turn];
+    RuleScopeState& state = scope_of(rule, ingress, i, burst);
+    const bool hit = burst.reason[i] == DropReason::kLoss;
+    counters.lost += hit ? 1 : 0;
+    counters.loss_runs += hit && !state.last_lost ? 1 : 0;
+    state.last_lost = hit;
+  }
+}
+
+void Decide::count_delays(const RuleProgram& rule, RuleCounters& counters, const Selection& judged,
+                          const JudgedBurst& burst) noexcept {
+  Histogram& delays = delays_[rule.slot];
+  std::uint64_t same_ns = 0;
+  std::uint64_t same_times = 0;
+  for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
+    const std::uint8_t i = judged.position[turn];
+    const std::uint64_t delay_ns = burst.time_ns[i] - asked_.entered_ns[i];
+    counters.delayed += delay_ns > 0 ? 1 : 0;
+    counters.delay_sum_ns += delay_ns;
+    counters.delay_max_ns = std::max(counters.delay_max_ns, delay_ns);
+    if (delay_ns != same_ns && same_times > 0) {
+      delays.add(same_ns, same_times);
+      same_times = 0;
+    }
+    same_ns = delay_ns;
+    ++same_times;
+  }
+  if (same_times > 0)
+    delays.add(same_ns, same_times);
+}
+
+}  // namespace faultline

@@ -1,0 +1,74 @@
+// truncate: the end of a frame is cut off, as a broken card or cable does it. With `checksum: keep`
+// its headers still promise the whole; with `fix` lengths and checksums are made to fit, so that a
+// shorter payload reaches the application.
+#include <algorithm>
+
+#include "impair/edits.hpp"
+
+namespace faultline {
+namespace {
+
+constexpr std::uint64_t kLeast = kEthernetHeaderBytes;
+constexpr std::uint64_t kMost = 65'000;
+
+struct Truncate {
+  Hits hits;
+  std::uint32_t to_bytes = 0;
+  ChecksumCare care = ChecksumCare::kKeep;
+};
+
+void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
+            const Selection& selection, ImpairmentTally&) noexcept {
+  const Truncate& truncate = parameters.as<Truncate>();
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    if (burst.length_bytes[i] <= truncate.to_bytes || !truncate.hits.hit(asked, i))
+      continue;
+    if (truncate.care == ChecksumCare::kFix &&
+        !can_cut_fixed((*asked.fields)[i], truncate.to_bytes))
+      continue;
+    burst.length_bytes[i] = truncate.to_bytes;
+    plan_edit(asked, burst, i, 0);
+  }
+}
+
+void edit(const Parameters& parameters, EditFrame& frame, std::uint64_t) noexcept {
+  const Truncate& truncate = parameters.as<Truncate>();
+  if (truncate.care == ChecksumCare::kFix)
+    frame.cut_fixed(truncate.to_bytes);
+  else
+    frame.cut(truncate.to_bytes);
+}
+
+Explanation explain(const Parameters& parameters, const Asked& asked, const JudgedBurst&,
+                    std::uint8_t i) {
+  return parameters.as<Truncate>().hits.explain(asked, i);
+}
+
+std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileContext& context,
+                                          Problems& problems) {
+  const std::size_t before = problems.size();
+  Truncate truncate;
+  MappingReader reader(node, "truncate", problems);
+  truncate.hits = read_hits(reader, context, problems);
+  if (const ConfigNode* value = reader.require("to"))
+    truncate.to_bytes = read_bytes(*value, kLeast, kMost, problems);
+  if (const ConfigNode* value = reader.take("checksum")) {
+    const auto word = read_word(*value, {"keep", "fix"}, problems);
+    truncate.care = word == 1U ? ChecksumCare::kFix : ChecksumCare::kKeep;
+  }
+  reader.finish();
+  return unless_wrong({.parameters = Parameters::from(truncate),
+                       .decide = decide,
+                       .edit = edit,
+                       .explain = explain,
+                       .uses_dice = true},
+                      before, problems);
+}
+
+}  // namespace
+
+extern const ImpairmentModel kModel_truncate;
+const ImpairmentModel kModel_truncate{"truncate", "", "", true, compile};
+
+}  // namespace faultline
