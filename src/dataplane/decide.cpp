@@ -2,6 +2,7 @@
 #include "dataplane/decide.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -237,6 +238,17 @@ Selection Decide::take_with(std::uint16_t index, const Selection& matched) noexc
   return here;
 }
 
+/// Which of the packets leave with CE, by position.
+std::uint64_t marked_of(const Selection& selection, const JudgedBurst& burst) noexcept {
+  static_assert(kBurstMax <= 64);
+  std::uint64_t marked = 0;
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    marked |= std::uint64_t{burst.marked[i]} << i;
+  }
+  return marked;
+}
+
 /// Asks the rule's impairments from `first_step` on and counts what became of the packets.
 void Decide::run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t ingress,
                        const Selection& judged, JudgedBurst& burst) noexcept {
@@ -244,6 +256,7 @@ void Decide::run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t
   RuleCounters& counters = rule_counters_[rule.slot];
   Selection alive = judged;
   ImpairmentTally tally;
+  const std::uint64_t marked_before = marked_of(judged, burst);
   for (std::size_t step = first_step; step < rule.steps.size(); ++step) {
     if (rule.steps[step].parks && (step != first_step || !resuming_)) {
       park(index, step, alive, burst);
@@ -263,8 +276,8 @@ void Decide::run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t
   counters.reordered += tally.reordered;
   const Selection ended = ended_here(judged, burst);
   counters.dropped += ended.count - alive.count;
-  for (std::uint32_t turn = 0; turn < alive.count; ++turn)
-    counters.edited += burst.marked[alive.position[turn]] ? 1U : 0U;
+  counters.edited +=
+      static_cast<std::uint32_t>(std::popcount(marked_of(alive, burst) & ~marked_before));
   count_losses(rule, ingress, ended, burst);
   if (rule.delays)
     count_delays(rule, counters, alive, burst);

@@ -96,7 +96,7 @@ class Decide {
   void resume(const Resume& resume, const HoldKey& key, const FrameView& frame,
               JudgedBurst& burst) noexcept;
 
-  /// What packet `i` of the last burst said of itself on arrival.
+  /// What packet `i` of the last burst said of itself on arrival, or when it was taken up again.
   const FrameFields& fields(std::uint32_t i) const noexcept { return fields_[i]; }
 
   /// Whether anything would read the frames of this port: if not, nobody needs to touch them.
@@ -124,6 +124,10 @@ class Decide {
                     WorkerCounters& counters) noexcept;
   void plan_by_path(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
                     WorkerCounters& counters) noexcept;
+  /// By which the packet belongs to scopes: edits do not move it into another.
+  const FlowKey& scope_key(std::uint32_t i) const noexcept {
+    return scope_key_ != nullptr ? *scope_key_ : fields_[i].key;
+  }
   Plan plan_of(Flow& flow, const PathProgram& path) noexcept;
   Selection matching(std::uint16_t entry, std::uint8_t ingress, const Selection& among,
                      const JudgedBurst& burst) noexcept;
@@ -200,10 +204,11 @@ class Decide {
   };
   std::array<PendingCopy, kCopiesMax> pending_;  ///< of entry kFirstCopy + its place here
   std::uint32_t copy_count_ = 0;
-  std::uint32_t place_ = 0;        ///< in the plan, of the rule that is applied
-  PerPacket<std::uint64_t> salt_;  ///< of a copy's dice; 0: the packet itself
-  bool salted_ = false;            ///< some are not 0
-  bool resuming_ = false;          ///< the first step asked is one that the packet has waited for
+  std::uint32_t place_ = 0;             ///< in the plan, of the rule that is applied
+  PerPacket<std::uint64_t> salt_;       ///< of a copy's dice; 0: the packet itself
+  bool salted_ = false;                 ///< some are not 0
+  const FlowKey* scope_key_ = nullptr;  ///< while a packet is taken up again: its key on arrival
+  bool resuming_ = false;  ///< the first step asked is one that the packet has waited for
   Witness* witness_ = nullptr;
 };
 

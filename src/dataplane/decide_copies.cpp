@@ -89,7 +89,7 @@ void Decide::park(std::uint16_t index, std::size_t step, const Selection& alive,
                         .step = static_cast<std::uint16_t>(step),
                         .ecn = burst.ecn[i],
                         .salt = salt_[i],
-                        .key = fields_[i].key};
+                        .key = scope_key(i)};
     append_rule(i, index);
   }
 }
@@ -129,13 +129,14 @@ void Decide::resume(const Resume& resume, const HoldKey& key, const FrameView& f
   salt_[0] = resume.salt;
   salted_ = resume.salt != 0;
   parse_frame({frame.bytes, frame.available}, frame.length, fields_[0]);
-  fields_[0].key = resume.key;
+  scope_key_ = &resume.key;
   asked_.entered_ns[0] = resume.entered_ns;
   resuming_ = true;
   judge_resumed(resume, 0, resume.step, 0, key.ingress, burst);
   for (std::uint32_t at = 0; at < copy_count_; ++at)
     judge_resumed(resume, pending_[at].place, pending_[at].step,
                   static_cast<std::uint8_t>(kFirstCopy + at), key.ingress, burst);
+  scope_key_ = nullptr;
   frames_ = frames;
   policy_ = current;
   asked_.zero_ns = policy_->zero_ns;

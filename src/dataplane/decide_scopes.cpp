@@ -17,11 +17,11 @@ std::uint64_t Decide::scope_identity(Per per, bool shared, std::uint8_t ingress,
     case Per::kFlow:
       return burst.identity[i];
     case Per::kSource:
-      return source_identity(fields_[i].key) ^ path;
+      return source_identity(scope_key(i)) ^ path;
     case Per::kDestination:
-      return destination_identity(fields_[i].key) ^ path;
+      return destination_identity(scope_key(i)) ^ path;
     case Per::kPair:
-      return pair_identity(fields_[i].key) ^ path;
+      return pair_identity(scope_key(i)) ^ path;
   }
   return path;
 }

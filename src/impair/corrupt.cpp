@@ -47,13 +47,12 @@ std::uint64_t gap_of(double log_kept, std::uint64_t uniform) noexcept {
   return gap > 1e15 ? UINT64_MAX / 2 : static_cast<std::uint64_t>(gap);
 }
 
-bool hits(const Corrupt& corrupt, const Asked& asked, const JudgedBurst& burst, std::uint8_t i,
+bool hits(const Corrupt& corrupt, const JudgedBurst& burst, std::uint8_t i,
           std::uint64_t uniform) noexcept {
   if (corrupt.log_kept == 0)
     return corrupt.hits.rate == Threshold::always() ||
            uniform < (std::uint64_t{corrupt.hits.rate.high} << 32 | corrupt.hits.rate.low);
-  return gap_of(corrupt.log_kept, uniform) < std::uint64_t{burst.length_bytes[i]} * 8 &&
-         (*asked.fields)[i].length > 0;
+  return gap_of(corrupt.log_kept, uniform) < std::uint64_t{burst.length_bytes[i]} * 8;
 }
 
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
@@ -67,7 +66,7 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
     if (corrupt.hit_at_all != Threshold::always() && upper > corrupt.hit_at_all.high)
       continue;
     const std::uint64_t uniform = corrupt.hits.dice.uniform(asked.identity[i], asked.number[i]);
-    if (hits(corrupt, asked, burst, i, uniform))
+    if (hits(corrupt, burst, i, uniform))
       plan_edit(asked, burst, i, uniform);
   }
 }

@@ -42,20 +42,35 @@ struct SetParameters {
   const Fields* fields = nullptr;
 };
 
-void note_ecn(const Fields& fields, JudgedBurst& burst, std::uint8_t i) noexcept {
-  if (fields.ecn == kStays)
+void note_ecn(const Fields& fields, const FrameFields& frame, JudgedBurst& burst,
+              std::uint8_t i) noexcept {
+  if (fields.ecn == kStays || !frame.is_ip())
     return;
   burst.ecn[i] = static_cast<std::uint8_t>(fields.ecn);
   burst.marked[i] = false;  // what was marked before is overwritten
 }
 
+void edit(const Parameters& parameters, EditFrame& frame, std::uint64_t) noexcept;
+
+/// How many tags become more.
+int tags_more(const Fields& fields, bool tagged) noexcept {
+  if (fields.vlan == VlanAction::kPush || (fields.vlan == VlanAction::kSet && !tagged))
+    return 1;
+  return fields.vlan == VlanAction::kPop && tagged ? -1 : 0;
+}
+
+/// The frame's tags are those it came with and what was decided of them since.
 void note_length(const Fields& fields, const FrameFields& frame, JudgedBurst& burst,
                  std::uint8_t i) noexcept {
-  const bool tagged = frame.key.outer_vlan != 0;
-  if (fields.vlan == VlanAction::kPush || (fields.vlan == VlanAction::kSet && !tagged))
-    burst.length_bytes[i] += 4;
-  else if (fields.vlan == VlanAction::kPop && tagged)
-    burst.length_bytes[i] -= 4;
+  if (fields.vlan == VlanAction::kNone)
+    return;
+  int tags = frame.vlan_tags;
+  burst.edits.visit(i, [&](const Edit& before) {
+    if (before.impairment->edit == edit)
+      tags += tags_more(*before.impairment->parameters.as<SetParameters>().fields, tags > 0);
+  });
+  const int more = tags_more(fields, tags > 0);
+  burst.length_bytes[i] += static_cast<std::uint32_t>(more * 4);
 }
 
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
@@ -65,7 +80,7 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
     const std::uint8_t i = selection.position[turn];
     if (!fields.hits.hit(asked, i))
       continue;
-    note_ecn(fields, burst, i);
+    note_ecn(fields, (*asked.fields)[i], burst, i);
     note_length(fields, (*asked.fields)[i], burst, i);
     plan_edit(asked, burst, i, 0);
   }

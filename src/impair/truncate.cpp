@@ -17,6 +17,13 @@ struct Truncate {
   ChecksumCare care = ChecksumCare::kKeep;
 };
 
+/// Whether `checksum: fix` can be: tags that were added since arrival have moved all headers.
+bool can_fix(const Truncate& truncate, const FrameFields& fields,
+             std::uint32_t length_bytes) noexcept {
+  const std::uint32_t grown = std::max(length_bytes, fields.length) - fields.length;
+  return truncate.to_bytes > grown && can_cut_fixed(fields, truncate.to_bytes - grown);
+}
+
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Truncate& truncate = parameters.as<Truncate>();
@@ -25,7 +32,7 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
     if (burst.length_bytes[i] <= truncate.to_bytes || !truncate.hits.hit(asked, i))
       continue;
     if (truncate.care == ChecksumCare::kFix &&
-        !can_cut_fixed((*asked.fields)[i], truncate.to_bytes))
+        !can_fix(truncate, (*asked.fields)[i], burst.length_bytes[i]))
       continue;
     burst.length_bytes[i] = truncate.to_bytes;
     plan_edit(asked, burst, i, 0);

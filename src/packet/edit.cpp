@@ -7,6 +7,7 @@
 namespace faultline {
 namespace {
 
+constexpr std::uint32_t kIpv4HeaderBytes = 20;
 constexpr std::uint32_t kIpv6HeaderBytes = 40;
 
 std::uint16_t folded(std::uint64_t sum) noexcept {
@@ -27,6 +28,26 @@ std::uint32_t checksum_place(std::uint8_t protocol) noexcept {
     default:
       return 0;
   }
+}
+
+/// What must be there of a transport header for its fields to be.
+std::uint32_t least_transport_bytes(std::uint8_t protocol) noexcept {
+  switch (protocol) {
+    case kProtocolTcp:
+      return 20;
+    case kProtocolSctp:
+      return 12;
+    case kProtocolIcmp:
+    case kProtocolIcmpv6:
+      return 4;
+    default:
+      return 8;
+  }
+}
+
+/// Whether addresses, protocol and length are part of the transport's sum.
+bool has_pseudo_header(const FlowKey& key) noexcept {
+  return key.kind != FlowKind::kIpv4 || key.protocol != kProtocolIcmp;
 }
 
 std::uint32_t transport_bytes(const std::uint8_t* header, std::uint8_t protocol) noexcept {
@@ -75,7 +96,7 @@ EditFrame::EditFrame(std::span<std::uint8_t> bytes, Room room, const FrameFields
 /// Finds the parts.
 void EditFrame::measure() noexcept {
   network_ = transport_ = {};
-  datagram_end_ = checksum_at_ = 0;
+  datagram_end_ = sum_end_ = checksum_at_ = next_header_at_ = destination_at_ = 0;
   const std::uint32_t l3 = fields_.l3_offset;
   const std::uint32_t l4 = fields_.l4_offset;
   if (!fields_.is_ip())
@@ -90,8 +111,45 @@ void EditFrame::measure() noexcept {
   transport_ = {l4,
                 std::min(l4 + transport_bytes(&bytes_[l4], fields_.key.protocol), datagram_end_)};
   const std::uint32_t place = checksum_place(fields_.key.protocol);
-  if (place != 0 && l4 + place + 2 <= datagram_end_)
-    checksum_at_ = l4 + place;
+  if (place == 0 || l4 + place + 2 > datagram_end_)
+    return;
+  checksum_at_ = l4 + place;
+  // A datagram may go on behind the end of UDP, and nothing sums what stands there.
+  sum_end_ = fields_.key.protocol == kProtocolUdp ? std::min(datagram_end_, l4 + word_at(l4 + 4))
+                                                  : datagram_end_;
+  next_header_at_ = l3 + (ipv4 ? 9 : 6);
+  destination_at_ = l3 + (ipv4 ? 16 : 24);
+  if (!ipv4)
+    follow_extensions();
+}
+
+/// The pseudo-header names the transport, which the last extension header does, and the packet's
+/// last destination: on the way through a routing header that is not the one in front (RFC 8200,
+/// section 8.1).
+void EditFrame::follow_extensions() noexcept {
+  constexpr std::uint8_t kRouting = 43;
+  constexpr std::uint8_t kFragment = 44;
+  constexpr std::uint8_t kAuthentication = 51;
+  constexpr std::uint32_t kOneAddress = 8 + 16;
+  for (std::uint32_t at = fields_.l3_offset + kIpv6HeaderBytes; at < fields_.l4_offset;) {
+    const std::uint8_t kind = bytes_[next_header_at_];
+    std::uint32_t size = (bytes_[at + 1] + 1U) * 8;
+    if (kind == kFragment)
+      size = 8;
+    else if (kind == kAuthentication)
+      size = (bytes_[at + 1] + 2U) * 4;
+    const std::uint8_t left = bytes_[at + 3];
+    if (kind == kRouting && left != 0) {
+      const std::uint8_t type = bytes_[at + 2];
+      destination_at_ = 0;
+      if (type == 0 && size >= kOneAddress)  // RFC 2460: the last of the list
+        destination_at_ = at + size - 16;
+      else if ((type == 2 || type == 4) && size >= kOneAddress)  // RFC 6275, RFC 8754: the first
+        destination_at_ = at + 8;
+    }
+    next_header_at_ = at;
+    at += size;
+  }
 }
 
 /// Everything behind the link-level header moves; `by` may be minus something, modulo 2^32.
@@ -106,8 +164,14 @@ void EditFrame::shift(std::uint32_t by) noexcept {
   if (fields_.l4_offset == 0)
     return;
   fields_.l4_offset = static_cast<std::uint16_t>(fields_.l4_offset + by);
+  fields_.payload_offset = static_cast<std::uint16_t>(fields_.payload_offset + by);
   transport_ = {transport_.first + by, transport_.end + by};
-  checksum_at_ += checksum_at_ != 0 ? by : 0;
+  if (checksum_at_ == 0)
+    return;
+  checksum_at_ += by;
+  sum_end_ += by;
+  next_header_at_ += by;
+  destination_at_ += destination_at_ != 0 ? by : 0;
 }
 
 EditFrame::Part EditFrame::link_part() const noexcept {
@@ -154,18 +218,20 @@ void EditFrame::note(std::uint32_t offset, std::uint8_t before, std::uint8_t aft
   if (checksum_at_ == 0)
     return;
   if (offset >= fields_.l4_offset) {
-    transport_sum_ += change(offset - fields_.l4_offset);
+    if (offset < sum_end_)
+      transport_sum_ += change(offset - fields_.l4_offset);
     return;
   }
-  // The pseudo-header: the addresses, and of IPv4 the protocol (its low byte).
-  const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
-  if (ipv4 && fields_.key.protocol == kProtocolIcmp)
+  if (!has_pseudo_header(fields_.key))
     return;
-  const std::uint32_t first = ipv4 ? 12 : 8;
-  const std::uint32_t end = ipv4 ? 20 : 40;
-  if (offset - l3 >= first && offset - l3 < end)
-    transport_sum_ += change(offset - l3);
-  else if (ipv4 && offset - l3 == 9)
+  const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
+  const std::uint32_t source = l3 + (ipv4 ? 12 : 8);
+  const std::uint32_t bytes = ipv4 ? 4 : 16;
+  if (offset - source < bytes)
+    transport_sum_ += change(offset - source);
+  else if (destination_at_ != 0 && offset - destination_at_ < bytes)
+    transport_sum_ += change(offset - destination_at_);
+  else if (offset == next_header_at_)
     transport_sum_ += change(1);
 }
 
@@ -199,18 +265,38 @@ void EditFrame::fix() noexcept {
   write(checksum_at_, udp && checksum == 0 ? 0xFFFF : checksum);
 }
 
+/// Whether the innermost checksum is what the bytes ask for; of a fragment's nobody can tell.
+bool EditFrame::checksum_is_right() const noexcept {
+  if (checksum_at_ == 0)
+    return ones_sum({bytes_ + network_.first, network_.size()}) == 0xFFFF;
+  std::uint32_t sum = 0;
+  if (has_pseudo_header(fields_.key)) {
+    const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
+    const std::size_t bytes = ipv4 ? 4 : 16;
+    sum = bytes_[next_header_at_] + (sum_end_ - fields_.l4_offset);
+    sum += ones_sum({bytes_ + fields_.l3_offset + (ipv4 ? 12 : 8), bytes});
+    if (destination_at_ != 0)
+      sum += ones_sum({bytes_ + destination_at_, bytes});
+  }
+  return ones_sum({bytes_ + fields_.l4_offset, sum_end_ - fields_.l4_offset}, sum) == 0xFFFF;
+}
+
 /// First what would be right, then one bit of it turned: a change that the sums cannot see, such as
-/// two words that changed places, is seen all the same. The innermost checksum there is.
+/// two words that changed places, is seen all the same. Another bit where that one makes right what
+/// was wrong before, or makes zero of UDP's, which means none. The innermost checksum there is.
 void EditFrame::spoil() noexcept {
   fix();
-  const bool ipv4 = fields_.key.kind == FlowKind::kIpv4 && fields_.is_ip();
+  const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
   const std::uint32_t at = checksum_at_ != 0 ? checksum_at_ : ipv4 ? fields_.l3_offset + 10U : 0;
   if (at == 0)
     return;
-  bytes_[at + 1] ^= 1;
-  // Of UDP neither may zero stand there, which means none.
-  if (fields_.key.protocol == kProtocolUdp && word_at(at) == 0)
-    bytes_[at] ^= 1;
+  const std::uint8_t before = bytes_[at + 1];
+  for (const std::uint8_t bit : {1, 2, 4}) {
+    bytes_[at + 1] = before ^ bit;
+    const bool none = fields_.key.protocol == kProtocolUdp && word_at(at) == 0;
+    if (!none && !checksum_is_right())
+      break;
+  }
   changed_ = true;
 }
 
@@ -238,7 +324,38 @@ void EditFrame::cut(std::uint32_t length) noexcept {
   room_.behind += length_ - length;
   length_ = length;
   changed_ = true;
-  // What no longer is there cannot be edited: the frame is read again as far as it goes.
+  clip();
+}
+
+/// What no longer is there cannot be edited: of a header, all of it or nothing is.
+void EditFrame::clip() noexcept {
+  if (!fields_.is_ip())
+    return;
+  const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
+  if (fields_.l3_offset + (ipv4 ? kIpv4HeaderBytes : kIpv6HeaderBytes) > length_) {
+    fields_.key.kind = FlowKind::kLink;
+    fields_.l3_offset = fields_.l4_offset = fields_.payload_offset = 0;
+    fields_.shows_ports = false;
+    measure();
+    return;
+  }
+  datagram_end_ = std::min(datagram_end_, length_);
+  sum_end_ = std::min(sum_end_, length_);
+  network_.end = std::min(network_.end, length_);
+  if (fields_.l4_offset == 0)
+    return;
+  const std::uint32_t l4 = fields_.l4_offset;
+  if (l4 + least_transport_bytes(fields_.key.protocol) <= length_) {
+    transport_.end = std::min(transport_.end, length_);
+    return;
+  }
+  fields_.l4_offset = fields_.payload_offset = 0;
+  fields_.shows_ports = false;
+  transport_ = {};
+  sum_end_ = checksum_at_ = next_header_at_ = destination_at_ = 0;
+}
+
+void EditFrame::read_again() noexcept {
   parse_frame({bytes_, length_}, length_, fields_);
   measure();
 }
@@ -249,23 +366,19 @@ bool EditFrame::cut_fixed(std::uint32_t length) noexcept {
   if (!can_cut_fixed(fields_, length))
     return false;
   if (length < datagram_end_) {
-    const std::uint32_t l3 = fields_.l3_offset;
     const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
-    // What goes leaves the sum, and so does its length, once in the pseudo-header and, of UDP, once
-    // in its own.
-    for (std::uint32_t offset = length; offset < datagram_end_; ++offset) put(offset, 0);
-    const std::uint32_t gone = datagram_end_ - length;
-    const auto fewer = [gone](std::uint16_t value) {
-      return static_cast<std::uint16_t>(value - gone);
+    const auto shorten = [this](std::uint32_t at, std::uint32_t by) {
+      put_word(at, static_cast<std::uint16_t>(word_at(at) - by));
     };
-    put_word(ipv4 ? l3 + 2 : l3 + 4, fewer(word_at(ipv4 ? l3 + 2 : l3 + 4)));
-    const bool plain_icmp = ipv4 && fields_.key.protocol == kProtocolIcmp;
-    if (!plain_icmp && checksum_at_ != 0) {
-      const std::uint32_t before = datagram_end_ - fields_.l4_offset;
-      transport_sum_ += (before - gone) + (0xFFFFU - before);
-    }
+    // What goes leaves the sum, and so does its length, once in the pseudo-header and, of UDP, once
+    // in its own. What stands behind UDP's end was never in it.
+    const std::uint32_t unsummed = std::max(sum_end_, length) - length;
+    for (std::uint32_t offset = length; offset < datagram_end_; ++offset) put(offset, 0);
+    shorten(fields_.l3_offset + (ipv4 ? 2U : 4U), datagram_end_ - length);
+    if (checksum_at_ != 0 && unsummed != 0 && has_pseudo_header(fields_.key))
+      transport_sum_ += 0xFFFFU - unsummed;
     if (fields_.key.protocol == kProtocolUdp)
-      put_word(fields_.l4_offset + 4U, fewer(word_at(fields_.l4_offset + 4U)));
+      shorten(fields_.l4_offset + 4U, unsummed);
     settle(ChecksumCare::kFix);
   }
   cut(length);

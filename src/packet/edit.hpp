@@ -70,15 +70,21 @@ class EditFrame {
   void remove(std::uint32_t offset, std::uint32_t count) noexcept;
   /// Whether an outer 802.1Q or 802.1ad tag stands there now.
   void set_tagged(bool tagged) noexcept { fields_.key.outer_vlan = tagged ? kVlanPresent : 0; }
-  /// Cuts the frame off. Lengths and checksums stay what they were.
+  /// Cuts the frame off. Lengths and checksums stay what they were, and so do the places of what is
+  /// left.
   void cut(std::uint32_t length) noexcept;
   /// Cuts the frame off and has its IP and UDP headers say so, checksums included: what is left of
   /// the payload reaches the application. Not possible, and then false, where the cut is not behind
   /// the transport header of a whole datagram.
   bool cut_fixed(std::uint32_t length) noexcept;
+  /// Has the bytes say anew what they are: they have become another packet.
+  void read_again() noexcept;
 
  private:
   void measure() noexcept;
+  void follow_extensions() noexcept;
+  void clip() noexcept;
+  bool checksum_is_right() const noexcept;
   void shift(std::uint32_t by) noexcept;
   void note(std::uint32_t offset, std::uint8_t before, std::uint8_t after) noexcept;
   void fix() noexcept;
@@ -91,13 +97,16 @@ class EditFrame {
   Part network_;  ///< as the frame was read: damage to a length in it moves nothing
   Part transport_;
   std::uint32_t datagram_end_ = 0;
-  std::uint32_t checksum_at_ = 0;  ///< of the transport; 0: none, or none in this fragment
-  std::uint64_t network_sum_ = 0;  ///< to be added to the sum of the IPv4 header's words
+  std::uint32_t sum_end_ = 0;         ///< of what the transport's checksum covers
+  std::uint32_t checksum_at_ = 0;     ///< of the transport; 0: none, or none in this fragment
+  std::uint32_t next_header_at_ = 0;  ///< the byte that names the transport
+  std::uint32_t destination_at_ = 0;  ///< the address in its sum; 0: none that is known
+  std::uint64_t network_sum_ = 0;     ///< to be added to the sum of the IPv4 header's words
   std::uint64_t transport_sum_ = 0;
   bool changed_ = false;
 };
 
-/// Whether cut_fixed(length) can be.
+/// Whether cut_fixed(length) can be, of a frame as it was read.
 inline bool can_cut_fixed(const FrameFields& fields, std::uint32_t length) noexcept {
   return fields.is_ip() && fields.fragment == FragmentKind::kNone && fields.l4_offset != 0 &&
          length >= fields.payload_offset;

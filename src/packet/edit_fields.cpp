@@ -91,8 +91,7 @@ void pop_vlan(EditFrame& frame) noexcept {
   if (!is_tagged(frame))
     return;
   frame.remove(kTagAt, kTagBytes);
-  const std::uint16_t next = frame.word_at(kTagAt);
-  frame.set_tagged(next == 0x8100 || next == 0x88A8 || next == 0x9100);
+  frame.set_tagged(is_vlan_tag(frame.word_at(kTagAt)));
 }
 
 void rewrite_vlan(EditFrame& frame, std::uint16_t tag, std::uint16_t mask) noexcept {
@@ -136,6 +135,7 @@ void edit_fragment(EditFrame& frame, std::uint32_t mtu, std::uint32_t index) noe
   frame.put_word(l3 + 2, static_cast<std::uint16_t>(fields.l3_header_bytes + bytes));
   frame.settle(ChecksumCare::kFix);
   frame.cut(head + bytes);
+  frame.read_again();
 }
 
 namespace {

@@ -45,10 +45,6 @@ void put_address(std::array<std::uint8_t, 16>& address, const std::uint8_t* byte
   std::memcpy(address.data(), &word, sizeof word);
 }
 
-bool is_vlan_tag(std::uint16_t ethertype) noexcept {
-  return ethertype == 0x8100 || ethertype == 0x88A8;
-}
-
 class Parser {
  public:
   Parser(std::span<const std::uint8_t> bytes, std::size_t frame_length,
@@ -90,6 +86,7 @@ class Parser {
         fields_.key.outer_vlan = vlan;
       else if (depth == 1)
         fields_.key.inner_vlan = vlan;
+      ++fields_.vlan_tags;
       offset += 4;
     }
     return true;
@@ -107,10 +104,11 @@ class Parser {
     key.outer_vlan = fields_.key.outer_vlan;
     key.inner_vlan = fields_.key.inner_vlan;
     put_link_addresses(key);
-    const std::uint32_t length = fields_.length;
+    const FrameFields before = fields_;
     fields_ = FrameFields{};
     fields_.key = key;
-    fields_.length = length;
+    fields_.length = before.length;
+    fields_.vlan_tags = before.vlan_tags;
     return outcome;
   }
 

@@ -23,6 +23,7 @@ struct FrameFields {
   std::uint16_t source_port = 0;       ///< as shown by the frame itself: by a first fragment too
   std::uint16_t destination_port = 0;  ///< likewise
   std::uint16_t l3_offset = 0;         ///< of the IP header; 0: not IP
+  std::uint8_t vlan_tags = 0;          ///< kVlanDepth at most
   std::uint8_t l3_header_bytes = 0;    ///< of the IP header, IPv4 options included
   std::uint16_t l4_offset = 0;         ///< of the transport header; 0: none was read
   std::uint16_t payload_offset = 0;    ///< behind the transport header; 0: none was read
@@ -44,6 +45,11 @@ enum class ParseOutcome : std::uint8_t { kParsed, kUnparsed };
 
 /// How much of a frame parse_frame looks at: headers that end farther back are not parsed.
 inline constexpr std::size_t kParseBytesMax = 256;
+/// Whether an ethertype announces a VLAN tag: 802.1Q or 802.1ad.
+constexpr bool is_vlan_tag(std::uint16_t ethertype) noexcept {
+  return ethertype == 0x8100 || ethertype == 0x88A8;
+}
+
 /// VLAN tags that are looked behind. A frame with more is a link-level flow of the next tag's
 /// ethertype.
 inline constexpr int kVlanDepth = 4;
