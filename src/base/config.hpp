@@ -62,6 +62,7 @@ class MappingReader {
   /// and then reads as an empty one.
   MappingReader(const ConfigNode& node, std::string_view what, Problems& problems);
 
+  const ConfigNode& node() const { return node_; }
   /// The value of `key`, or null when it is absent. The key becomes a known one.
   const ConfigNode* take(std::string_view key);
   bool has(std::string_view key) const { return node_.is_mapping() && node_.find(key) != nullptr; }

@@ -16,6 +16,7 @@
 #include "dataplane/histogram.hpp"
 #include "dataplane/hold.hpp"
 #include "dataplane/mbufs.hpp"
+#include "dataplane/packet_store.hpp"
 #include "dataplane/port.hpp"
 #include "dataplane/witness.hpp"
 #include "packet/edit.hpp"
@@ -32,6 +33,7 @@ class Act {
       : ports_(std::move(ports)),
         pool_(pool),
         hold_(hold_bytes),
+        store_(hold_bytes),
         counters_(counters),
         port_counters_(port_counters),
         out_(ports_.size()) {}
@@ -140,6 +142,71 @@ class Act {
     return put(mbuf, key, resume_bytes, write);
   }
 
+  /// Stores the packet where served queues' packets lie, with what `write` fills in to go on. Its
+  /// number; 0 when there was no room and it was dropped instead.
+  template <typename Write>
+  std::uint32_t queue(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t resume_bytes,
+                      const Write& write) noexcept {
+    const QueuedHead head{key, resume_bytes, mbuf->pkt_len};
+    const auto head_bytes = static_cast<std::uint32_t>(sizeof head);
+    const std::uint32_t bytes = head_bytes + resume_bytes + mbuf->pkt_len;
+    const bool fits =
+        mbuf->pkt_len <= Hold::kFrameBytesMax && has_room(PacketStore::taken_by(bytes));
+    const std::uint32_t chain = fits ? store_.take(bytes) : 0;
+    if (chain == 0) {
+      drop(mbuf, key, DropReason::kOverflow);
+      return 0;
+    }
+    PacketStore::Cursor cursor(store_, chain);
+    cursor.write(&head, sizeof head);
+    write(resume_.data());
+    cursor.write(resume_.data(), resume_bytes);
+    for (const rte_mbuf* segment = mbuf; segment != nullptr; segment = segment->next)
+      cursor.write(rte_pktmbuf_mtod(segment, const void*), segment->data_len);
+    ++queued_;
+    done_with(mbuf);
+    return chain;
+  }
+
+  /// A packet out of the store again. The mbuf is null when there was none, and the packet is
+  /// dropped then. `resume` is valid until the next call.
+  struct Queued {
+    rte_mbuf* mbuf = nullptr;
+    HoldKey key;
+    const std::byte* resume = nullptr;
+  };
+  Queued take_queued(std::uint32_t chain) noexcept {
+    QueuedHead head;
+    PacketStore::Cursor cursor(store_, chain);
+    cursor.read(&head, sizeof head);
+    cursor.read(resume_.data(), head.resume_bytes);
+    rte_mbuf* mbuf = spare_count_ > 0 || refill_spare() ? spare_[--spare_count_] : nullptr;
+    if (mbuf != nullptr) {
+      char* bytes = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(head.frame_bytes));
+      FAULTLINE_CHECK(bytes != nullptr);
+      cursor.read(bytes, head.frame_bytes);
+    } else {
+      ++counters_.ledger.dropped[static_cast<std::size_t>(DropReason::kNoMbuf)];
+    }
+    store_.give_back(chain);
+    --queued_;
+    return {mbuf, head.key, resume_.data()};
+  }
+
+  /// Ends the wait of a stored packet that nobody will serve.
+  void forget_queued(std::uint32_t chain) noexcept {
+    store_.give_back(chain);
+    --queued_;
+    ++counters_.ledger.dropped[static_cast<std::size_t>(DropReason::kOverflow)];
+  }
+
+  /// Whether an mbuf is to be had for a packet that leaves the hold.
+  bool has_spare() noexcept { return spare_count_ > 0 || refill_spare(); }
+
+  /// Packets that wait, for their time or their turn.
+  std::uint64_t held_packets() const noexcept { return hold_.packets() + queued_; }
+  std::uint64_t held_bytes() const noexcept { return hold_.bytes() + store_.bytes(); }
+
   /// Queues the packet for its port; it leaves at finish(), or earlier when the queue is full.
   void send(rte_mbuf* mbuf, const HoldKey& key) noexcept {
     Port& port = *ports_[key.egress];
@@ -158,13 +225,16 @@ class Act {
   /// Takes up to `budget` packets whose time has come out of the hold. One that is to be judged
   /// again goes to `resume(mbuf, held)` (held is valid until the hold changes), the others leave.
   /// `departure` gives the instant at which a packet with this release time leaves, for its
-  /// lateness. Returns how many were taken.
-  template <typename Departure, typename Judge>
+  /// lateness. `turn` gives when the next served queue is due: it goes before. Returns how many
+  /// were taken.
+  template <typename Departure, typename Judge, typename Turn>
   std::uint32_t release(std::uint64_t now_ns, std::uint32_t budget, Histogram& lateness,
-                        const Departure& departure, const Judge& resume) noexcept {
+                        const Departure& departure, const Judge& resume,
+                        const Turn& turn) noexcept {
     std::uint32_t released = 0;
-    while (released < budget && hold_.next_release_ns() <= now_ns) {
-      if (spare_count_ == 0 && !refill_spare())
+    while (released < budget && hold_.next_release_ns() <= now_ns &&
+           (hold_.next_release_ns() < turn() || hold_.next_release_ns() == 0)) {
+      if (!has_spare())
         break;  // late rather than lost: mbufs come back with the next poll
       const HeldPacket held = hold_.front();
       rte_mbuf* mbuf = spare_[--spare_count_];
@@ -200,8 +270,10 @@ class Act {
 
   /// Ends the wait of every held packet at once, without sending it.
   void discard_held(DropReason reason) noexcept {
-    counters_.ledger.dropped[static_cast<std::size_t>(reason)] += hold_.packets();
+    counters_.ledger.dropped[static_cast<std::size_t>(reason)] += held_packets();
     while (!hold_.empty()) hold_.pop();
+    store_.clear();
+    queued_ = 0;
   }
 
   Hold& held() noexcept { return hold_; }
@@ -211,7 +283,7 @@ class Act {
   template <typename Write>
   bool put(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t resume_bytes,
            const Write& write) noexcept {
-    std::byte* place = mbuf->pkt_len <= Hold::kFrameBytesMax
+    std::byte* place = mbuf->pkt_len <= Hold::kFrameBytesMax && has_room(mbuf->pkt_len)
                            ? hold_.push(key, {resume_bytes, mbuf->pkt_len})
                            : nullptr;
     if (place == nullptr) {
@@ -226,6 +298,11 @@ class Act {
     }
     done_with(mbuf);
     return true;
+  }
+
+  /// Delay line and queues share what the hold may take.
+  bool has_room(std::uint64_t bytes) const noexcept {
+    return store_.bytes() == 0 || held_bytes() + bytes <= hold_.capacity_bytes();
   }
 
   /// A packet that has an mbuf of its own is not sent.
@@ -270,6 +347,15 @@ class Act {
             {rte_pktmbuf_headroom(mbuf), rte_pktmbuf_tailroom(mbuf)},
             fields};
   }
+
+  /// In front of a stored packet.
+  struct QueuedHead {
+    HoldKey key;
+    std::uint32_t resume_bytes = 0;
+    std::uint32_t frame_bytes = 0;
+  };
+  /// What a packet may take along: a Resume and a rule for each of a policy.
+  static constexpr std::size_t kResumeBytesMax = 32'768;
 
   void note_departure(const HoldKey& key, bool flushed, std::uint64_t departs_ns,
                       Histogram& lateness) noexcept {
@@ -330,9 +416,12 @@ class Act {
   rte_mempool* pool_;
   Witness* witness_ = nullptr;
   Hold hold_;
+  PacketStore store_;  ///< what waits in served queues
+  std::uint64_t queued_ = 0;
   WorkerCounters& counters_;
   std::vector<PortCounters>& port_counters_;
   std::vector<OutBurst> out_;
+  alignas(16) std::array<std::byte, kResumeBytesMax> resume_;
   std::array<rte_mbuf*, kBurstMax> done_;
   std::array<rte_mbuf*, kBurstMax> spare_;
   std::uint32_t done_count_ = 0;

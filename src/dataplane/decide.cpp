@@ -46,15 +46,18 @@ Decide::Decide(const Settings& settings)
       state_epochs_(kScopeStatesMax),
       rule_paths_(kRulesMax * ports_),
       rule_epochs_(kRulesMax),
-      holds_backlog_(kScopeStatesMax),
+      state_queues_(kScopeStatesMax),
       arrivals_(ports_),
       rule_counters_(kRulesMax),
       delays_(new Histogram[kRulesMax]),
       plan_scratch_(kRulesMax),
       backlog_(settings.queued_max),
-      scopes_(settings.flows_max, backlog_),
+      served_(settings.queued_max),
+      scopes_(settings.flows_max, {backlog_, served_}),
+      wakes_(settings.queued_max),
       parked_rules_(std::size_t{kBurstMax} * kRulesMax) {
   asked_.backlog = &backlog_;
+  asked_.served = &served_;
   asked_.fields = &fields_;
 }
 
@@ -69,16 +72,16 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
     ++rule_epochs_[slot];
   }
   for (const std::uint32_t state : policy.fresh_states) {
-    if (holds_backlog_[state] != 0)
-      backlog_.clear(states_[state].as<BacklogList>());
-    holds_backlog_[state] = 0;
+    QueuePools{backlog_, served_}.release(std::exchange(state_queues_[state], StateQueue::kNone),
+                                          states_[state]);
     states_[state] = {};
     ++state_epochs_[state];
   }
   for (const RuleProgram& rule : policy.rules)
     for (const RuleStep& step : rule.steps)
-      for (std::size_t port = 0; step.impairment.holds_backlog && port < ports_; ++port)
-        holds_backlog_[step.first_state + port] = 1;
+      for (std::size_t port = 0; port < ports_; ++port)
+        if (const StateQueue queue = queue_of(step.impairment); queue != StateQueue::kNone)
+          state_queues_[step.first_state + port] = queue;
   asked_.zero_ns = policy.zero_ns;
   plans_.restart();
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {
@@ -115,6 +118,7 @@ void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
     burst.copy[i] = 0;
     burst.edits.clear(i);
     parked_[i].rules = 0;
+    waits_[i] = 0;
     salt_[i] = 0;
     arrival_number_[i] = ++arrivals_[part.ingress];
   }
@@ -269,6 +273,8 @@ void Decide::run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t
       make_copies(rule, step, alive, burst);
     if (rule.steps[step].impairment.drops)
       alive = survivors(alive, burst);
+    if (rule.steps[step].impairment.serve != nullptr)
+      alive = without_waiting(alive);
   }
   counters.clamped += tally.clamped;
   counters.undecided += tally.undecided;
@@ -281,6 +287,16 @@ void Decide::run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t
   count_losses(rule, ingress, ended, burst);
   if (rule.delays)
     count_delays(rule, counters, alive, burst);
+}
+
+/// Those that go on at once.
+Selection Decide::without_waiting(const Selection& among) const noexcept {
+  Selection left;
+  for (std::uint32_t turn = 0; turn < among.count; ++turn) {
+    left.position[left.count] = among.position[turn];
+    left.count += waits_[among.position[turn]] == 0 ? 1U : 0U;
+  }
+  return left;
 }
 
 /// Those that the rule is done with: dropped or passed on, but not parked.
@@ -311,6 +327,8 @@ void Decide::ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingres
     if (witness_ != nullptr) [[unlikely]]
       witness_->asks(rule, index, part, asked_, burst);
     impairment.decide(impairment.parameters, asked_, burst, part, tally);
+    if (impairment.serve != nullptr)
+      let_wait(rule, index, ingress, part, burst);
     if (witness_ != nullptr) [[unlikely]]
       witness_->judged(rule, index, part, burst);
     first = end;

@@ -16,6 +16,7 @@
 #include "dataplane/plan_cache.hpp"
 #include "dataplane/resume.hpp"
 #include "dataplane/scope_table.hpp"
+#include "dataplane/wake_heap.hpp"
 #include "dataplane/witness.hpp"
 #include "packet/frame_fields.hpp"
 #include "policy/policy.hpp"
@@ -96,6 +97,27 @@ class Decide {
   void resume(const Resume& resume, const HoldKey& key, const FrameView& frame,
               JudgedBurst& burst) noexcept;
 
+  // Served queues: whose turn it is, and what becomes of it.
+
+  WakeHeap& wakes() noexcept { return wakes_; }
+  const WakeHeap& wakes() const noexcept { return wakes_; }
+  ServedPool& served() noexcept { return served_; }
+  /// Where packet `i` of the last burst waits to be served, as a place in served(); 0: it does not.
+  std::uint32_t waits(std::uint32_t i) const noexcept { return waits_[i]; }
+  /// The first wake's queue is served: moves to `due` what leaves it at that instant, and lays the
+  /// next wake.
+  void serve_next(ServedQueue& due) noexcept;
+  /// Everything in the first wake's queue goes to `all`, served or not.
+  void empty_next(ServedQueue& all) noexcept;
+  /// As resume, for a packet that was served: it goes on behind its stage, or was dropped there.
+  void resume_served(const Resume& resume, const HoldKey& key, const ServedPool::Node& node,
+                     const FrameView& frame, JudgedBurst& burst) noexcept;
+  /// All served queues are empty from now on.
+  void forget_queues() noexcept {
+    served_.clear();
+    wakes_.clear();
+  }
+
   /// What packet `i` of the last burst said of itself on arrival, or when it was taken up again.
   const FrameFields& fields(std::uint32_t i) const noexcept { return fields_[i]; }
 
@@ -148,6 +170,13 @@ class Decide {
                      std::uint8_t ingress, JudgedBurst& burst) noexcept;
   void park(std::uint16_t index, std::size_t step, const Selection& alive,
             const JudgedBurst& burst) noexcept;
+  void let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t ingress,
+                const Selection& asked, JudgedBurst& burst) noexcept;
+  ScopeState* state_of(const Wake& wake) noexcept;
+  void take_up(const Resume& resume, const HoldKey& key, const FrameView& frame,
+               JudgedBurst& burst) noexcept;
+  void go_on(const Resume& resume, std::uint8_t ingress, JudgedBurst& burst) noexcept;
+  Selection without_waiting(const Selection& among) const noexcept;
   Selection ended_here(const Selection& judged, const JudgedBurst& burst) const noexcept;
   Selection take_with(std::uint16_t index, const Selection& matched) noexcept;
   void append_rule(std::uint8_t i, std::uint16_t index) noexcept;
@@ -182,7 +211,7 @@ class Decide {
   std::vector<std::uint32_t> state_epochs_;  ///< by first_state + ingress: how often it was cleared
   std::vector<RuleScopeState> rule_paths_;   ///< by slot · ports + ingress
   std::vector<std::uint32_t> rule_epochs_;   ///< by slot
-  std::vector<std::uint8_t> holds_backlog_;  ///< by first_state + ingress
+  std::vector<StateQueue> state_queues_;     ///< by first_state + ingress
   std::vector<std::uint64_t> arrivals_;      ///< by ingress: packets so far
   std::vector<RuleCounters> rule_counters_;  ///< by slot
   std::unique_ptr<Histogram[]> delays_;      ///< by slot
@@ -194,7 +223,10 @@ class Decide {
   PerPacket<std::uint64_t> arrival_number_;
   Asked asked_;
   BacklogPool backlog_;
+  ServedPool served_;
   ScopeTable scopes_;
+  WakeHeap wakes_;
+  PerPacket<std::uint32_t> waits_;        ///< place in served_; 0: not in a queue
   PerPacket<Resume> parked_;              ///< `rules` above 0: judged again later
   std::vector<ResumeRule> parked_rules_;  ///< by i · kRulesMax
   /// A copy that is to be judged from step `step` of the rule at `place` of the plan.

@@ -43,6 +43,7 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
   asked_.entered_ns[copy] = asked_.entered_ns[of];
   asked_.scope[copy] = asked_.scope[of];
   parked_[copy].rules = 0;
+  waits_[copy] = 0;
   if (frames_ != nullptr)
     (*frames_)[copy] = (*frames_)[of];
   // Dice of its own, in every rule to come; who it is stays, for the states of flows.
@@ -106,9 +107,14 @@ void Decide::write_resume(std::uint32_t i, std::byte* place) const noexcept {
 
 void Decide::resume(const Resume& resume, const HoldKey& key, const FrameView& frame,
                     JudgedBurst& burst) noexcept {
-  const Policy* current = std::exchange(policy_, resume.policy);
-  PerPacket<FrameView>* frames = std::exchange(frames_, nullptr);
-  asked_.zero_ns = policy_->zero_ns;
+  take_up(resume, key, frame, burst);
+  resuming_ = true;
+  go_on(resume, key.ingress, burst);
+}
+
+/// Entry 0 of the burst is the packet as it was when it began to wait.
+void Decide::take_up(const Resume& resume, const HoldKey& key, const FrameView& frame,
+                     JudgedBurst& burst) noexcept {
   burst.arrival_ns[0] = key.arrival_ns;
   burst.time_ns[0] = key.release_ns;
   burst.identity[0] = resume.identity;
@@ -125,17 +131,24 @@ void Decide::resume(const Resume& resume, const HoldKey& key, const FrameView& f
   arrival_number_[0] = resume.arrival_number;
   connection_[0] = {.identity = resume.connection_identity, .number = resume.connection_number};
   parked_[0].rules = 0;
+  waits_[0] = 0;
   copy_count_ = 0;
   salt_[0] = resume.salt;
   salted_ = resume.salt != 0;
   parse_frame({frame.bytes, frame.available}, frame.length, fields_[0]);
-  scope_key_ = &resume.key;
   asked_.entered_ns[0] = resume.entered_ns;
-  resuming_ = true;
-  judge_resumed(resume, 0, resume.step, 0, key.ingress, burst);
+}
+
+/// Judges entry 0 from where it waited, and its copies, under the policy that judged it at arrival.
+void Decide::go_on(const Resume& resume, std::uint8_t ingress, JudgedBurst& burst) noexcept {
+  const Policy* current = std::exchange(policy_, resume.policy);
+  PerPacket<FrameView>* frames = std::exchange(frames_, nullptr);
+  asked_.zero_ns = policy_->zero_ns;
+  scope_key_ = &resume.key;
+  judge_resumed(resume, 0, resume.step, 0, ingress, burst);
   for (std::uint32_t at = 0; at < copy_count_; ++at)
     judge_resumed(resume, pending_[at].place, pending_[at].step,
-                  static_cast<std::uint8_t>(kFirstCopy + at), key.ingress, burst);
+                  static_cast<std::uint8_t>(kFirstCopy + at), ingress, burst);
   scope_key_ = nullptr;
   frames_ = frames;
   policy_ = current;

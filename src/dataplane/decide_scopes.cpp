@@ -34,7 +34,8 @@ RuleScopeState& Decide::scope_of(const RuleProgram& rule, std::uint8_t ingress, 
   const std::uint64_t identity = scope_identity(rule.per, rule.shared, ingress, i, burst);
   const auto slot = static_cast<std::uint32_t>(kScopeStatesMax + rule.slot * ports_ + path);
   scopes_.begin_round();
-  return scopes_.find({slot, rule_epochs_[rule.slot], false}, identity, burst.arrival_ns[i])
+  return scopes_
+      .find({slot, rule_epochs_[rule.slot], StateQueue::kNone}, identity, burst.arrival_ns[i])
       ->as<RuleScopeState>();
 }
 
@@ -98,7 +99,7 @@ std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
     asked_.scope[i] = scope_identity(step.per, rule.shared, ingress, i, burst);
     if (!step.impairment.uses_state)
       continue;
-    asked_.state[i] = scopes_.find({slot, state_epochs_[slot], step.impairment.holds_backlog},
+    asked_.state[i] = scopes_.find({slot, state_epochs_[slot], queue_of(step.impairment)},
                                    asked_.scope[i], burst.arrival_ns[i]);
     if (asked_.state[i] == nullptr)
       return turn;

@@ -35,6 +35,10 @@ class Witness {
   /// Before impairment `step` of the rule is asked about the living packets of `selection`.
   virtual void asks(const RuleProgram& rule, std::size_t step, const Selection& selection,
                     const Asked& asked, const JudgedBurst& burst) noexcept = 0;
+  /// The like, of a packet that waited in the impairment's queue and now knows its fate; its time
+  /// is that at which it came there.
+  virtual void served(const RuleProgram& rule, std::size_t step, const Selection& selection,
+                      const JudgedBurst& burst) noexcept;
   /// After it was.
   virtual void judged(const RuleProgram& rule, std::size_t step, const Selection& selection,
                       const JudgedBurst& burst) noexcept = 0;
@@ -50,6 +54,8 @@ class Witness {
   virtual void dropped(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept = 0;
 };
 
+inline void Witness::served(const RuleProgram&, std::size_t, const Selection&,
+                            const JudgedBurst&) noexcept {}
 inline void Witness::copied(const RuleProgram&, std::size_t, const JudgedBurst&, std::uint8_t,
                             std::uint8_t) noexcept {}
 inline void Witness::edited(const HoldKey&, const Edit&) noexcept {}

@@ -81,11 +81,11 @@ class Worker {
     if (action == HeldAction::kDrop)
       discard_held(reason);
     else if (action == HeldAction::kSend)
-      act_.held().begin_flush(sequence_);
+      flush_held();
     release(time_.now_ns());
     act_.finish();
     box_.serve([this](WorkerSnapshot& snapshot) { fill(snapshot); });
-    return act_.held().empty();
+    return act_.held_packets() == 0;
   }
 
   std::uint64_t adopted_generation() const noexcept {
@@ -97,10 +97,12 @@ class Worker {
     return policies_needed_.load(std::memory_order_acquire);
   }
   /// When the next held packet leaves; kNever when none is held.
-  std::uint64_t next_release_ns() const noexcept { return act_.held().next_release_ns(); }
+  std::uint64_t next_release_ns() const noexcept {
+    return std::min(act_.held().next_release_ns(), decide_.wakes().next_ns());
+  }
   /// Whether the last poll received or released anything.
   bool had_work() const noexcept { return had_work_; }
-  std::uint64_t held_packets() const noexcept { return act_.held().packets(); }
+  std::uint64_t held_packets() const noexcept { return act_.held_packets(); }
   /// Any thread.
   PollTimes poll_times() const noexcept {
     return {busy_ns_.load(std::memory_order_relaxed),
@@ -196,10 +198,21 @@ class Worker {
       if (mbuf == nullptr)
         return;
     }
-    if (decide_.resume_bytes(i) > 0)
+    if (decide_.waits(i) != 0)
+      queue(mbuf, key, i);
+    else if (decide_.resume_bytes(i) > 0)
       park(mbuf, key, i);
     else
       go(mbuf, key);
+  }
+
+  /// Into the store, until it is the packet's turn. One that finds no room has left its place in
+  /// the queue to nobody.
+  void queue(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t i) noexcept {
+    ServedPool::Node& node = decide_.served().node(decide_.waits(i));
+    node.packet = act_.queue(mbuf, key, decide_.resume_bytes(i),
+                             [&](std::byte* place) { decide_.write_resume(i, place); });
+    policies_.take(node.generation);
   }
 
   rte_mbuf* edit(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t i) noexcept {
@@ -251,13 +264,80 @@ class Worker {
       policies_.take(generation);
   }
 
-  /// Lets go what is due.
+  /// Lets go what is due, in the order of time; at one instant served queues go first.
   std::uint32_t release(std::uint64_t now_ns) noexcept {
-    const std::uint32_t released = act_.release(
-        now_ns, release_budget_, lateness_, departure(),
-        [&](rte_mbuf* mbuf, const HeldPacket& held) noexcept { resume(mbuf, held, now_ns); });
+    std::uint32_t released = 0;
+    for (;;) {
+      released += act_.release(
+          now_ns, release_budget_ - released, lateness_, departure(),
+          [&](rte_mbuf* mbuf, const HeldPacket& held) noexcept { resume(mbuf, held, now_ns); },
+          [&]() noexcept { return decide_.wakes().next_ns(); });
+      if (decide_.wakes().next_ns() > now_ns || released >= release_budget_ || !act_.has_spare())
+        break;
+      released += serve(now_ns);
+    }
+    drop_abandoned();
     policies_needed_.store(policies_.oldest(), std::memory_order_release);
     return released;
+  }
+
+  /// One served queue at the instant at which it is due.
+  std::uint32_t serve(std::uint64_t now_ns) noexcept {
+    ServedQueue due;
+    decide_.serve_next(due);
+    std::uint32_t served = 1;
+    for (; due.head != 0; ++served) {
+      const ServedPool::Node node = decide_.served().take_head(due);
+      if (node.packet != 0)
+        go_on(node, now_ns);
+      policies_.give_back(node.generation);
+    }
+    return served;
+  }
+
+  /// A packet has been served, or dropped instead.
+  void go_on(const ServedPool::Node& node, std::uint64_t now_ns) noexcept {
+    const auto queued = act_.take_queued(node.packet);
+    if (queued.mbuf == nullptr)
+      return;
+    HoldKey came = queued.key;
+    came.release_ns = node.departure_ns;
+    const rte_mbuf* mbuf = queued.mbuf;
+    decide_.resume_served(
+        *reinterpret_cast<const Resume*>(queued.resume), came, node,
+        {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len, mbuf->pkt_len}, burst_);
+    act_on_one(queued.mbuf, came, now_ns);
+  }
+
+  /// Queues whose scope was forgotten lose their packets.
+  void drop_abandoned() noexcept {
+    ServedQueue& abandoned = decide_.served().abandoned();
+    while (abandoned.head != 0) [[unlikely]] {
+        const ServedPool::Node node = decide_.served().take_head(abandoned);
+        if (node.packet != 0)
+          act_.forget_queued(node.packet);
+        policies_.give_back(node.generation);
+      }
+  }
+
+  /// Everything held leaves: the delay line in the order of arrival, queues as they stand.
+  void flush_held() noexcept {
+    act_.held().begin_flush(sequence_);
+    const std::uint64_t now_ns = time_.now_ns();
+    while (!decide_.wakes().empty()) {
+      ServedQueue all;
+      decide_.empty_next(all);
+      while (all.head != 0) {
+        const ServedPool::Node node = decide_.served().take_head(all);
+        const auto queued =
+            node.packet != 0 ? act_.take_queued(node.packet) : typename Act<Port>::Queued{};
+        HoldKey key = queued.key;
+        key.release_ns = now_ns + 1;  // its turn had not come
+        if (queued.mbuf != nullptr)
+          act_.leave(queued.mbuf, key, true, now_ns, lateness_, departure());
+        policies_.give_back(node.generation);
+      }
+    }
   }
 
   /// A packet has come to the stage it was parked for: it is judged from there on.
@@ -275,6 +355,13 @@ class Worker {
                    {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len, mbuf->pkt_len},
                    burst_);
     act_.held().pop();
+    act_on_one(mbuf, came, now_ns);
+    policies_.give_back(generation);
+  }
+
+  /// Does to a packet that was held, entry 0 of the burst, and to what was made of it, what was
+  /// decided.
+  void act_on_one(rte_mbuf* mbuf, const HoldKey& came, std::uint64_t now_ns) noexcept {
     const auto go = [&](rte_mbuf* made, const HoldKey& key) noexcept {
       if (key.release_ns > came.release_ns)
         act_.hold(made, key);
@@ -293,18 +380,18 @@ class Worker {
       if (mbufs[1 + at] != nullptr)
         dispose(mbufs[1 + at], key_of(Decide::kFirstCopy + at, came.ingress, came.egress),
                 Decide::kFirstCopy + at, go);
-    policies_.give_back(generation);
   }
 
   void discard_held(DropReason reason) noexcept {
     act_.discard_held(reason);
+    decide_.forget_queues();
     policies_.clear();
   }
 
   /// Packets that wait for nothing leave behind those whose time has come; if the budget left some
   /// of these in the hold, they queue there too.
   void send_direct(std::uint64_t now_ns) noexcept {
-    const bool behind = act_.held().next_release_ns() <= now_ns;
+    const bool behind = next_release_ns() <= now_ns;
     for (std::uint32_t i = 0; i < direct_count_; ++i) {
       if (behind)
         act_.hold(direct_[i].mbuf, direct_[i].key);
@@ -367,7 +454,7 @@ class Worker {
       case HeldAction::kKeep:
         return;
       case HeldAction::kSend:
-        act_.held().begin_flush(sequence_);
+        flush_held();
         return;
       case HeldAction::kDrop:
         discard_held(policy.held_drop_reason);
@@ -449,7 +536,8 @@ void Worker<Port, Time>::fill(WorkerSnapshot& snapshot) const noexcept {
   snapshot.fragments = decide_.fragment_counters();
   snapshot.connections = decide_.connection_counters();
   const Hold& hold = act_.held();
-  snapshot.hold = {hold.packets(), hold.bytes(), hold.capacity_bytes(), hold.peak_bytes()};
+  snapshot.hold = {act_.held_packets(), act_.held_bytes(), hold.capacity_bytes(),
+                   hold.peak_bytes()};
   if (decide_.policy() == nullptr)
     return;
   for (const RuleProgram& rule : decide_.policy()->rules)

@@ -12,7 +12,7 @@ struct BacklogList {
   std::uint32_t head = 0;  ///< place in the pool, plus one; 0: empty
   std::uint32_t tail = 0;  ///< likewise
   std::uint32_t packets = 0;
-  std::uint32_t reserved = 0;
+  std::uint32_t spare = 0;  ///< for whoever owns the list
   std::uint64_t bytes = 0;
 };
 
@@ -31,6 +31,10 @@ class BacklogPool {
   }
   /// Appends a packet; departures of a list never fall. False when the pool is empty.
   bool push(BacklogList& list, std::uint64_t departure_ns, std::uint32_t bytes) noexcept;
+  /// Of the packet that leaves next; 0 when the list is empty.
+  std::uint32_t head_bytes(const BacklogList& list) const noexcept {
+    return list.head == 0 ? 0 : nodes_[list.head - 1].bytes;
+  }
   /// Empties the list.
   void clear(BacklogList& list) noexcept {
     while (list.head != 0) drop_head(list);

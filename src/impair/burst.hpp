@@ -122,6 +122,7 @@ struct JudgedBurst {
   PerPacket<std::uint8_t> ecn;            ///< the IP header's two bits (RFC 3168); 0: not IP
   PerPacket<bool> marked;                 ///< leaves with CE set; `ecn` says so already
   PerPacket<DropReason> reason;           ///< kNone while it lives
+  PerPacket<std::uint32_t> waits;         ///< place in the pool of served queues; 0: it does not
   PerPacket<std::uint8_t> copies;         ///< wanted of the packet by the impairment just asked
   PerPacket<std::uint8_t> copy;           ///< 0: the packet itself; else which of its copies
   EditLog edits;

@@ -16,6 +16,7 @@
 #include "base/config.hpp"
 #include "impair/backlog.hpp"
 #include "impair/burst.hpp"
+#include "impair/served_pool.hpp"
 #include "packet/edit.hpp"
 
 namespace faultline {
@@ -77,6 +78,7 @@ struct Asked {
   std::uint16_t rule_slot = 0;                     ///< likewise
   std::uint64_t zero_ns = 0;                       ///< time zero: processes in time count from it
   BacklogPool* backlog = nullptr;                  ///< the queues of all scopes of this worker
+  ServedPool* served = nullptr;                    ///< likewise, of those that are served
 };
 
 /// What an impairment counts beside the fates it gives.
@@ -87,6 +89,12 @@ struct ImpairmentTally {
   std::uint64_t cut = 0;        ///< delays that came out negative and became zero
   std::uint64_t reordered = 0;  ///< packets sent early or late on purpose
 };
+
+/// Decides on the packets of a served queue (the ServedQueue that the state begins with) whose turn
+/// has come by `now_ns`. Returns when the next one is to leave, or to be decided on: not before
+/// that must the queue be looked at again. UINT64_MAX: it is empty.
+using ServeFunction = std::uint64_t (*)(ScopeState& state, ServedPool& pool, std::uint64_t zero_ns,
+                                        std::uint64_t now_ns) noexcept;
 
 /// Changes the bytes of a packet as `draw`, noted when it was decided, says.
 using EditFunction = void (*)(const Parameters& parameters, EditFrame& frame,
@@ -147,6 +155,7 @@ struct CompiledImpairment {
   std::string_view model;  ///< filled in by compile_impairment
   Parameters parameters;
   DecideFunction decide = nullptr;  ///< null: nothing to ask
+  ServeFunction serve = nullptr;    ///< null: no packet waits to be served
   EditFunction edit = nullptr;      ///< null: it changes no bytes
   AnswerFunction answer = nullptr;  ///< null: it answers nothing
   CopiedFunction copied = nullptr;  ///< null: copies are as their packet

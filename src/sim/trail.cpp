@@ -42,6 +42,13 @@ void Trail::asks(const RuleProgram& rule, std::size_t step, const Selection& sel
   }
 }
 
+void Trail::served(const RuleProgram&, std::size_t, const Selection&,
+                   const JudgedBurst& burst) noexcept {
+  before_ns_ = burst.time_ns;
+  before_marked_ = burst.marked;
+  serving_ = true;
+}
+
 void Trail::judged(const RuleProgram& rule, std::size_t step, const Selection& selection,
                    const JudgedBurst& burst) noexcept {
   if (detail_ == TrailDetail::kNothing)
@@ -56,11 +63,20 @@ void Trail::judged(const RuleProgram& rule, std::size_t step, const Selection& s
     touch.marked = burst.marked[i] && !before_marked_[i];
     // Whether it edits or answers is known later; what came to nothing is left out by take().
     const CompiledImpairment& impairment = rule.steps[step].impairment;
+    std::vector<Touch>& touches = trail_of(burst, i).touches;
+    // What waited in a queue was asked before, and then knew nothing.
+    if (std::exchange(serving_, false) && detail_ == TrailDetail::kAll)
+      for (const Touch& before : touches)
+        if (before.rule == &rule && before.step == step)
+          explanations_[i] = before.explanation;
+    std::erase_if(touches, [&](const Touch& before) {
+      return impairment.serve != nullptr && before.rule == &rule && before.step == step;
+    });
     if (detail_ == TrailDetail::kAll)
       touch.explanation = std::exchange(explanations_[i], {});
     else if (!touch.changed() && impairment.edit == nullptr && impairment.answer == nullptr)
       continue;
-    trail_of(burst, i).touches.push_back(std::move(touch));
+    touches.push_back(std::move(touch));
   }
 }
 

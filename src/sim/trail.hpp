@@ -61,6 +61,8 @@ class Trail final : public Witness {
                const JudgedBurst& burst) noexcept override;
   void asks(const RuleProgram& rule, std::size_t step, const Selection& selection,
             const Asked& asked, const JudgedBurst& burst) noexcept override;
+  void served(const RuleProgram& rule, std::size_t step, const Selection& selection,
+              const JudgedBurst& burst) noexcept override;
   void judged(const RuleProgram& rule, std::size_t step, const Selection& selection,
               const JudgedBurst& burst) noexcept override;
   void copied(const RuleProgram& rule, std::size_t step, const JudgedBurst& burst, std::uint8_t of,
@@ -88,6 +90,7 @@ class Trail final : public Witness {
   PerPacket<std::uint64_t> before_ns_;
   PerPacket<bool> before_marked_;
   PerPacket<Explanation> explanations_;
+  bool serving_ = false;  ///< what is judged next waited in a queue
 };
 
 }  // namespace faultline

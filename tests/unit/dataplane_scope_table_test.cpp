@@ -12,7 +12,7 @@
 namespace faultline {
 namespace {
 
-constexpr ScopeTable::Owner kOwner{7, 1, false};
+constexpr ScopeTable::Owner kOwner{7, 1, StateQueue::kNone};
 
 std::uint64_t& value_of(ScopeState* state) {
   return state->as<std::uint64_t>();
@@ -20,7 +20,8 @@ std::uint64_t& value_of(ScopeState* state) {
 
 TEST(DataplaneScopeTable, RemembersByOwnerAndIdentity) {
   BacklogPool pool(1);
-  ScopeTable table(1'000, pool);
+  ServedPool served(1);
+  ScopeTable table(1'000, {pool, served});
   for (std::uint64_t identity = 0; identity < 1'000; ++identity) {
     table.begin_round();
     value_of(table.find(kOwner, identity * 0x9E3779B97F4A7C15, 1)) = identity + 1;
@@ -30,16 +31,18 @@ TEST(DataplaneScopeTable, RemembersByOwnerAndIdentity) {
     EXPECT_EQ(value_of(table.find(kOwner, identity * 0x9E3779B97F4A7C15, 2)), identity + 1);
   }
   table.begin_round();
-  EXPECT_EQ(value_of(table.find({8, 1, false}, 0, 3)), 0U) << "another slot";
-  EXPECT_EQ(value_of(table.find({7, 2, false}, 0, 3)), 0U) << "the slot handed out again";
-  EXPECT_EQ(value_of(table.find({7, 1, false}, 0, 3)), 1U);
+  EXPECT_EQ(value_of(table.find({8, 1, StateQueue::kNone}, 0, 3)), 0U) << "another slot";
+  EXPECT_EQ(value_of(table.find({7, 2, StateQueue::kNone}, 0, 3)), 0U)
+      << "the slot handed out again";
+  EXPECT_EQ(value_of(table.find({7, 1, StateQueue::kNone}, 0, 3)), 1U);
   EXPECT_EQ(table.counters().active, 1'002U);
   EXPECT_EQ(table.counters().lost, 0U);
 }
 
 TEST(DataplaneScopeTable, TheOneSeenLongestAgoMakesRoomAndIsCounted) {
   BacklogPool pool(1);
-  ScopeTable table(1, pool);  // one bucket of eight
+  ServedPool served(1);
+  ScopeTable table(1, {pool, served});  // one bucket of eight
   for (std::uint64_t identity = 0; identity < 8; ++identity) {
     table.begin_round();
     value_of(table.find(kOwner, identity, 100 + identity)) = 5;
@@ -58,7 +61,8 @@ TEST(DataplaneScopeTable, TheOneSeenLongestAgoMakesRoomAndIsCounted) {
 
 TEST(DataplaneScopeTable, NobodyIsForgottenWithinARound) {
   BacklogPool pool(1);
-  ScopeTable table(1, pool);
+  ServedPool served(1);
+  ScopeTable table(1, {pool, served});
   table.begin_round();
   std::map<std::uint64_t, ScopeState*> states;
   for (std::uint64_t identity = 0; identity < 8; ++identity) {
@@ -75,14 +79,36 @@ TEST(DataplaneScopeTable, NobodyIsForgottenWithinARound) {
 
 TEST(DataplaneScopeTable, AForgottenQueueGoesBackToItsPool) {
   BacklogPool pool(8);
-  ScopeTable table(1, pool);
+  ServedPool served(8);
+  ScopeTable table(1, {pool, served});
   for (std::uint64_t identity = 0; identity < 100; ++identity) {
     table.begin_round();
-    auto& queue = table.find({7, 1, true}, identity, identity)->as<BacklogList>();
+    auto& queue = table.find({7, 1, StateQueue::kBacklog}, identity, identity)->as<BacklogList>();
     EXPECT_TRUE(pool.push(queue, 1'000, 60)) << identity;
     EXPECT_EQ(queue.packets, 1U);
     EXPECT_EQ(queue.bytes, 60U);
   }
+}
+
+TEST(DataplaneScopeTable, PacketsOfAForgottenQueueAreNotForgotten) {
+  BacklogPool backlog(1);
+  ServedPool pool(100);
+  ScopeTable table(1, {backlog, pool});
+  const CompiledImpairment impairment;
+  std::uint64_t abandoned = 0;
+  for (std::uint64_t identity = 0; identity < 100; ++identity) {
+    table.begin_round();
+    auto& queue = table.find({7, 1, StateQueue::kServed}, identity, identity)->as<ServedQueue>();
+    pool.meet(queue);
+    ASSERT_NE(pool.push(queue, 1'000, 60, 0, impairment), 0U) << identity;
+    while (pool.abandoned().head != 0) {
+      pool.take_head(pool.abandoned());
+      ++abandoned;
+    }
+  }
+  EXPECT_EQ(abandoned, table.counters().lost);
+  EXPECT_EQ(pool.packets(), 100 - abandoned);
+  EXPECT_GT(abandoned, 50U);
 }
 
 TEST(DataplanePolicyUse, KnowsTheOldest) {

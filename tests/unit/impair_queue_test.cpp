@@ -33,8 +33,8 @@ TEST(ImpairQueue, Limits) {
     const auto limit =
         read_queue(test::tree_of("{limit: " + std::string(one.text) + "}"), problems);
     ASSERT_TRUE(limit.has_value()) << one.text;
-    EXPECT_EQ(limit->unit, one.unit) << one.text;
-    EXPECT_EQ(limit->value, one.value) << one.text;
+    EXPECT_EQ(limit->limit.unit, one.unit) << one.text;
+    EXPECT_EQ(limit->limit.value, one.value) << one.text;
   }
 }
 

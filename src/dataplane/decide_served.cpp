@@ -1,0 +1,105 @@
+// Packets in served queues: how they get in, whose turn it is, how they go on.
+#include <utility>
+
+#include "dataplane/decide.hpp"
+
+namespace faultline {
+
+/// Those of `asked` that the impairment put into a queue wait: they take along what it takes to go
+/// on behind it. Where a queue was empty before, a wake is laid.
+void Decide::let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t ingress,
+                      const Selection& asked, JudgedBurst& burst) noexcept {
+  const RuleStep& served = rule.steps[step];
+  const auto index = static_cast<std::uint16_t>(&rule - policy_->rules.data());
+  const std::uint32_t slot = served.first_state + (rule.shared ? 0U : ingress);
+  Selection one;
+  one.count = 1;
+  for (std::uint32_t turn = 0; turn < asked.count; ++turn) {
+    const std::uint8_t i = asked.position[turn];
+    waits_[i] = burst.reason[i] == DropReason::kNone ? burst.waits[i] : 0;
+    if (waits_[i] == 0)
+      continue;
+    served_.node(waits_[i]).generation = policy_->generation;
+    one.position[0] = i;
+    park(index, step + 1, one, burst);
+    const ServedQueue& queue = asked_.state[i]->as<ServedQueue>();
+    if (queue.head != waits_[i])
+      continue;
+    const std::uint64_t next_ns =
+        served.impairment.serve(*asked_.state[i], served_, asked_.zero_ns, burst.time_ns[i]);
+    wakes_.push({next_ns, asked_.scope[i], asked_.zero_ns, slot, state_epochs_[slot],
+                 served.per != Per::kRule, ingress});
+  }
+}
+
+/// The state that begins with the wake's queue; null when its scope was forgotten.
+ScopeState* Decide::state_of(const Wake& wake) noexcept {
+  if (wake.epoch != state_epochs_[wake.slot])
+    return nullptr;
+  if (!wake.scoped)
+    return &states_[wake.slot];
+  return scopes_.known({wake.slot, wake.epoch, StateQueue::kServed}, wake.scope);
+}
+
+void Decide::serve_next(ServedQueue& due) noexcept {
+  Wake wake = wakes_.front();
+  wakes_.pop();
+  ScopeState* state = state_of(wake);
+  if (state == nullptr)
+    return;
+  ServedQueue& queue = state->as<ServedQueue>();
+  served_.meet(queue);
+  if (queue.head == 0)
+    return;
+  const ServeFunction serve = served_.node(queue.head).impairment->serve;
+  serve(*state, served_, wake.zero_ns, wake.time_ns);
+  served_.detach_due(queue, wake.time_ns, due);
+  const std::uint64_t next_ns = serve(*state, served_, wake.zero_ns, wake.time_ns);
+  if (next_ns == UINT64_MAX)
+    return;
+  wake.time_ns = next_ns;
+  wakes_.push(wake);
+}
+
+void Decide::empty_next(ServedQueue& all) noexcept {
+  const Wake wake = wakes_.front();
+  wakes_.pop();
+  ScopeState* state = state_of(wake);
+  if (state == nullptr)
+    return;
+  ServedQueue& queue = state->as<ServedQueue>();
+  served_.meet(queue);
+  while (queue.undecided != 0) served_.decide(queue, Verdict::kSent, 0);
+  served_.detach_due(queue, UINT64_MAX, all);
+}
+
+void Decide::resume_served(const Resume& resume, const HoldKey& key, const ServedPool::Node& node,
+                           const FrameView& frame, JudgedBurst& burst) noexcept {
+  take_up(resume, key, frame, burst);
+  const auto* rules = reinterpret_cast<const ResumeRule*>(&resume + 1);
+  const RuleProgram& rule = resume.policy->rules[rules[0].rule];
+  Selection one;
+  one.position[0] = 0;
+  one.count = 1;
+  burst.time_ns[0] = node.time_ns;
+  if (witness_ != nullptr) [[unlikely]]
+    witness_->served(rule, resume.step - 1U, one, burst);
+  burst.time_ns[0] = key.release_ns;
+  if (node.verdict == Verdict::kDropped)
+    burst.reason[0] = DropReason::kQueue;
+  if (node.verdict == Verdict::kMarked) {
+    burst.marked[0] = burst.ecn[0] != kEcnCongestionExperienced;
+    rule_counters_[rule.slot].edited += burst.marked[0] ? 1U : 0U;
+    burst.ecn[0] = kEcnCongestionExperienced;
+  }
+  if (witness_ != nullptr) [[unlikely]]
+    witness_->judged(rule, resume.step - 1U, one, burst);
+  if (node.verdict == Verdict::kDropped) {
+    ++rule_counters_[rule.slot].dropped;
+    return;
+  }
+  resuming_ = true;
+  go_on(resume, key.ingress, burst);
+}
+
+}  // namespace faultline
