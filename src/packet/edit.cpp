@@ -292,7 +292,7 @@ void EditFrame::spoil() noexcept {
     return;
   const std::uint8_t before = bytes_[at + 1];
   for (const std::uint8_t bit : {1, 2, 4}) {
-    bytes_[at + 1] = before ^ bit;
+    bytes_[at + 1] = static_cast<std::uint8_t>(before ^ bit);
     const bool none = fields_.key.protocol == kProtocolUdp && word_at(at) == 0;
     if (!none && !checksum_is_right())
       break;

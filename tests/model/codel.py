@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 TICKS = 1 << 32  # in a ns
 MAX_PACKET_BYTES = 1514
-ECN_CAPABLE = (1, 2)  # ECT(1), ECT(0)
+ECN_CAPABLE = (1, 2, 3)  # ECT(1), ECT(0), and CE, which stays CE
 
 
 def service_ticks(wire_bytes, rate_bps):

