@@ -28,14 +28,16 @@ enum class Kind : std::uint8_t { kPacket, kStream };
 
 PatternArrays arrays_of(std::span<const PayloadQuery* const> queries, Kind kind) {
   PatternArrays arrays;
-  for (std::size_t id = 0; id < queries.size(); ++id) {
-    if (kind == Kind::kStream && !queries[id]->stream)
+  for (const PayloadQuery* query : queries) {
+    if (kind == Kind::kStream && !query->stream)
       continue;
-    for (const PayloadPattern& pattern : queries[id]->patterns) {
+    for (const PayloadPattern& pattern : query->patterns) {
       arrays.expressions.push_back(pattern.expression.c_str());
       // Once is enough of a packet; in a stream every later packet may complete another match.
       arrays.flags.push_back(pattern.flags | (kind == Kind::kPacket ? HS_FLAG_SINGLEMATCH : 0U));
-      arrays.ids.push_back(static_cast<unsigned>(id));
+      // Numbers of their own: for many patterns of one number compiling takes a hundred times as
+      // long (measured: 10,000 literals 0.3 s, of one number 16 to 34 s).
+      arrays.ids.push_back(static_cast<unsigned>(arrays.ids.size()));
       hs_expr_ext_t bounds{};
       if (pattern.end_min_bytes > 0)
         bounds.flags |= HS_EXT_FLAG_MIN_OFFSET;
@@ -44,7 +46,7 @@ PatternArrays arrays_of(std::span<const PayloadQuery* const> queries, Kind kind)
         bounds.flags |= HS_EXT_FLAG_MAX_OFFSET;
       bounds.max_offset = pattern.end_max_bytes.value_or(0);
       arrays.bounds.push_back(bounds);
-      arrays.sources.emplace_back(queries[id], &pattern);
+      arrays.sources.emplace_back(query, &pattern);
     }
   }
   for (const hs_expr_ext_t& bounds : arrays.bounds) arrays.bound_pointers.push_back(&bounds);
@@ -127,8 +129,14 @@ Result<std::shared_ptr<const PayloadDatabase>> PayloadDatabase::compile(
 }
 
 void PayloadDatabase::finish(std::span<const PayloadQuery* const> queries) {
-  for (const PayloadQuery* query : queries)
-    places_.push_back({query->within_bytes.value_or(UINT64_MAX), query->at_offset});
+  for (std::size_t at = 0; at < queries.size(); ++at) {
+    const PayloadQuery& query = *queries[at];
+    const auto number = static_cast<std::uint16_t>(at);
+    places_.push_back({query.within_bytes.value_or(UINT64_MAX), query.at_offset});
+    packet_queries_.insert(packet_queries_.end(), query.patterns.size(), number);
+    if (query.stream)
+      stream_queries_.insert(stream_queries_.end(), query.patterns.size(), number);
+  }
   bytes_ = size_of(packet_.get()) + size_of(stream_.get());
   if (stream_ != nullptr)
     hs_stream_size(stream_.get(), &stream_bytes_);

@@ -27,7 +27,7 @@ class PayloadDatabase {
   /// Different queries of one policy.
   static constexpr std::size_t kQueriesMax = 1'024;
 
-  /// A match of a pattern of `queries[i]` is reported as i. Errors: too many, or a pattern that
+  /// Errors: too many, or a pattern that
   /// only compiling shows to be too much, at its own place.
   static Result<std::shared_ptr<const PayloadDatabase>> compile(
       std::span<const PayloadQuery* const> queries);
@@ -49,7 +49,9 @@ class PayloadDatabase {
   /// What one stream takes; 0 without streams.
   std::size_t stream_bytes() const noexcept { return stream_bytes_; }
   std::size_t bytes() const noexcept { return bytes_; }
-  std::size_t queries() const noexcept { return places_.size(); }
+  /// Which query a pattern is of, by the number that Hyperscan reports.
+  std::uint16_t packet_query(unsigned pattern) const noexcept { return packet_queries_[pattern]; }
+  std::uint16_t stream_query(unsigned pattern) const noexcept { return stream_queries_[pattern]; }
   const QueryPlace& place(std::size_t query) const noexcept { return places_[query]; }
 
  private:
@@ -60,6 +62,8 @@ class PayloadDatabase {
   Database stream_;
   std::size_t stream_bytes_ = 0;
   std::size_t bytes_ = 0;
+  std::vector<std::uint16_t> packet_queries_;
+  std::vector<std::uint16_t> stream_queries_;
   std::vector<QueryPlace> places_;
 };
 

@@ -37,6 +37,19 @@ struct ExpressionFacts {
   std::uint64_t bytes_max = 0;
 };
 
+/// Only compiling shows that a pattern needs no bytes to match.
+std::string why_not_compiled(const PayloadPattern& pattern) {
+  hs_database_t* database = nullptr;
+  hs_compile_error_t* error = nullptr;
+  std::string why;
+  if (hs_compile(pattern.expression.c_str(), pattern.flags, HS_MODE_BLOCK, nullptr, &database,
+                 &error) != HS_SUCCESS)
+    why = error != nullptr ? error->message : "it cannot be compiled";
+  hs_free_compile_error(error);
+  hs_free_database(database);
+  return why;
+}
+
 ExpressionFacts ask_hyperscan(const PayloadPattern& pattern) {
   hs_expr_ext_t bounds{};
   if (pattern.end_min_bytes > 0)
@@ -57,6 +70,8 @@ ExpressionFacts ask_hyperscan(const PayloadPattern& pattern) {
   facts.bytes_min = info->min_width;
   facts.bytes_max = info->max_width;
   std::free(info);
+  if (facts.bytes_min == 0)
+    facts.refused = why_not_compiled(pattern);
   return facts;
 }
 
@@ -213,8 +228,7 @@ class QueryReader {
             "offset counts bytes, and a pattern with flag u whose length varies does "
             "not";
       else if (offset_bytes_)
-        pattern.expression =
-            fmt::format("\\A(?s:.{{{}}})(?:{})", *offset_bytes_, pattern.expression);
+        put_begin(pattern, *offset_bytes_);
       if (facts.refused.empty())
         facts = ask_hyperscan(pattern);
     }
@@ -227,6 +241,11 @@ class QueryReader {
   static void put_end(PayloadPattern& pattern, std::uint64_t end_bytes) {
     pattern.end_min_bytes = end_bytes;
     pattern.end_max_bytes = std::min(pattern.end_max_bytes.value_or(end_bytes), end_bytes);
+  }
+
+  static void put_begin(PayloadPattern& pattern, std::uint64_t bytes) {
+    const std::string before = bytes > 0 ? fmt::format("(?s:.{{{}}})", bytes) : "";
+    pattern.expression = fmt::format("\\A{}(?:{})", before, pattern.expression);
   }
 
   const ConfigNode& node_;

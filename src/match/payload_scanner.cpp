@@ -20,9 +20,15 @@ std::size_t datagram_end(const FrameFields& fields, std::span<const std::uint8_t
              : header + fields.l3_header_bytes + number_at(bytes, header + 4);
 }
 
-int found_in_packet(unsigned query, unsigned long long, unsigned long long, unsigned,
+struct PacketSearch {
+  const PayloadDatabase& database;
+  PayloadBits& hits;
+};
+
+int found_in_packet(unsigned pattern, unsigned long long, unsigned long long, unsigned,
                     void* context) noexcept {
-  static_cast<PayloadBits*>(context)->set(query);
+  const auto& search = *static_cast<PacketSearch*>(context);
+  search.hits.set(search.database.packet_query(pattern));
   return 0;
 }
 
@@ -75,8 +81,9 @@ void PayloadScanner::search_packet(const FrameFields& fields, std::span<const st
   if (payload.empty())
     return;
   ++counters_->scanned;
+  PacketSearch search{*database_, hits.packet};
   hs_scan(database_->packet(), reinterpret_cast<const char*>(payload.data()),
-          static_cast<unsigned>(payload.size()), 0, scratch_, found_in_packet, &hits.packet);
+          static_cast<unsigned>(payload.size()), 0, scratch_, found_in_packet, &search);
 }
 
 void PayloadScanner::search_stream(const FrameFields& fields, std::span<const std::uint8_t> bytes,

@@ -29,9 +29,10 @@ struct TcpStreams::Search {
   PayloadCounters& counters;
   std::uint64_t begins_at = 0;
 
-  static int found(unsigned query, unsigned long long, unsigned long long to, unsigned,
+  static int found(unsigned pattern, unsigned long long, unsigned long long to, unsigned,
                    void* context) noexcept {
     auto& search = *static_cast<Search*>(context);
+    const std::uint16_t query = search.database.stream_query(pattern);
     if (search.begins_at > 0) [[unlikely]] {
       const QueryPlace& place = search.database.place(query);
       if (place.at_offset || search.begins_at + to > place.within_bytes)
