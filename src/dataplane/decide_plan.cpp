@@ -37,8 +37,8 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
     if (path.needs_payload) {
       payload_[i].begin();
       if (flow.asks_stream)
-        scanner_->search_stream(fields_[i], {frames[i].bytes, frames[i].available}, part.ingress,
-                                payload_[i]);
+        scanner_->search_stream(fields_[i], {frames[i].bytes, frames[i].available},
+                                {burst.identity[i], part.ingress}, payload_[i]);
     }
   }
 }

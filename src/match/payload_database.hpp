@@ -49,6 +49,7 @@ class PayloadDatabase {
   /// What one stream takes; 0 without streams.
   std::size_t stream_bytes() const noexcept { return stream_bytes_; }
   std::size_t bytes() const noexcept { return bytes_; }
+  std::size_t queries() const noexcept { return places_.size(); }
   /// Which query a pattern is of, by the number that Hyperscan reports.
   std::uint16_t packet_query(unsigned pattern) const noexcept { return packet_queries_[pattern]; }
   std::uint16_t stream_query(unsigned pattern) const noexcept { return stream_queries_[pattern]; }

@@ -12,7 +12,10 @@ class PayloadBits {
  public:
   static constexpr std::size_t kBits = 1'024;
 
-  void clear() noexcept { words_.fill(0); }
+  /// The first `bits` of them; nobody looks at others.
+  void clear(std::size_t bits) noexcept {
+    for (std::size_t word = 0; word * 64 < bits; ++word) words_[word] = 0;
+  }
   void set(std::size_t bit) noexcept { words_[bit / 64] |= std::uint64_t{1} << (bit % 64); }
   bool test(std::size_t bit) const noexcept { return (words_[bit / 64] >> (bit % 64) & 1) != 0; }
 
@@ -22,10 +25,10 @@ class PayloadBits {
 
 /// Of one packet. Either half is filled at most once, whatever the number of rules.
 struct PayloadHits {
-  PayloadBits packet;  ///< in its own payload; with `searched`
-  PayloadBits stream;  ///< ending in what it added to its stream; with `in_stream`
   bool searched = false;
   bool in_stream = false;
+  PayloadBits packet;  ///< in its own payload; with `searched`
+  PayloadBits stream;  ///< ending in what it added to its stream; with `in_stream`
 
   void begin() noexcept { searched = in_stream = false; }
 };

@@ -75,7 +75,7 @@ void PayloadScanner::begin(PayloadCounters& counters) noexcept {
 
 void PayloadScanner::search_packet(const FrameFields& fields, std::span<const std::uint8_t> bytes,
                                    PayloadHits& hits) noexcept {
-  hits.packet.clear();
+  hits.packet.clear(database_->queries());
   hits.searched = true;
   const std::span<const std::uint8_t> payload = payload_of(fields, bytes);
   if (payload.empty())
@@ -87,15 +87,15 @@ void PayloadScanner::search_packet(const FrameFields& fields, std::span<const st
 }
 
 void PayloadScanner::search_stream(const FrameFields& fields, std::span<const std::uint8_t> bytes,
-                                   std::uint8_t ingress, PayloadHits& hits) noexcept {
+                                   const StreamName& name, PayloadHits& hits) noexcept {
   if (streams_ == nullptr || !is_segment(fields))
     return;
-  hits.stream.clear();
+  hits.stream.clear(database_->queries());
   hits.in_stream = true;
   const std::size_t header = fields.l4_offset;
   const std::uint32_t sequence = static_cast<std::uint32_t>(number_at(bytes, header + 4)) << 16 |
                                  static_cast<std::uint32_t>(number_at(bytes, header + 6));
-  streams_->accept({fields.key, ingress, fields.tcp_flags, sequence, payload_of(fields, bytes)},
+  streams_->accept({fields.key, name, fields.tcp_flags, sequence, payload_of(fields, bytes)},
                    scratch_, hits.stream, *counters_);
 }
 

@@ -40,9 +40,9 @@ class PayloadScanner {
   /// Fills hits.packet.
   void search_packet(const FrameFields& fields, std::span<const std::uint8_t> bytes,
                      PayloadHits& hits) noexcept;
-  /// Fills hits.stream for a segment that came in on port `ingress`; for all that do, in order.
+  /// Fills hits.stream for a segment; all of a flow's are shown, in the order of their arrival.
   void search_stream(const FrameFields& fields, std::span<const std::uint8_t> bytes,
-                     std::uint8_t ingress, PayloadHits& hits) noexcept;
+                     const StreamName& name, PayloadHits& hits) noexcept;
 
  private:
   explicit PayloadScanner(std::shared_ptr<const PayloadDatabase> database);

@@ -87,10 +87,11 @@ void TcpStreams::accept(const TcpSegment& segment, hs_scratch* scratch, PayloadB
   const bool opens = (segment.flags & kSyn) != 0;
   if (segment.data.empty() && !opens)
     return;
-  std::uint32_t place = find(segment.key, segment.ingress);
+  const std::uint32_t bucket = bucket_of(segment);
+  std::uint32_t place = find(segment, bucket);
   const std::uint32_t first = segment.sequence + (opens ? 1 : 0);
   if (place == kNone) {
-    place = claim(segment, counters);
+    place = claim(segment, bucket, counters);
     begin(place, first);
   } else if (opens && !(streams_[place].begun_by_syn &&
                         streams_[place].initial_sequence == segment.sequence)) {
@@ -262,22 +263,26 @@ void TcpStreams::drop_pieces(Stream& stream) noexcept {
 
 // --- which stream --------------------------------------------------------------------------------
 
-std::uint32_t* TcpStreams::bucket_of(const FlowKey& key, std::uint8_t ingress) noexcept {
-  std::uint64_t hash = flow_identity(key) ^ (std::uint64_t{ingress} << 56) ^
-                       (std::uint64_t{key.outer_vlan} << 16) ^ key.inner_vlan;
-  hash *= 0x9E3779B97F4A7C15;
-  return &buckets_[(hash >> 32) & (buckets_.size() - 1)];
+std::uint32_t TcpStreams::bucket_of(const TcpSegment& segment) const noexcept {
+  const std::uint64_t vlans =
+      (std::uint64_t{segment.key.outer_vlan} << 16) | segment.key.inner_vlan;
+  const std::uint64_t name =
+      segment.name.identity ^ (std::uint64_t{segment.name.ingress} << 56) ^ vlans;
+  return static_cast<std::uint32_t>((name * 0x9E3779B97F4A7C15) >> 32) &
+         static_cast<std::uint32_t>(buckets_.size() - 1);
 }
 
-std::uint32_t TcpStreams::find(const FlowKey& key, std::uint8_t ingress) noexcept {
-  std::uint32_t place = *bucket_of(key, ingress);
-  while (place != kNone && !(streams_[place].ingress == ingress && streams_[place].key == key))
+std::uint32_t TcpStreams::find(const TcpSegment& segment, std::uint32_t bucket) const noexcept {
+  std::uint32_t place = buckets_[bucket];
+  while (place != kNone &&
+         !(streams_[place].ingress == segment.name.ingress && streams_[place].key == segment.key))
     place = streams_[place].next_of_bucket;
   return place;
 }
 
 /// A stream for a flow that has none.
-std::uint32_t TcpStreams::claim(const TcpSegment& segment, PayloadCounters& counters) noexcept {
+std::uint32_t TcpStreams::claim(const TcpSegment& segment, std::uint32_t bucket,
+                                PayloadCounters& counters) noexcept {
   ++counters.streams;
   std::uint32_t place = used_;
   if (used_ < streams_max_) {
@@ -289,10 +294,10 @@ std::uint32_t TcpStreams::claim(const TcpSegment& segment, PayloadCounters& coun
   Stream& stream = streams_[place];
   stream = Stream{};
   stream.key = segment.key;
-  stream.ingress = segment.ingress;
-  std::uint32_t* bucket = bucket_of(segment.key, segment.ingress);
-  stream.next_of_bucket = *bucket;
-  *bucket = place;
+  stream.ingress = segment.name.ingress;
+  stream.bucket = bucket;
+  stream.next_of_bucket = buckets_[bucket];
+  buckets_[bucket] = place;
   link_newest(place);
   return place;
 }
@@ -303,20 +308,24 @@ std::uint32_t TcpStreams::evict_oldest() noexcept {
   Stream& stream = streams_[place];
   drop_pieces(stream);
   unlink(place);
-  std::uint32_t* link = bucket_of(stream.key, stream.ingress);
+  std::uint32_t* link = &buckets_[stream.bucket];
   while (*link != place) link = &streams_[*link].next_of_bucket;
   *link = stream.next_of_bucket;
   return place;
 }
 
+/// Streams are in order but for what came among the last segments, an eighth as many as there is
+/// room for streams: putting each in its place every time would cost as much as finding it.
 void TcpStreams::touch(std::uint32_t place) noexcept {
-  if (place == newest_)
+  ++segments_;
+  if (place == newest_ || segments_ - streams_[place].touched < streams_max_ / 8)
     return;
   unlink(place);
   link_newest(place);
 }
 
 void TcpStreams::link_newest(std::uint32_t place) noexcept {
+  streams_[place].touched = segments_;
   streams_[place].newer = kNone;
   streams_[place].older = newest_;
   (newest_ == kNone ? oldest_ : streams_[newest_].newer) = place;

@@ -1,6 +1,7 @@
 // TCP streams of a worker, searched in the order of their bytes: what comes twice is skipped, what
-// comes early waits in a bounded store until the gap before it is filled. The least recently used
-// stream makes room. Everything is allocated by open(), nothing afterwards.
+// comes early waits in a bounded store until the gap before it is filled. A stream that
+// has been without a segment longest, or nearly so, makes room. Everything is allocated by open(),
+// nothing afterwards.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +18,16 @@ struct hs_stream;
 
 namespace faultline {
 
+/// What tells a stream beside its flow's key.
+struct StreamName {
+  std::uint64_t identity = 0;  ///< flow_identity() of the key
+  std::uint8_t ingress = 0;    ///< the port it comes in on
+};
+
 /// A whole segment of a directed flow.
 struct TcpSegment {
   const FlowKey& key;
-  std::uint8_t ingress = 0;
+  StreamName name;
   std::uint8_t flags = 0;      ///< as in FrameFields
   std::uint32_t sequence = 0;  ///< of its first byte, or of its SYN
   std::span<const std::uint8_t> data;
@@ -66,7 +73,9 @@ class TcpStreams {
     std::uint64_t searched = 0;          ///< bytes since then
     std::uint32_t newer = kNone;
     std::uint32_t older = kNone;
+    std::uint32_t bucket = 0;
     std::uint32_t next_of_bucket = kNone;
+    std::uint32_t touched = 0;  ///< the count of segments when it was last made the newest
     std::uint32_t first_piece = kNone;
     std::uint32_t last_piece = kNone;
     std::uint32_t pieces = 0;
@@ -82,9 +91,10 @@ class TcpStreams {
   };
   struct Search;
 
-  std::uint32_t* bucket_of(const FlowKey& key, std::uint8_t ingress) noexcept;
-  std::uint32_t find(const FlowKey& key, std::uint8_t ingress) noexcept;
-  std::uint32_t claim(const TcpSegment& segment, PayloadCounters& counters) noexcept;
+  std::uint32_t bucket_of(const TcpSegment& segment) const noexcept;
+  std::uint32_t find(const TcpSegment& segment, std::uint32_t bucket) const noexcept;
+  std::uint32_t claim(const TcpSegment& segment, std::uint32_t bucket,
+                      PayloadCounters& counters) noexcept;
   std::uint32_t evict_oldest() noexcept;
   void touch(std::uint32_t place) noexcept;
   void link_newest(std::uint32_t place) noexcept;
@@ -108,6 +118,7 @@ class TcpStreams {
   std::vector<std::uint32_t> buckets_;
   std::unique_ptr<Piece[]> pieces_;
   std::uint32_t used_ = 0;
+  std::uint32_t segments_ = 0;  ///< modulo 2^32
   std::uint32_t newest_ = kNone;
   std::uint32_t oldest_ = kNone;
   std::uint32_t pieces_used_ = 0;

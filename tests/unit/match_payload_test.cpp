@@ -74,7 +74,7 @@ class Searched {
     FrameFields fields;
     EXPECT_EQ(parse_frame(frame_, frame_.size(), fields), ParseOutcome::kParsed);
     PayloadHits hits;
-    scanner->search_stream(fields, frame_, 0, hits);
+    scanner->search_stream(fields, frame_, {flow_identity(fields.key), 0}, hits);
     EXPECT_TRUE(hits.in_stream);
     return hits.stream.test(0);
   }
