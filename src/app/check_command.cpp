@@ -61,6 +61,10 @@ class Findings {
               {"hold_bytes_needed", capacity_.hold_needed},
               {"flows", capacity_.flows},
               {"flows_bytes", capacity_.flows_memory},
+              {"streams", capacity_.streams},
+              {"stream_state_bytes", capacity_.stream_state},
+              {"streams_bytes", capacity_.streams_memory},
+              {"patterns_bytes", capacity_.patterns},
               {"mbufs", capacity_.mbufs},
               {"memory_bytes", capacity_.memory},
               {"speed_bps", capacity_.speed_bps},
@@ -191,6 +195,11 @@ Exit run_check(const CheckOptions& options) {
   fmt::print(stderr, "{}: good: {} ports, {} rules; the hold needs {} of {} bytes\n", options.file,
              scenario.ports.size(), scenario.rules.size(), findings.capacity().hold_needed,
              findings.capacity().hold);
+  if (findings.capacity().patterns > 0)
+    fmt::print(stderr,
+               "{}: payload patterns take {} bytes; {} streams of {} bytes of state each take {}\n",
+               options.file, findings.capacity().patterns, findings.capacity().streams,
+               findings.capacity().stream_state, findings.capacity().streams_memory);
   return Exit::kDone;
 }
 

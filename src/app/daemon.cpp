@@ -214,11 +214,13 @@ class Daemon {
       return refused(engine.error());
     TscTime time(clock_);
     std::vector<EngineWorker> workers;
-    for (std::size_t worker = 0; worker < layout_.workers; ++worker)
+    for (std::uint32_t worker = 0; worker < layout_.workers; ++worker) {
+      settings.worker = worker;
       workers.push_back(
           {std::make_unique<LiveWorker>(settings, (*wiring)->ports_of(worker), time,
                                         pools_.of_worker(worker), (*engine)->publisher().slot()),
            cores_.workers[worker]});
+    }
     (*engine)->attach(std::move(workers), std::move(*wiring));
     return run_engine(**engine, signals);
   }

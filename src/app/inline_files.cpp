@@ -1,4 +1,4 @@
-// Looking for names of files in `rules:` → `impair:`.
+// Looking for names of files in `rules:` → `impair:` and `match:`.
 #include "app/inline_files.hpp"
 
 #include <filesystem>
@@ -14,21 +14,37 @@ class Inliner {
       : folder_(std::filesystem::path(scenario_path).parent_path()), problems_(problems) {}
 
   void rule(ConfigNode& node) {
+    if (ConfigNode* wanted = node.is_mapping() ? node.find("match") : nullptr)
+      match(*wanted, 0);
     ConfigNode* impair = node.is_mapping() ? node.find("impair") : nullptr;
     if (impair == nullptr || !impair->is_sequence())
       return;
     for (ConfigNode& item : impair->items)
       if (item.is_mapping())
-        for (ConfigEntry& entry : item.entries) impairment(entry.value);
+        for (ConfigEntry& entry : item.entries) put_in(entry.value, {"file", "trace"});
   }
 
   std::size_t count() const { return count_; }
 
  private:
-  void impairment(ConfigNode& node) {
+  /// The patterns of payloads, wherever they stand in a match.
+  void match(ConfigNode& node, std::size_t depth) {
+    if (depth > kConfigDepthMax)
+      return;
+    for (ConfigNode& item : node.items) match(item, depth + 1);
+    for (ConfigEntry& entry : node.entries) {
+      if (entry.key == "payload")
+        put_in(entry.value, {"patterns"});
+      else
+        match(entry.value, depth + 1);
+    }
+  }
+
+  /// Puts the text of the file that one of `keys` names beside that key.
+  void put_in(ConfigNode& node, std::initializer_list<std::string_view> keys) {
     if (!node.is_mapping() || node.find("contents") != nullptr)
       return;
-    for (const std::string_view key : {"file", "trace"}) {
+    for (const std::string_view key : keys) {
       const ConfigNode* name = node.find(key);
       if (name == nullptr || !name->is_scalar() || name->text.empty())
         continue;

@@ -35,6 +35,11 @@ Result<std::unique_ptr<Engine>> Engine::create(Scenario scenario, WorkerLayout l
   Result<Policy> policy = compile_policy(*pass_through, request, engine->slots_);
   if (!policy)
     return tl::unexpected(policy.error());
+  if (policy->payload != nullptr)
+    if (auto prepared =
+            policy->payload->prepare(static_cast<std::uint32_t>(engine->layout_.workers));
+        !prepared)
+      return tl::unexpected(prepared.error());
   engine->publisher_ = std::make_unique<Publisher>(kWorkersMax);
   engine->generation_ = policy->generation;
   engine->publisher_->publish(std::make_unique<const Policy>(std::move(*policy)));

@@ -217,6 +217,10 @@ ChangeResult Engine::change(Request request) {
     return refuse(Refusal::kConflict, capacity.misfit);
   if (std::string missing = lease_missing(*policy); !missing.empty())
     return refuse(Refusal::kConflict, std::move(missing));
+  if (policy->payload != nullptr)
+    if (auto prepared = policy->payload->prepare(static_cast<std::uint32_t>(layout_.workers));
+        !prepared)
+      return refuse(Refusal::kConflict, to_line(prepared.error().front()));
   slots_ = std::move(slots);
   return publish(std::move(*policy), std::move(request));
 }

@@ -72,6 +72,11 @@ void StatisticsSum::add(const WorkerSnapshot& part) {
   total_.connections.opened += part.connections.opened;
   total_.connections.guessed += part.connections.guessed;
   total_.connections.lost += part.connections.lost;
+  total_.payload.scanned += part.payload.scanned;
+  total_.payload.streams += part.payload.streams;
+  total_.payload.evicted += part.payload.evicted;
+  total_.payload.resynchronised += part.payload.resynchronised;
+  total_.payload.restarted += part.payload.restarted;
   total_.hold.packets += part.hold.packets;
   total_.hold.bytes += part.hold.bytes;
   total_.hold.capacity_bytes += part.hold.capacity_bytes;
@@ -90,7 +95,7 @@ std::uint64_t StatisticsSum::own_drops() const {
 
 std::uint64_t StatisticsSum::memories_lost() const {
   return total_.flows.ghost_collisions + total_.scopes.lost + total_.fragments.lost +
-         total_.connections.lost;
+         total_.connections.lost + total_.payload.evicted + total_.payload.resynchronised;
 }
 
 Json StatisticsSum::ports_json() const {
@@ -178,6 +183,12 @@ Json StatisticsSum::to_json(std::uint64_t uptime_ns) const {
            {{"opened", total_.connections.opened},
             {"guessed", total_.connections.guessed},
             {"lost", total_.connections.lost}}},
+          {"payload",
+           {{"scanned", total_.payload.scanned},
+            {"streams", total_.payload.streams},
+            {"evicted", total_.payload.evicted},
+            {"resynchronised", total_.payload.resynchronised},
+            {"restarted", total_.payload.restarted}}},
           {"reproducible", memories_lost() == 0},
           {"hold",
            {{"packets", total_.hold.packets},

@@ -39,6 +39,7 @@ Decide::Decide(const Settings& settings)
     : ports_(settings.ports),
       flows_(settings.flows_max, settings.flow_idle_ns),
       connections_(settings.flows_max, settings.flow_idle_ns),
+      worker_(settings.worker),
       active_(kRulesMax),
       path_rules_(ports_ * kRulesMax),
       path_plans_(ports_),
@@ -65,6 +66,7 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
   if (policy_ != nullptr && !policy_->needs_connections() && policy.needs_connections())
     connections_.forget();
   policy_ = &policy;
+  adopt_scanner(policy);
   for (const std::uint16_t slot : policy.fresh_rules) {
     rule_counters_[slot] = {};
     delays_[slot].clear();
@@ -93,6 +95,18 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
     path_plans_[port] = {rules, count};
   }
   refresh(now_ns);
+}
+
+/// The same patterns as before are searched on; for others every stream begins anew.
+void Decide::adopt_scanner(const Policy& policy) noexcept {
+  PayloadScanner* next = policy.payload != nullptr ? policy.payload->scanner(worker_) : nullptr;
+  if (next == scanner_)
+    return;
+  if (scanner_ != nullptr)
+    payload_counters_.restarted += scanner_->streams();
+  if (next != nullptr)
+    next->begin(payload_counters_);
+  scanner_ = next;
 }
 
 std::uint64_t Decide::refresh(std::uint64_t now_ns) noexcept {
@@ -141,7 +155,8 @@ void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& bu
   else
     plan_by_path(frames, part, burst, counters);
   if (witness_ != nullptr) [[unlikely]]
-    witness_->arrived({*policy_, part.first, part.count, fields_, connection_}, burst);
+    witness_->arrived(
+        {*policy_, part.first, part.count, part.ingress, fields_, connection_, payload_}, burst);
   const auto first = plan_.begin() + part.first;
   const bool shared = std::all_of(first, first + part.count, [&](const Plan& plan) {
     return plan.data() == first->data() && plan.size() == first->size();

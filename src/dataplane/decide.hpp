@@ -61,6 +61,7 @@ class Decide {
     std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
     std::uint64_t queued_max = 1U << 20;  ///< packets in all queues together
     std::size_t ports = 2;
+    std::uint32_t worker = 0;  ///< which scanner of a policy is its own
   };
   explicit Decide(const Settings& settings);
 
@@ -138,6 +139,7 @@ class Decide {
   const FlowCounters& flow_counters() const noexcept { return flows_.counters(); }
   const FragmentCounters& fragment_counters() const noexcept { return fragments_.counters(); }
   const ConnectionCounters& connection_counters() const noexcept { return connections_.counters(); }
+  const PayloadCounters& payload_counters() const noexcept { return payload_counters_; }
   const ScopeCounters& scope_counters() const noexcept { return scopes_.counters(); }
   const Policy* policy() const noexcept { return policy_; }
 
@@ -151,6 +153,7 @@ class Decide {
     return scope_key_ != nullptr ? *scope_key_ : fields_[i].key;
   }
   Plan plan_of(Flow& flow, const PathProgram& path) noexcept;
+  void adopt_scanner(const Policy& policy) noexcept;
   Selection matching(std::uint16_t entry, std::uint8_t ingress, const Selection& among,
                      const JudgedBurst& burst) noexcept;
   void begin_part(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst) noexcept;
@@ -204,6 +207,7 @@ class Decide {
   FragmentTable fragments_;
   ConnectionTable connections_;
   PlanCache plans_;
+  std::uint32_t worker_;
   std::vector<std::uint8_t> active_;         ///< by rule index
   std::vector<std::uint16_t> path_rules_;    ///< by ingress · kRulesMax: what path_plans_ point to
   std::vector<Plan> path_plans_;             ///< by ingress: the plan where no flow is needed
@@ -219,6 +223,9 @@ class Decide {
   PerPacket<Plan> plan_;
   PerPacket<FrameFields> fields_;
   PerPacket<ConnectionPlace> connection_;
+  PerPacket<PayloadHits> payload_;  ///< where the path's rules ask for payloads
+  PayloadScanner* scanner_ = nullptr;
+  PayloadCounters payload_counters_;
   PerPacket<FrameView>* frames_ = nullptr;  ///< of the burst that is judged; null: none is
   PerPacket<std::uint64_t> arrival_number_;
   Asked asked_;

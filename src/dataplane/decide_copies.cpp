@@ -38,6 +38,8 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
   burst.edits.copy(of, copy);
   fields_[copy] = fields_[of];
   connection_[copy] = connection_[of];
+  if (scanner_ != nullptr)
+    payload_[copy] = payload_[of];
   arrival_number_[copy] = arrival_number_[of];
   asked_.match_number[copy] = asked_.match_number[of];
   asked_.entered_ns[copy] = asked_.entered_ns[of];

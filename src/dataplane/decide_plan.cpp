@@ -34,6 +34,12 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
                                               burst.arrival_ns[i]})
                          : ConnectionPlace{};
     plan_[i] = plan_of(flow, path);
+    if (path.needs_payload) {
+      payload_[i].begin();
+      if (flow.asks_stream)
+        scanner_->search_stream(fields_[i], {frames[i].bytes, frames[i].available},
+                                {burst.identity[i], part.ingress}, payload_[i]);
+    }
   }
 }
 
@@ -57,12 +63,14 @@ Plan Decide::plan_of(Flow& flow, const PathProgram& path) noexcept {
   if (flow.plan_generation != plans_.epoch()) {
     const std::size_t candidates = path.index.find(flow.key, plan_scratch_.data());
     std::size_t count = 0;
+    flow.asks_stream = false;
     for (std::size_t at = 0; at < candidates; ++at) {
       const std::uint16_t index = path.rules[plan_scratch_[at]];
       const RuleProgram& rule = policy_->rules[index];
       if (!rule.enabled)
         continue;
       const FlowVerdict verdict = rule.match ? rule.match->of_flow(flow.key) : FlowVerdict::kAlways;
+      flow.asks_stream |= rule.asks_stream && verdict == FlowVerdict::kPerPacket;
       if (verdict == FlowVerdict::kAlways)
         plan_scratch_[count++] = index;
       else if (verdict == FlowVerdict::kPerPacket)
@@ -85,8 +93,12 @@ Selection Decide::matching(std::uint16_t entry, std::uint8_t ingress, const Sele
   for (std::uint32_t turn = 0; turn < among.count; ++turn) {
     const std::uint8_t i = among.position[turn];
     const FrameView& frame = (*frames_)[i];
-    if (!match.of_packet(
-            {fields_[i], {frame.bytes, frame.available}, connection_[i].role, rule.portless}))
+    if (!match.of_packet({.fields = fields_[i],
+                          .bytes = {frame.bytes, frame.available},
+                          .role = connection_[i].role,
+                          .portless = rule.portless,
+                          .payload = rule.asks_payload ? &payload_[i] : nullptr,
+                          .scanner = scanner_}))
       continue;
     if (rule.counts_packets()) {
       const std::uint64_t number = ++scope_of(rule, ingress, i, burst).candidates;

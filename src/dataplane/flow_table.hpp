@@ -17,6 +17,7 @@ struct Flow {
   std::uint64_t plan_generation = 0;  ///< of the policy that `plan` belongs to
   std::uint32_t plan = 0;
   std::uint8_t ingress = 0;
+  bool asks_stream = false;  ///< a rule of the plan searches its stream
 };
 static_assert(sizeof(Flow) <= 96);
 

@@ -11,6 +11,7 @@
 #include "dataplane/flow_table.hpp"
 #include "dataplane/fragment_table.hpp"
 #include "dataplane/scope_table.hpp"
+#include "match/payload_hits.hpp"
 #include "policy/scenario.hpp"
 
 namespace faultline {
@@ -34,6 +35,7 @@ struct WorkerSnapshot {
   ScopeCounters scopes;
   FragmentCounters fragments;
   ConnectionCounters connections;
+  PayloadCounters payload;
   HoldFigures hold;
 };
 

@@ -18,8 +18,10 @@ struct Arrivals {
   const Policy& policy;
   std::uint32_t first = 0;
   std::uint32_t count = 0;
+  std::uint8_t ingress = 0;
   const PerPacket<FrameFields>& fields;
   const PerPacket<ConnectionPlace>& connections;
+  const PerPacket<PayloadHits>& payload;  ///< what ends in their streams, where rules ask for that
 };
 
 class Witness {

@@ -24,6 +24,7 @@ struct WorkerSettings {
   std::uint64_t flows_max = 65'536;
   std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
   std::uint64_t hold_bytes = std::uint64_t{256} << 20;
+  std::uint32_t worker = 0;  ///< its number among all workers
 };
 
 /// How long a worker has polled, and how much of that it had packets.
@@ -46,9 +47,10 @@ class Worker {
         published_(published),
         port_counters_(ports_.size()),
         decide_({settings.flows_max, settings.flow_idle_ns, settings.hold_bytes / kQueuedBytesMin,
-                 ports_.size()}),
+                 ports_.size(), settings.worker}),
         act_(ports_, pool, settings.hold_bytes, counters_, port_counters_),
         direct_(ports_.size() * kBurstMax),
+        whole_frames_(new WholeFrame[kBurstMax]),
         box_(ports_.size()) {
     rx_burst_ = settings.rx_burst;
     for (std::size_t port = 0; port < ports_.size(); ++port)
@@ -401,19 +403,21 @@ class Worker {
     direct_count_ = 0;
   }
 
-  /// The frames' first bytes, in one piece each.
+  /// The frames' first bytes, in one piece each; all of them where rules look behind headers.
   void view_frames(std::uint8_t ingress, const PerPacket<rte_mbuf*>& mbufs, std::uint32_t count,
                    PerPacket<FrameView>& frames) noexcept {
     const bool read = decide_.reads_frames(ingress) || next_instant_ns_ != kNever;
+    const std::uint32_t most = reads_payload_ ? kWholeBytes : kParseBytesMax;
     for (std::uint32_t i = 0; i < count; ++i) {
       const rte_mbuf* mbuf = mbufs[i];
       frames[i] = {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len, mbuf->pkt_len};
       if (!read)
         continue;
-      if (mbuf->data_len < mbuf->pkt_len && mbuf->data_len < kParseBytesMax) [[unlikely]] {
-        const auto wanted = std::min<std::uint32_t>(mbuf->pkt_len, kParseBytesMax);
-        frames[i].bytes = static_cast<const std::uint8_t*>(
-            rte_pktmbuf_read(mbuf, 0, wanted, prefixes_[i].data()));
+      if (mbuf->data_len < mbuf->pkt_len && mbuf->data_len < most) [[unlikely]] {
+        const auto wanted = std::min<std::uint32_t>(mbuf->pkt_len, most);
+        void* place = most > kParseBytesMax ? whole_frames_[i].bytes : prefixes_[i].data();
+        frames[i].bytes =
+            static_cast<const std::uint8_t*>(rte_pktmbuf_read(mbuf, 0, wanted, place));
         frames[i].available = wanted;
       }
     }
@@ -427,8 +431,11 @@ class Worker {
     next_instant_ns_ = std::min(next_instant_ns_, published.active_from_ns);
     // Copies take the upper half of a burst.
     bool copies = decide_.policy() != nullptr && decide_.policy()->makes_copies();
-    for (const Policy* policy = &published; policy != nullptr; policy = policy->next)
+    reads_payload_ = decide_.policy() != nullptr && decide_.policy()->payload != nullptr;
+    for (const Policy* policy = &published; policy != nullptr; policy = policy->next) {
       copies |= policy->makes_copies();
+      reads_payload_ |= policy->payload != nullptr;
+    }
     rx_burst_ = copies ? std::min(settings_.rx_burst, Decide::kFirstCopy) : settings_.rx_burst;
   }
 
@@ -514,6 +521,13 @@ class Worker {
   std::uint32_t rx_burst_ = 0;
   std::uint32_t release_budget_ = 0;
   PerPacket<std::array<std::uint8_t, kParseBytesMax>> prefixes_;
+  /// An IP datagram and what may stand before it. Pages are taken only where frames come in parts.
+  static constexpr std::uint32_t kWholeBytes = 65'536 + kParseBytesMax;
+  struct WholeFrame {
+    std::uint8_t bytes[kWholeBytes];
+  };
+  std::unique_ptr<WholeFrame[]> whole_frames_;
+  bool reads_payload_ = false;  ///< a rule now or to come looks behind frames' headers
   Histogram lateness_;
   std::atomic<std::uint64_t> last_poll_ns_{0};
   std::atomic<std::uint64_t> busy_ns_{0};
@@ -535,6 +549,7 @@ void Worker<Port, Time>::fill(WorkerSnapshot& snapshot) const noexcept {
   snapshot.scopes = decide_.scope_counters();
   snapshot.fragments = decide_.fragment_counters();
   snapshot.connections = decide_.connection_counters();
+  snapshot.payload = decide_.payload_counters();
   const Hold& hold = act_.held();
   snapshot.hold = {act_.held_packets(), act_.held_bytes(), hold.capacity_bytes(),
                    hold.peak_bytes()};

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <pcap/pcap.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -316,7 +317,6 @@ class TreeReader {
   MatchNode read() {
     if (depth_ > 0)
       refuse_at_depth();
-    reader_.refuse_not_yet({"payload"});
     numbers("proto", MatchField::kProtocol, protocol_kind());
     addresses("src", MatchField::kSource);
     addresses("dst", MatchField::kDestination);
@@ -333,6 +333,8 @@ class TreeReader {
     fragment();
     nested();
     bpf();
+    payload();
+    put_payloads_last(node_);
     return std::move(node_);
   }
 
@@ -460,6 +462,7 @@ class TreeReader {
     MatchNode joined;
     joined.kind = kind;
     for (const ConfigNode& item : value->items) add_tree(item, joined);
+    put_payloads_last(joined);
     node_.children.push_back(std::move(joined));
   }
 
@@ -483,6 +486,26 @@ class TreeReader {
     leaf.filter = compile_filter(*value, problems_);
     if (leaf.filter != nullptr)
       add(std::move(leaf));
+  }
+
+  void payload() {
+    const ConfigNode* value = reader_.take("payload");
+    if (value == nullptr)
+      return;
+    auto query = read_payload_query(*value, problems_);
+    if (!query)
+      return;
+    MatchLeaf leaf;
+    leaf.field = MatchField::kPayload;
+    leaf.text = "payload " + query->text();
+    leaf.payload = std::make_shared<const PayloadQuery>(std::move(*query));
+    add(std::move(leaf));
+  }
+
+  /// Searching costs the most, so it is asked last.
+  static void put_payloads_last(MatchNode& node) {
+    std::ranges::stable_partition(node.children,
+                                  [](const MatchNode& child) { return !child.asks_payload(); });
   }
 
   MappingReader& reader_;

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/units.hpp"
+#include "match/payload_scanner.hpp"
 
 namespace faultline {
 namespace {
@@ -80,6 +81,18 @@ bool passes_filter(const bpf_program& filter, const MatchPacket& packet) noexcep
                     static_cast<u_int>(packet.bytes.size())) != 0;
 }
 
+/// Cheaper parts of a match come first, so a packet is searched only if they hold, and once.
+bool holds_payload(const MatchLeaf& leaf, const MatchPacket& packet) noexcept {
+  PayloadHits* hits = packet.payload;
+  if (hits == nullptr)
+    return false;
+  if (leaf.payload->stream && hits->in_stream)
+    return hits->stream.test(leaf.payload_bit);
+  if (!hits->searched && packet.scanner != nullptr)
+    packet.scanner->search_packet(packet.fields, packet.bytes, *hits);
+  return hits->searched && hits->packet.test(leaf.payload_bit);
+}
+
 }  // namespace
 
 bool AddressPrefix::contains(FlowKind kind_of_flow,
@@ -122,6 +135,8 @@ FlowVerdict MatchLeaf::of_flow(const FlowKey& key) const noexcept {
       if (!is_ip(key))
         return verdict_of(!fragment && !wanted);
       return FlowVerdict::kPerPacket;
+    case MatchField::kPayload:
+      return packet_decides_if(is_ip(key));
     case MatchField::kLength:
     case MatchField::kBpf:
       return FlowVerdict::kPerPacket;
@@ -162,6 +177,8 @@ bool MatchLeaf::of_packet(const MatchPacket& packet) const noexcept {
       return holds_fragment(*this, fields.fragment);
     case MatchField::kBpf:
       return passes_filter(*filter, packet);
+    case MatchField::kPayload:
+      return holds_payload(*this, packet);
   }
   return false;
 }
@@ -222,12 +239,23 @@ bool MatchNode::of_packet(const MatchPacket& packet) const noexcept {
   return false;
 }
 
+bool MatchNode::asks_payload() const noexcept {
+  return (kind == Kind::kLeaf && leaf.field == MatchField::kPayload) ||
+         std::ranges::any_of(children, [](const MatchNode& child) { return child.asks_payload(); });
+}
+
 namespace {
 
 bool asks_packets(const MatchNode& node) {
   if (node.kind == MatchNode::Kind::kLeaf)
     return node.leaf.field >= MatchField::kDscp;
   return std::ranges::any_of(node.children, asks_packets);
+}
+
+void collect_payloads(MatchNode& node, std::vector<MatchLeaf*>& leaves) {
+  if (node.kind == MatchNode::Kind::kLeaf && node.leaf.field == MatchField::kPayload)
+    leaves.push_back(&node.leaf);
+  for (MatchNode& child : node.children) collect_payloads(child, leaves);
 }
 
 std::string text_of(const MatchNode& node) {
@@ -264,6 +292,12 @@ std::optional<RuleMatch> RuleMatch::compile(const ConfigNode& node, Problems& pr
   match.root_ = std::move(*root);
   match.per_packet_ = match.counts_packets() || asks_packets(match.root_);
   return match;
+}
+
+std::vector<MatchLeaf*> RuleMatch::payloads() {
+  std::vector<MatchLeaf*> leaves;
+  collect_payloads(root_, leaves);
+  return leaves;
 }
 
 std::string RuleMatch::why_not(const MatchPacket& packet) const {

@@ -12,11 +12,15 @@
 #include <vector>
 
 #include "base/config.hpp"
+#include "match/payload_hits.hpp"
+#include "match/payload_query.hpp"
 #include "packet/frame_fields.hpp"
 
 struct bpf_program;
 
 namespace faultline {
+
+class PayloadScanner;
 
 struct AddressPrefix {
   std::array<std::uint8_t, 16> address{};
@@ -45,6 +49,8 @@ struct MatchPacket {
   std::span<const std::uint8_t> bytes;  ///< of the frame, from its beginning
   Role role = Role::kAny;
   bool portless = false;  ///< what a later fragment knows of its datagram's ports is not used
+  PayloadHits* payload = nullptr;     ///< what was found so far; null: nothing ever
+  PayloadScanner* scanner = nullptr;  ///< who finds more when it is asked for
 };
 
 enum class MatchField : std::uint8_t {
@@ -64,6 +70,7 @@ enum class MatchField : std::uint8_t {
   kIcmpType,
   kFragment,
   kBpf,
+  kPayload,
 };
 
 /// One field and the values it may have.
@@ -75,10 +82,12 @@ struct MatchLeaf {
   std::bitset<256> icmpv6_types;  ///< kIcmpType: of ICMPv6; `ranges` are ICMP's
   std::uint8_t flags_set = 0;     ///< kTcpFlags
   std::uint8_t flags_clear = 0;
-  bool wanted = false;                        ///< kTcpData; kFragment with both kinds
-  std::optional<FragmentKind> fragment;       ///< kFragment: just this kind
-  bool untagged = false;                      ///< kVlan: `none` is one of the values
-  std::shared_ptr<const bpf_program> filter;  ///< kBpf
+  bool wanted = false;                          ///< kTcpData; kFragment with both kinds
+  std::optional<FragmentKind> fragment;         ///< kFragment: just this kind
+  bool untagged = false;                        ///< kVlan: `none` is one of the values
+  std::shared_ptr<const bpf_program> filter;    ///< kBpf
+  std::shared_ptr<const PayloadQuery> payload;  ///< kPayload
+  std::uint16_t payload_bit = 0;                ///< of PayloadBits, among its policy's queries
 
   FlowVerdict of_flow(const FlowKey& key) const noexcept;
   bool of_packet(const MatchPacket& packet) const noexcept;
@@ -93,6 +102,7 @@ struct MatchNode {
 
   FlowVerdict of_flow(const FlowKey& key) const noexcept;
   bool of_packet(const MatchPacket& packet) const noexcept;
+  bool asks_payload() const noexcept;
 };
 
 class RuleMatch {
@@ -121,6 +131,8 @@ class RuleMatch {
   /// Whether flows alone decide, for every flow.
   bool per_packet() const noexcept { return per_packet_; }
 
+  /// The leaves that ask for payloads: who compiles a policy gives them their bits.
+  std::vector<MatchLeaf*> payloads();
   /// The fields joined by "and" at the top, for an index over many rules.
   const MatchNode& root() const noexcept { return root_; }
   /// Which part of it fails for a packet: "dport 53", or nothing when all of it but nth and first

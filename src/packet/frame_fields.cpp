@@ -233,6 +233,7 @@ class Parser {
         return ParseOutcome::kUnparsed;
       protocol = header[0];
       offset += size;
+      fields_.body_offset = static_cast<std::uint16_t>(offset);
       if (fields_.fragment == FragmentKind::kLater)
         return ParseOutcome::kParsed;  // what follows is a part of some datagram's middle
     }
@@ -249,6 +250,7 @@ class Parser {
 
   /// The transport header at `offset` of a datagram, or a part of one, that ends at `end`.
   ParseOutcome transport(std::size_t offset, std::size_t end) noexcept {
+    fields_.body_offset = static_cast<std::uint16_t>(offset);
     if (fields_.fragment == FragmentKind::kLater)
       return ParseOutcome::kParsed;
     const std::size_t wanted = header_bytes(fields_.key.protocol);

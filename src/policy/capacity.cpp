@@ -47,6 +47,11 @@ std::string misfit_of(const Capacity& capacity) {
     return fmt::format("the hold has {} bytes, but {} in 64-byte frames for {} need {}",
                        capacity.hold, speed_text(capacity.speed_bps),
                        format_duration(capacity.stay_ns), capacity.hold_needed);
+  if (capacity.streams_memory > capacity.memory / 2)
+    return fmt::format(
+        "{} streams that payloads are searched in, {} bytes of state each, need {} bytes; the "
+        "machine has {}",
+        capacity.streams, capacity.stream_state, capacity.streams_memory, capacity.memory);
   if (capacity.flows_memory + capacity.hold_needed > capacity.memory)
     return fmt::format("{} flows need {} bytes and packets that wait {}; the machine has {}",
                        capacity.flows, capacity.flows_memory, capacity.hold_needed,
@@ -63,6 +68,12 @@ Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64
   capacity.flows = scenario.flows_max;
   capacity.flows_memory = flows_memory * layout.workers;
   capacity.mbufs = kMbufs;
+  if (policy.payload != nullptr) {
+    capacity.patterns = policy.payload->database()->bytes();
+    capacity.stream_state = policy.payload->database()->stream_bytes();
+    capacity.streams_memory = policy.payload->streams_memory_bytes() * layout.workers;
+    capacity.streams = capacity.streams_memory > 0 ? policy.payload->streams_max() : 0;
+  }
   std::uint64_t most = 0;
   std::vector<std::uint64_t> needs(layout.workers, 0);
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {

@@ -19,12 +19,16 @@ struct Capacity {
                                   ///< of 1,000 stay, for the busiest worker times all of them
   std::uint64_t flows = 0;        ///< count
   std::uint64_t flows_memory = 0;
-  std::uint64_t mbufs = 0;      ///< count
-  std::uint64_t memory = 0;     ///< of the machine
-  std::uint64_t speed_bps = 0;  ///< of the fastest port whose packets wait
-  std::uint64_t stay_ns = 0;    ///< how long its packets stay
-  bool speed_known = false;     ///< the ports are real or their speed is written
-  std::string misfit;           ///< what does not fit, with the numbers; empty: all of it
+  std::uint64_t streams = 0;         ///< count; TCP streams that payloads are searched in
+  std::uint64_t stream_state = 0;    ///< what one of them takes for its patterns
+  std::uint64_t streams_memory = 0;  ///< all of them, of all workers
+  std::uint64_t patterns = 0;        ///< payload patterns as they are searched for
+  std::uint64_t mbufs = 0;           ///< count
+  std::uint64_t memory = 0;          ///< of the machine
+  std::uint64_t speed_bps = 0;       ///< of the fastest port whose packets wait
+  std::uint64_t stay_ns = 0;         ///< how long its packets stay
+  bool speed_known = false;          ///< the ports are real or their speed is written
+  std::string misfit;                ///< what does not fit, with the numbers; empty: all of it
 
   bool fits() const noexcept { return misfit.empty(); }
   /// A scenario that cannot work; else a misfit is worth a warning.

@@ -2,6 +2,7 @@
 #include "policy/compile.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "base/dice.hpp"
 
@@ -11,6 +12,8 @@ namespace {
 /// What the hold's records can express, with room to spare (hold.hpp: 2^48 ns).
 /// A packet and its copies: what half a burst has room for (decide.hpp).
 constexpr std::uint64_t kPacketsOfOne = kBurstMax / 2 + 1;
+/// What a worker's streams may take for searching them.
+constexpr std::uint64_t kStreamsMemoryMaxBytes = std::uint64_t{8} << 30;
 constexpr std::uint64_t kPathDelayMaxNs = 72 * 3600 * kNsPerSecond;
 
 bool holds(const std::vector<std::size_t>& ends, std::size_t port) {
@@ -196,6 +199,49 @@ void lay_stages(Policy& policy) {
       policy.rules[index].steps[stage].parks = must_park(policy.rules, index, stage);
 }
 
+/// Gives the rules' payloads their bits, and the policy what searches for them.
+void lay_payloads(const Scenario& scenario, const CompileRequest& request, Policy& policy,
+                  Problems& problems) {
+  std::vector<const PayloadQuery*> queries;
+  std::map<std::string, std::uint16_t> bits;
+  for (RuleProgram& rule : policy.rules) {
+    if (!rule.match)
+      continue;
+    for (MatchLeaf* leaf : rule.match->payloads()) {
+      const auto next = static_cast<std::uint16_t>(std::min<std::size_t>(bits.size(), UINT16_MAX));
+      const auto [known, is_new] = bits.try_emplace(leaf->payload->content(), next);
+      leaf->payload_bit = known->second;
+      if (is_new)
+        queries.push_back(leaf->payload.get());
+      rule.asks_payload = true;
+      rule.asks_stream |= leaf->payload->stream;
+    }
+    for (std::size_t port = 0; port < policy.paths.size(); ++port)
+      policy.paths[port].needs_payload |= rule.asks_payload && rule.paths.test(port);
+  }
+  if (queries.empty())
+    return;
+  auto database = payload_database_of(queries);
+  if (!database) {
+    problems.insert(problems.end(), database.error().begin(), database.error().end());
+    return;
+  }
+  const std::shared_ptr<PayloadProgram> before =
+      request.previous != nullptr ? request.previous->payload : nullptr;
+  const bool same = before != nullptr && before->database() == *database &&
+                    before->streams_max() == scenario.streams_max;
+  policy.payload =
+      same ? before : std::make_shared<PayloadProgram>(*database, scenario.streams_max);
+  if (const std::uint64_t bytes = policy.payload->streams_memory_bytes();
+      bytes > kStreamsMemoryMaxBytes)
+    problems.push_back(problem_at(queries.front()->patterns.front().mark,
+                                  std::to_string(scenario.streams_max) + " streams of " +
+                                      std::to_string((*database)->stream_bytes()) +
+                                      " bytes of state each take " + std::to_string(bytes),
+                                  "at most " + std::to_string(kStreamsMemoryMaxBytes) +
+                                      " bytes a worker: fewer flows.streams, or other patterns"));
+}
+
 /// The rule as it was before, if it goes on and is not begun anew.
 const RuleProgram* continued(const RuleSpec& spec, const CompileRequest& request) {
   if (request.previous != nullptr && !request.restarted.contains(spec.name))
@@ -306,6 +352,7 @@ Result<Policy> compile_rules(const Scenario& scenario, const std::vector<RuleSpe
   lay_stages(policy);
   check_delays(scenario, policy, problems);
   number_copies(policy, scenario, problems);
+  lay_payloads(scenario, request, policy, problems);
   if (!problems.empty())
     return tl::unexpected(std::move(problems));
   next.rules.release_unused();

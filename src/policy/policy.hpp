@@ -15,6 +15,7 @@
 #include "match/rule_index.hpp"
 #include "match/rule_match.hpp"
 #include "policy/lease.hpp"
+#include "policy/payload_program.hpp"
 #include "policy/scenario.hpp"
 
 namespace faultline {
@@ -53,6 +54,8 @@ struct RuleProgram {
   bool delays = false;
   bool uses_dice = false;      ///< a step reads identity and number
   bool uses_step = false;      ///< a step reads a chain's index
+  bool asks_payload = false;   ///< its match searches payloads
+  bool asks_stream = false;    ///< some of it in streams
   bool counts_scopes = false;  ///< matches are counted for each scope, not for the path
 
   /// Whether nth or first is among its match.
@@ -85,6 +88,7 @@ struct PathProgram {
   RuleIndex index;                   ///< over their matches, by position in `rules`
   bool needs_flow = false;           ///< a rule matches on, or draws by, the flow
   bool needs_connection = false;     ///< a rule on this path or the way back asks who opened what
+  bool needs_payload = false;        ///< a rule looks behind the headers
   bool makes_copies = false;         ///< packets are judged one at a time
   std::uint8_t wire = 0;             ///< the same for both paths of a wire
 };
@@ -103,6 +107,7 @@ struct Policy {
   std::vector<RuleProgram> rules;
   std::uint64_t zero_ns = 0;                ///< time zero: processes in time count from it
   std::vector<PathProgram> paths;           ///< by ingress port
+  std::shared_ptr<PayloadProgram> payload;  ///< null where no rule asks for payloads
   std::vector<std::uint16_t> fresh_rules;   ///< counters to clear on adoption
   std::vector<std::uint32_t> fresh_states;  ///< scope states to clear on adoption
 

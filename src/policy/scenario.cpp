@@ -76,6 +76,9 @@ class ScenarioReader {
     MappingReader reader(*node, "flows", problems_);
     if (const ConfigNode* value = reader.take("max"))
       scenario_.flows_max = read_count(*value, {1, 1 << 26}, problems_).value_or(1);
+    if (const ConfigNode* value = reader.take("streams"))
+      scenario_.streams_max =
+          static_cast<std::uint32_t>(read_count(*value, {1, 1 << 22}, problems_).value_or(1));
     if (const ConfigNode* value = reader.take("idle"))
       scenario_.flow_idle_ns =
           read_duration_ns(*value, {kNsPerMs, kDurationMaxNs}, problems_).value_or(kNsPerSecond);

@@ -93,6 +93,7 @@ struct Scenario {
   std::vector<Expectation> expectations;
   double confidence = 0.999;  ///< of statistical expectations
   std::uint64_t flows_max = 65'536;
+  std::uint32_t streams_max = 16'384;  ///< TCP streams that a worker searches at once
   std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
   std::optional<std::uint64_t> hold_bytes;
 

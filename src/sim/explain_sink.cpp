@@ -19,10 +19,14 @@ std::string why_not(const RuleProgram& rule, const PacketTrail& trail,
   for (const RuleProgram* earlier : trail.matched)
     if (earlier->final && earlier < &rule)
       return "rule '" + earlier->name + "' is final";
-  const MatchPacket packet{trail.fields,
-                           {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
-                           trail.role,
-                           rule.portless};
+  PayloadHits payload = trail.payload;
+  const MatchPacket packet{
+      .fields = trail.fields,
+      .bytes = {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
+      .role = trail.role,
+      .portless = rule.portless,
+      .payload = &payload,
+      .scanner = trail.policy->payload != nullptr ? trail.policy->payload->scanner(0) : nullptr};
   const std::string part = rule.match->why_not(packet);
   return part.empty() ? "not the packet that nth or first mean" : "not " + part;
 }

@@ -29,11 +29,12 @@ class Simulation {
         output_(sink, settings.detail, cut_frames_),
         published_(policies.front().get()),
         two_way_(ports) {
-    const WorkerSettings worker_settings{.rx_burst = settings.rx_burst,
-                                         .flows_max = settings.flows_max,
-                                         .flow_idle_ns = settings.flow_idle_ns,
-                                         .hold_bytes = settings.hold_bytes};
+    WorkerSettings worker_settings{.rx_burst = settings.rx_burst,
+                                   .flows_max = settings.flows_max,
+                                   .flow_idle_ns = settings.flow_idle_ns,
+                                   .hold_bytes = settings.hold_bytes};
     for (std::uint32_t worker = 0; worker < settings.workers; ++worker) {
+      worker_settings.worker = worker;
       std::vector<SimPort*> pointers;
       for (std::size_t port = 0; port < ports; ++port)
         pointers.push_back(ports_.emplace_back(std::make_unique<SimPort>(output_)).get());
@@ -229,6 +230,10 @@ Result<SimulationResult> simulate(PolicyChain policies, const std::vector<std::s
     sources.emplace_back(std::move(input.entry), std::move(input.reader));
   if (auto zero = set_time_zero(sources, policies); !zero)
     return tl::unexpected(zero.error());
+  for (const std::unique_ptr<Policy>& policy : policies)
+    if (policy->payload != nullptr)
+      if (auto prepared = policy->payload->prepare(settings.workers); !prepared)
+        return tl::unexpected(prepared.error());
   SimulationResult result;
   {
     Simulation simulation(policies, port_names.size(), settings, pool, sink);

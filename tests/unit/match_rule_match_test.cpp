@@ -294,13 +294,6 @@ TEST(MatchRuleMatch, AllProblemsAtOnceInOrderOfReading) {
   EXPECT_EQ(problems.back().suggestion, "proto");
 }
 
-TEST(MatchRuleMatch, KeysOfTheLanguageThatAreNotYet) {
-  Problems problems;
-  EXPECT_FALSE(RuleMatch::compile(tree_of("proto: udp\npayload: 1\n"), problems).has_value());
-  EXPECT_EQ(lines_of(problems),
-            std::vector<std::string>{"f:2:1: error: match: 'payload' is not yet supported"});
-}
-
 // --- what packets say of themselves
 // ----------------------------------------------------------------
 

@@ -201,6 +201,50 @@ TEST(SimSwaps, ALeaseEndsAtItsInstant) {
   EXPECT_FALSE(policy->any_active_at(time.now_ns()));
 }
 
+/// A frame may come in pieces; payloads are searched as if it did not.
+TEST(SimWorker, PayloadsAcrossThePiecesOfAFrameAreSearched) {
+  rte_mempool* pool = the_pool();
+  ASSERT_NE(pool, nullptr);
+  const unsigned before = rte_mempool_avail_count(pool);
+  Sent output;
+  SimPort left(output);
+  SimPort right(output);
+  VirtualTime time;
+  time.set(1'000);
+  PolicySlots slots(2);
+  const Result<Scenario> scenario = read_scenario(
+      test::tree_of(
+          "version: 1\nrules: [{name: r, from: left, match: {payload: {literal: needle}}, "
+          "impair: [loss: all]}]\n"),
+      ScenarioUse::kSimulate);
+  Result<Policy> policy = compile_policy(*scenario, {.generation = 1, .seed = 7}, slots);
+  ASSERT_TRUE(policy.has_value() && policy->payload->prepare(1).has_value());
+  std::atomic<const Policy*> published{&*policy};
+  VirtualWorker worker({.rx_burst = 64, .hold_bytes = 1 << 20}, {&left, &right}, time, pool,
+                       published);
+  constexpr std::size_t kPieceBytes = 200;
+  for (const std::size_t at : {100U, 397U, 594U, 800U}) {
+    test::Bytes frame = test::make(test::Ipv4Frame{.payload_bytes = 800 - 42});
+    if (at < frame.size())
+      std::memcpy(&frame[at], "needle", 6);
+    rte_mbuf* whole = nullptr;
+    for (std::size_t first = 0; first < frame.size(); first += kPieceBytes) {
+      rte_mbuf* piece = rte_pktmbuf_alloc(pool);
+      ASSERT_NE(piece, nullptr);
+      std::memcpy(rte_pktmbuf_append(piece, kPieceBytes), &frame[first], kPieceBytes);
+      if (whole == nullptr)
+        whole = piece;
+      else
+        ASSERT_EQ(rte_pktmbuf_chain(whole, piece), 0);
+    }
+    time.set(1'000 + at);
+    left.put(whole, 1'000 + at, static_cast<std::uint32_t>(at));
+    worker.poll();
+  }
+  EXPECT_EQ(output.order, std::vector<std::uint32_t>{800});
+  EXPECT_EQ(rte_mempool_avail_count(pool), before) << "every mbuf has come back";
+}
+
 TEST(Mbufs, AreOverwrittenWhenFreedInDebugBuilds) {
   rte_mempool* pool = the_pool();
   ASSERT_NE(pool, nullptr);

@@ -1,0 +1,56 @@
+// One worker's searching of payloads: its scratch space and its streams. Everything is allocated by
+// create(); what packets need afterwards is bounded and at hand.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "match/payload_database.hpp"
+#include "match/payload_hits.hpp"
+#include "match/tcp_streams.hpp"
+#include "packet/frame_fields.hpp"
+
+namespace faultline {
+
+/// The bytes behind a packet's headers, up to the end of its datagram: behind those of TCP, UDP,
+/// SCTP and ICMP, of other protocols and of later fragments behind IP. Empty where it is not IP.
+/// `bytes` are the frame's, as far as they are there.
+std::span<const std::uint8_t> payload_of(const FrameFields& fields,
+                                         std::span<const std::uint8_t> bytes) noexcept;
+
+class PayloadScanner {
+ public:
+  /// Room for `streams_max` streams where the database has some. Null where there is no memory.
+  static std::unique_ptr<PayloadScanner> create(std::shared_ptr<const PayloadDatabase> database,
+                                                std::uint32_t streams_max);
+  ~PayloadScanner();
+  PayloadScanner(const PayloadScanner&) = delete;
+  PayloadScanner& operator=(const PayloadScanner&) = delete;
+
+  /// Forgets all streams and counts into `counters` from now on.
+  void begin(PayloadCounters& counters) noexcept;
+  std::uint32_t streams() const noexcept { return streams_ ? streams_->active() : 0; }
+
+  /// Whether the packet's bytes belong to a stream: a whole TCP segment.
+  static bool is_segment(const FrameFields& fields) noexcept {
+    return fields.is_ip() && fields.key.protocol == kProtocolTcp && fields.l4_offset != 0 &&
+           fields.fragment == FragmentKind::kNone;
+  }
+  /// Fills hits.packet.
+  void search_packet(const FrameFields& fields, std::span<const std::uint8_t> bytes,
+                     PayloadHits& hits) noexcept;
+  /// Fills hits.stream for a segment; all of a flow's are shown, in the order of their arrival.
+  void search_stream(const FrameFields& fields, std::span<const std::uint8_t> bytes,
+                     const StreamName& name, PayloadHits& hits) noexcept;
+
+ private:
+  explicit PayloadScanner(std::shared_ptr<const PayloadDatabase> database);
+
+  std::shared_ptr<const PayloadDatabase> database_;
+  hs_scratch* scratch_ = nullptr;
+  std::unique_ptr<TcpStreams> streams_;
+  PayloadCounters* counters_ = nullptr;
+};
+
+}  // namespace faultline
