@@ -291,7 +291,7 @@ void EditFrame::spoil() noexcept {
   if (at == 0)
     return;
   const std::uint8_t before = bytes_[at + 1];
-  for (const std::uint8_t bit : {1, 2, 4}) {
+  for (const unsigned bit : {1U, 2U, 4U}) {
     bytes_[at + 1] = static_cast<std::uint8_t>(before ^ bit);
     const bool none = fields_.key.protocol == kProtocolUdp && word_at(at) == 0;
     if (!none && !checksum_is_right())
