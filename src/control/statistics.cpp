@@ -125,25 +125,26 @@ Json StatisticsSum::rules_json() const {
         counters.delayed == 0 ? 0 : counters.delay_sum_ns / counters.delayed;
     // A constant delay is known exactly; a percentile is within its histogram's 3 %.
     const bool constant = mean_ns == counters.delay_max_ns;
-    rules[policy_.rules[index].name] = {{"matched", judged},
-                                        {"dropped", counters.dropped},
-                                        {"delayed", counters.delayed},
-                                        {"duplicated", counters.duplicated},
-                                        {"corrupted", counters.corrupted},
-                                        {"reordered", counters.reordered},
-                                        {"edited", counters.edited},
-                                        {"injected", counters.injected},
-                                        {"clamped", counters.clamped},
-                                        {"undecided", counters.undecided},
-                                        {"cut", counters.cut},
-                                        {"loss",
-                                         {{"rate", ratio(counters.lost, judged)},
-                                          {"mean_run", ratio(counters.lost, counters.loss_runs)}}},
-                                        {"delay",
-                                         {{"mean_ns", mean_ns},
-                                          {"p50_ns", constant ? mean_ns : bounded(0.50)},
-                                          {"p99_ns", constant ? mean_ns : bounded(0.99)},
-                                          {"max_ns", counters.delay_max_ns}}}};
+    rules[policy_.rules[index].name] = {
+        {"matched", judged},
+        {"dropped", counters.dropped},
+        {"delayed", counters.delayed},
+        {"duplicated", counters.duplicated},
+        {"corrupted", counters.corrupted},
+        {"reordered", counters.reordered},
+        {"edited", counters.edited},
+        {"injected", counters.injected},
+        {"clamped", counters.clamped},
+        {"undecided", counters.undecided},
+        {"cut", counters.cut},
+        {"loss",
+         {{"rate", ratio(counters.lost, judged + counters.duplicated)},
+          {"mean_run", ratio(counters.lost, counters.loss_runs)}}},
+        {"delay",
+         {{"mean_ns", mean_ns},
+          {"p50_ns", constant ? mean_ns : bounded(0.50)},
+          {"p99_ns", constant ? mean_ns : bounded(0.99)},
+          {"max_ns", counters.delay_max_ns}}}};
   }
   return rules;
 }

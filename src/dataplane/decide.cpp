@@ -130,6 +130,7 @@ void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
     burst.ecn[i] = kEcnNotCapable;
     burst.marked[i] = false;
     burst.copy[i] = 0;
+    burst.tag_bytes[i] = 0;
     burst.edits.clear(i);
     parked_[i].rules = 0;
     waits_[i] = 0;

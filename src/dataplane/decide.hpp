@@ -240,6 +240,7 @@ class Decide {
   struct PendingCopy {
     std::uint32_t place = 0;
     std::uint16_t step = 0;
+    std::uint64_t entered_ns = 0;  ///< when that rule took up the packet it is a copy of
   };
   std::array<PendingCopy, kCopiesMax> pending_;  ///< of entry kFirstCopy + its place here
   std::uint32_t copy_count_ = 0;

@@ -24,7 +24,7 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
                        std::uint32_t which, JudgedBurst& burst) noexcept {
   const RuleStep& made_by = rule.steps[step];
   const auto copy = static_cast<std::uint8_t>(kFirstCopy + copy_count_);
-  pending_[copy_count_++] = {place_, static_cast<std::uint16_t>(step + 1)};
+  pending_[copy_count_++] = {place_, static_cast<std::uint16_t>(step + 1), asked_.entered_ns[of]};
   burst.arrival_ns[copy] = burst.arrival_ns[of];
   burst.time_ns[copy] = burst.time_ns[of];
   burst.identity[copy] = burst.identity[of];
@@ -34,6 +34,7 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
   burst.ecn[copy] = burst.ecn[of];
   burst.marked[copy] = burst.marked[of];
   burst.reason[copy] = DropReason::kNone;
+  burst.tag_bytes[copy] = burst.tag_bytes[of];
   burst.copy[copy] = static_cast<std::uint8_t>(burst.copy[of] + which * made_by.copy_stride);
   burst.edits.copy(of, copy);
   fields_[copy] = fields_[of];
@@ -70,6 +71,7 @@ void Decide::judge_copies(Plan plan, std::uint8_t ingress, JudgedBurst& burst) n
     one.count = 1;
     const auto index = static_cast<std::uint16_t>(plan[pending.place] & kRuleOfEntry);
     place_ = pending.place;
+    asked_.entered_ns[one.position[0]] = pending.entered_ns;
     number_dice(policy_->rules[index], ingress, one, burst);
     run_steps(index, pending.step, ingress, survivors(one, burst), burst);
     if (!policy_->rules[index].final)
@@ -128,6 +130,7 @@ void Decide::take_up(const Resume& resume, const HoldKey& key, const FrameView& 
   burst.marked[0] = false;
   burst.reason[0] = DropReason::kNone;
   burst.copy[0] = key.copy;
+  burst.tag_bytes[0] = 0;
   burst.edits.begin();
   burst.edits.clear(0);
   burst.answer_count = 0;

@@ -118,6 +118,7 @@ struct JudgedBurst {
   PerPacket<std::uint64_t> identity;      ///< of its directed flow
   PerPacket<std::uint64_t> number;        ///< of the packet within its directed flow, from 1
   PerPacket<std::uint32_t> length_bytes;  ///< of the frame, without FCS
+  PerPacket<std::int8_t> tag_bytes;       ///< by which decided edits move the IP header back
   PerPacket<std::uint32_t> sequence;      ///< of the packet at its worker; wraps
   PerPacket<std::uint8_t> ecn;            ///< the IP header's two bits (RFC 3168); 0: not IP
   PerPacket<bool> marked;                 ///< leaves with CE set; `ecn` says so already

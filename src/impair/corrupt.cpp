@@ -263,10 +263,11 @@ void read_how(MappingReader& reader, const ConfigNode& node, Corrupt& corrupt, P
     read_pattern(*value, corrupt, problems);
     ++named;
   }
-  if (const ConfigNode* value = reader.take("swap_words")) {
-    corrupt.how = How::kSwap;
-    named += read_bool(*value, problems).value_or(true) ? 1U : 0U;
-  }
+  if (const ConfigNode* value = reader.take("swap_words"))
+    if (read_bool(*value, problems).value_or(true)) {
+      corrupt.how = How::kSwap;
+      ++named;
+    }
   if (named > 1 || (named > 0 && corrupt.log_kept != 0))
     problems.push_back(problem_at(node.mark, "corrupt: more than one kind of damage",
                                   "one of ber, bits, burst, bytes, swap_words"));

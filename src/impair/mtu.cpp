@@ -23,9 +23,18 @@ struct Mtu {
   MtuAction action = MtuAction::kDrop;
 };
 
+/// Where the packet begins in its frame, tags put in or taken out counted.
+std::uint32_t header_at(const FrameFields& fields, const JudgedBurst& burst,
+                        std::uint8_t i) noexcept {
+  const std::uint32_t arrived = fields.is_ip() ? fields.l3_offset : kEthernetHeaderBytes;
+  return arrived + static_cast<std::uint32_t>(burst.tag_bytes[i]);
+}
+
 /// The packet as the link sees it, in bytes; of a frame that is not IP, what is behind its header.
-std::uint32_t packet_bytes(const FrameFields& fields, std::uint32_t frame_bytes) noexcept {
-  const std::uint32_t header = fields.is_ip() ? fields.l3_offset : kEthernetHeaderBytes;
+std::uint32_t packet_bytes(const FrameFields& fields, const JudgedBurst& burst,
+                           std::uint8_t i) noexcept {
+  const std::uint32_t frame_bytes = burst.length_bytes[i];
+  const std::uint32_t header = header_at(fields, burst, i);
   return frame_bytes - std::min(header, frame_bytes);
 }
 
@@ -33,7 +42,7 @@ void fragment(const Mtu& mtu, const Asked& asked, JudgedBurst& burst, std::uint8
   const FrameFields& fields = (*asked.fields)[i];
   const std::uint32_t header = fields.l3_header_bytes;
   const std::uint32_t piece = (mtu.size - header) & ~7U;
-  const std::uint32_t payload = packet_bytes(fields, burst.length_bytes[i]) - header;
+  const std::uint32_t payload = packet_bytes(fields, burst, i) - header;
   const std::uint32_t pieces = (payload + piece - 1) / piece;
   if (pieces > kFragmentsMax) {
     burst.reason[i] = DropReason::kMtu;
@@ -49,7 +58,7 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
     const std::uint8_t i = selection.position[turn];
     const FrameFields& fields = (*asked.fields)[i];
     burst.copies[i] = 0;
-    if (packet_bytes(fields, burst.length_bytes[i]) <= mtu.size)
+    if (packet_bytes(fields, burst, i) <= mtu.size)
       continue;
     const bool divisible = fields.key.kind == FlowKind::kIpv4 && !fields.dont_fragment;
     if (mtu.action == MtuAction::kFragment && divisible) {
@@ -57,8 +66,8 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
       if (burst.copies[i] > 0)
         plan_edit(asked, burst, i, std::uint64_t{burst.length_bytes[i]} << 32);
       if (burst.reason[i] == DropReason::kNone)
-        burst.length_bytes[i] =
-            fields.l3_offset + fields.l3_header_bytes + ((mtu.size - fields.l3_header_bytes) & ~7U);
+        burst.length_bytes[i] = header_at(fields, burst, i) + fields.l3_header_bytes +
+                                ((mtu.size - fields.l3_header_bytes) & ~7U);
       continue;
     }
     if (mtu.action != MtuAction::kDrop)
@@ -72,7 +81,7 @@ void copied(const Asked& asked, JudgedBurst& burst, std::uint8_t of, std::uint8_
             std::uint32_t which) noexcept {
   const Mtu& mtu = asked.self->parameters.as<Mtu>();
   const FrameFields& fields = (*asked.fields)[copy];
-  const std::uint32_t head = fields.l3_offset + fields.l3_header_bytes;
+  const std::uint32_t head = header_at(fields, burst, copy) + fields.l3_header_bytes;
   const std::uint32_t piece = (mtu.size - fields.l3_header_bytes) & ~7U;
   const std::uint64_t whole = burst.edits.last_draw(of) >> 32;
   const auto rest = static_cast<std::uint32_t>(whole) - head - which * piece;
@@ -94,7 +103,7 @@ Explanation explain(const Parameters& parameters, const Asked& asked, const Judg
                     std::uint8_t i) {
   return {{},
           {},
-          std::to_string(packet_bytes((*asked.fields)[i], burst.length_bytes[i])) + " bytes of " +
+          std::to_string(packet_bytes((*asked.fields)[i], burst, i)) + " bytes of " +
               std::to_string(parameters.as<Mtu>().size)};
 }
 

@@ -71,6 +71,7 @@ void note_length(const Fields& fields, const FrameFields& frame, JudgedBurst& bu
   });
   const int more = tags_more(fields, tags > 0);
   burst.length_bytes[i] += static_cast<std::uint32_t>(more * 4);
+  burst.tag_bytes[i] = static_cast<std::int8_t>(burst.tag_bytes[i] + more * 4);
 }
 
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,

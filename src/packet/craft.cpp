@@ -113,11 +113,9 @@ bool is_icmp_error(const FrameFields& fields) noexcept {
          (fields.icmp_type >= 32 || (kQueries >> fields.icmp_type & 1) == 0);
 }
 
-/// Whether an error may be sent about the packet.
-bool may_complain(const EditFrame& packet) noexcept {
+/// Whether one host sent the packet to one host.
+bool is_between_hosts(const EditFrame& packet) noexcept {
   const FrameFields& fields = packet.fields();
-  if (!fields.is_ip() || fields.fragment == FragmentKind::kLater || is_icmp_error(fields))
-    return false;
   if ((packet.at(0) & 1) != 0)
     return false;  // to a group of cards
   const std::uint8_t* source =
@@ -130,6 +128,13 @@ bool may_complain(const EditFrame& packet) noexcept {
     return first != 0 && first != 127 && first < 224;
   };
   return is_one_host(source[0]) && is_one_host(source[4]);
+}
+
+/// Whether an error may be sent about the packet.
+bool may_complain(const EditFrame& packet) noexcept {
+  const FrameFields& fields = packet.fields();
+  return fields.is_ip() && fields.fragment != FragmentKind::kLater && !is_icmp_error(fields) &&
+         is_between_hosts(packet);
 }
 
 struct IcmpError {
@@ -165,7 +170,7 @@ std::uint32_t craft_reset(const EditFrame& packet, Towards towards, std::uint32_
                           std::span<std::uint8_t> out) noexcept {
   const FrameFields& fields = packet.fields();
   if (fields.key.protocol != kProtocolTcp || fields.l4_offset == 0 ||
-      (fields.tcp_flags & kTcpRst) != 0)
+      (fields.tcp_flags & kTcpRst) != 0 || !is_between_hosts(packet))
     return 0;
   Crafted frame(packet, towards, kProtocolTcp, kTcpHeaderBytes, out);
   if (!frame.fits())

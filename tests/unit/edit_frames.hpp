@@ -150,9 +150,9 @@ class FrameMaker {
     made.head_end = made.bytes.size();
     made.destination = made.l3 + 24;
     made.next_header = made.l3 + 6;
-    constexpr std::uint8_t kKinds[] = {0, 60, 43, 51, 135};
+    constexpr std::uint8_t kShapes[] = {0, 60, 43, 51, 135};
     for (std::uint64_t more = chance(2) ? random_.below(3) : 0; more > 0; --more)
-      put_extension(made, kKinds[random_.below(std::size(kKinds))]);
+      put_extension(made, kShapes[random_.below(std::size(kShapes))]);
     if (made.piece != Piece::kWhole || chance(8))
       put_extension(made, 44);
   }

@@ -129,7 +129,7 @@ std::vector<EditCase> field_edits(test::Random& random) {
              const std::size_t count = made.ipv4 ? 4 : 16;
              if (made.ipv4 == (kind == FlowKind::kIpv4))
                std::copy_n(address.begin(), count,
-                           bytes.begin() + made.l3 + (made.ipv4 ? 12 : 8) + turn * count);
+                           bytes.data() + made.l3 + (made.ipv4 ? 12 : 8) + turn * count);
            }});
   }
   return edits;
