@@ -74,8 +74,9 @@ CompileContext context_of(CompileContext context, const ConfigNode& impair) {
     if (before.is_mapping() && before.entries.size() == 1)
       context.kind_before = before.entries.front().key;
   }
-  for (std::uint32_t index = 0; index < context.index; ++index)
-    context.delay_before |= impair.items[index].find("delay") != nullptr;
+  const bool asks = impair.items[context.index].find("reorder") != nullptr;
+  for (std::uint32_t index = 0; asks && index < context.index && !context.delay_before; ++index)
+    context.delay_before = impair.items[index].find("delay") != nullptr;
   if (context.index + 1 < impair.items.size())
     context.queue_behind = impair.items[context.index + 1].find("queue");
   return context;

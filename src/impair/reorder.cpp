@@ -92,7 +92,12 @@ std::optional<CompiledImpairment> compile_late(MappingReader& reader, const Comp
   const std::size_t before = problems.size();
   Late late;
   late.hits = read_hits(reader, context, problems);
-  if (const ConfigNode* value = reader.require("by"))
+  const ConfigNode* value = reader.require("by");
+  if (value != nullptr && value->is_scalar() && value->text.ends_with('p'))
+    problems.push_back(problem_at(value->mark,
+                                  "by " + describe(*value) + " packets is not yet supported",
+                                  "a time such as 5ms"));
+  else if (value != nullptr)
     late.by_ns = read_duration_ns(*value, {1, kByMaxNs}, problems).value_or(1);
   reader.finish();
   return unless_wrong({.parameters = Parameters::from(late),
