@@ -20,13 +20,10 @@ class Input:
     def __init__(self, path, capture, flow):
         self.path, self.capture, self.flow = path, capture, flow
         self.number = numbers_in_flow(flow)
-        first = {int(number): at for at, number in reversed(list(enumerate(flow[:100_000])))}
-        identity_of = {number: flow_of(capture.frame(at)).identity()
-                       for number, at in first.items()}
-        table = np.zeros(max(identity_of) + 1, dtype=np.uint64)
-        table[list(identity_of)] = list(identity_of.values())
+        numbers, first = np.unique(flow, return_index=True)
+        table = np.zeros(int(numbers[-1]) + 1, dtype=np.uint64)
+        table[numbers] = [flow_of(capture.frame(int(at))).identity() for at in first]
         self.identity = table[flow]
-        assert (self.identity != 0).all(), "a flow that does not begin in the first 100,000 packets"
         captures.write_pcap(path, capture)
 
     def __len__(self):
