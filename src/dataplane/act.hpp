@@ -15,6 +15,7 @@
 #include "dataplane/counters.hpp"
 #include "dataplane/histogram.hpp"
 #include "dataplane/hold.hpp"
+#include "dataplane/injector.hpp"
 #include "dataplane/mbufs.hpp"
 #include "dataplane/packet_store.hpp"
 #include "dataplane/port.hpp"
@@ -115,17 +116,24 @@ class Act {
     if (length == 0)
       return nullptr;
     ++counters_.ledger.injected;
-    rte_mbuf* made = rte_pktmbuf_alloc(pool_);
-    char* place =
-        made == nullptr ? nullptr : rte_pktmbuf_append(made, static_cast<std::uint16_t>(length));
-    if (place == nullptr) {
-      free_mbufs(&made, made == nullptr ? 0 : 1);
+    rte_mbuf* made = make({built.data(), length});
+    if (made == nullptr) {
       lose(key, mbuf, DropReason::kNoMbuf);
       return nullptr;
     }
-    rte_memcpy(place, built.data(), length);
     if (witness_ != nullptr) [[unlikely]]
       witness_->answered(key, of, answer);
+    return made;
+  }
+
+  /// Makes a frame of our own. Null when there is no mbuf for it, which is counted.
+  rte_mbuf* inject(const HoldKey& key, const DueFrame& due) noexcept {
+    ++counters_.ledger.injected;
+    rte_mbuf* made = make(due.frame.bytes);
+    if (made == nullptr)
+      ++counters_.ledger.dropped[static_cast<std::size_t>(DropReason::kNoMbuf)];
+    else if (witness_ != nullptr) [[unlikely]]
+      witness_->injected(key, due.rule, due.step);
     return made;
   }
 
@@ -321,6 +329,20 @@ class Act {
   /// Whether a change would be seen by nobody else.
   static bool is_ours_alone(const rte_mbuf* mbuf) noexcept {
     return mbuf->nb_segs == 1 && RTE_MBUF_DIRECT(mbuf) && rte_mbuf_refcnt_read(mbuf) == 1;
+  }
+
+  /// An mbuf with these bytes; null when there is none, or none with so much room.
+  rte_mbuf* make(std::span<const std::uint8_t> bytes) noexcept {
+    rte_mbuf* made = rte_pktmbuf_alloc(pool_);
+    if (made == nullptr)
+      return nullptr;
+    char* place = rte_pktmbuf_append(made, static_cast<std::uint16_t>(bytes.size()));
+    if (place == nullptr) {
+      free_mbufs(&made, 1);
+      return nullptr;
+    }
+    rte_memcpy(place, bytes.data(), bytes.size());
+    return made;
   }
 
   /// The same bytes in one piece; null when there is no mbuf, or none with so much room.

@@ -28,9 +28,10 @@ struct HoldKey {
   std::uint8_t ingress = 0;    ///< below 64, as the egress
   std::uint8_t egress = 0;
   std::uint8_t copy = 0;  ///< 0: the packet itself; then its copies; from kFirstAnswer on what was
-                          ///< made because of it
+                          ///< made because of one of them; kOwnFrame: of nobody's packet
 };
-inline constexpr std::uint8_t kFirstAnswer = 224;
+inline constexpr std::uint8_t kFirstAnswer = 64;
+inline constexpr std::uint8_t kOwnFrame = 255;
 
 struct HeldPacket {
   HoldKey key;

@@ -51,6 +51,8 @@ class Witness {
   virtual void edited(const HoldKey& key, const Edit& edit) noexcept;
   /// The frame `key` was made because of the packet `of`.
   virtual void answered(const HoldKey& key, const HoldKey& of, const FrameAnswer& answer) noexcept;
+  /// Impairment `step` of the rule had the frame `key` made, of nobody's packet.
+  virtual void injected(const HoldKey& key, const RuleProgram& rule, std::size_t step) noexcept;
   /// A packet is dropped, by whomever; `key.release_ns` is its own time then. The mbuf is freed
   /// after the call.
   virtual void dropped(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept = 0;
@@ -61,6 +63,7 @@ inline void Witness::served(const RuleProgram&, std::size_t, const Selection&,
 inline void Witness::copied(const RuleProgram&, std::size_t, const JudgedBurst&, std::uint8_t,
                             std::uint8_t) noexcept {}
 inline void Witness::edited(const HoldKey&, const Edit&) noexcept {}
+inline void Witness::injected(const HoldKey&, const RuleProgram&, std::size_t) noexcept {}
 inline void Witness::answered(const HoldKey&, const HoldKey&, const FrameAnswer&) noexcept {}
 
 }  // namespace faultline

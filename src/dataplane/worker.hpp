@@ -13,6 +13,7 @@
 #include "dataplane/act.hpp"
 #include "dataplane/decide.hpp"
 #include "dataplane/flow_survey.hpp"
+#include "dataplane/injector.hpp"
 #include "dataplane/snapshot.hpp"
 #include "packet/frame_fields.hpp"
 
@@ -102,6 +103,11 @@ class Worker {
   std::uint64_t next_release_ns() const noexcept {
     return std::min(act_.held().next_release_ns(), decide_.wakes().next_ns());
   }
+  /// When something happens that no packet brings about: a frame of our own leaves or, where there
+  /// may be some, a policy or a rule's end comes. kNever: nothing does.
+  std::uint64_t next_own_ns() const noexcept {
+    return injects_ ? std::min(injector_.next_ns(), next_instant_ns_) : kNever;
+  }
   /// Whether the last poll received or released anything.
   bool had_work() const noexcept { return had_work_; }
   std::uint64_t held_packets() const noexcept { return act_.held_packets(); }
@@ -136,6 +142,8 @@ class Worker {
     account_time(now_ns);
     if (now_ns >= next_instant_ns_) [[unlikely]]
       advance(now_ns);
+    if (now_ns >= injector_.next_ns()) [[unlikely]]
+      inject_until(now_ns + 1);
     const std::uint32_t released = release(now_ns);
     send_direct(now_ns);
     act_.finish();
@@ -227,13 +235,12 @@ class Worker {
   template <typename Go>
   void answer(BurstPart part, std::uint8_t egress, const PerPacket<rte_mbuf*>& mbufs,
               const Go& go) noexcept {
-    HoldKey key;
     for (std::uint32_t at = 0; at < burst_.answer_count; ++at) {
       const FrameAnswer& wanted = burst_.answers[at];
-      const bool another = at > 0 && burst_.sequence[wanted.of] == key.sequence;
-      const auto number = static_cast<std::uint8_t>(another ? key.copy + 1 : kFirstAnswer);
+      const bool another = at > 0 && burst_.answers[at - 1].of == wanted.of;
       const HoldKey because = key_of(wanted.of, part.ingress, egress);
-      key = because;
+      const auto number = static_cast<std::uint8_t>(kFirstAnswer + 2 * because.copy + another);
+      HoldKey key = because;
       key.egress = wanted.back ? part.ingress : egress;
       key.release_ns = wanted.time_ns;
       key.copy = number;
@@ -245,6 +252,18 @@ class Worker {
       ++decide_.counters_of(wanted.rule_slot).injected;
       go(made, key);
     }
+  }
+
+  /// Sends frames of our own whose time is before `end_ns`.
+  void inject_until(std::uint64_t end_ns) noexcept {
+    injector_.send_until(end_ns, [this](const DueFrame& due) {
+      const HoldKey key{due.time_ns, due.time_ns, injected_++, due.ingress, due.egress, kOwnFrame};
+      rte_mbuf* made = act_.inject(key, due);
+      if (made == nullptr)
+        return;
+      ++decide_.counters_of(due.rule.slot).injected;
+      send_or_hold(made, key);
+    });
   }
 
   /// Out of the port now, or into the hold for later.
@@ -345,9 +364,11 @@ class Worker {
     // Copies take the upper half of a burst.
     bool copies = decide_.policy() != nullptr && decide_.policy()->makes_copies();
     reads_payload_ = decide_.policy() != nullptr && decide_.policy()->payload != nullptr;
+    injects_ = injector_.next_ns() != kNever;
     for (const Policy* policy = &published; policy != nullptr; policy = policy->next) {
       copies |= policy->makes_copies();
       reads_payload_ |= policy->payload != nullptr;
+      injects_ |= policy->injects();
     }
     rx_burst_ = copies ? std::min(settings_.rx_burst, Decide::kFirstCopy) : settings_.rx_burst;
   }
@@ -356,10 +377,13 @@ class Worker {
   void advance(std::uint64_t now_ns) noexcept {
     while (next_instant_ns_ <= now_ns) {
       const std::uint64_t instant_ns = next_instant_ns_;
+      inject_until(instant_ns);
       if (pending_ != nullptr && pending_->active_from_ns <= instant_ns) {
         const Policy& policy = *pending_;
         pending_ = policy.next;
         decide_.adopt(policy, instant_ns);
+        injector_.adopt(policy, instant_ns,
+                        [this](std::size_t port) { return ports_[port] != nullptr; });
         treat_held(policy);
         adopted_generation_.store(policy.generation, std::memory_order_release);
       }
@@ -422,6 +446,8 @@ class Worker {
   WorkerCounters counters_;
   std::vector<PortCounters> port_counters_;
   Decide decide_;
+  Injector injector_;
+  std::uint32_t injected_ = 0;  ///< frames of our own; wraps
   Act<Port> act_;
   JudgedBurst burst_;
   struct DirectPacket {
@@ -440,6 +466,7 @@ class Worker {
     std::uint8_t bytes[kWholeBytes];
   };
   std::unique_ptr<WholeFrame[]> whole_frames_;
+  bool injects_ = false;        ///< there may be frames of our own, now or later
   bool reads_payload_ = false;  ///< a rule now or to come looks behind frames' headers
   Histogram lateness_;
   std::atomic<std::uint64_t> last_poll_ns_{0};

@@ -21,6 +21,8 @@
 
 namespace faultline {
 
+struct FrameSchedule;
+
 /// An impairment's parameters, compiled: a small trivially copyable struct of its own, as bytes, so
 /// that a policy is one flat object.
 class Parameters {
@@ -160,6 +162,7 @@ struct CompiledImpairment {
   AnswerFunction answer = nullptr;  ///< null: it answers nothing
   CopiedFunction copied = nullptr;  ///< null: copies are as their packet
   ExplainFunction explain = nullptr;
+  std::shared_ptr<const FrameSchedule> schedule;  ///< null: it sends no frames of its own
   std::shared_ptr<const void> tables;  ///< keeps alive what the parameters point to
   std::optional<Per> scope;            ///< another scope than the rule's `per:`
   std::uint64_t adds_ns = 0;           ///< the most it may add to a packet's time

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/dice.hpp"
+#include "impair/frame_schedule.hpp"
 
 namespace faultline {
 namespace {
@@ -192,6 +193,38 @@ void lay_indices(Policy& policy) {
   }
 }
 
+/// Finds the ports out of which frames of one's own leave.
+void lay_schedules(const Scenario& scenario, Policy& policy, Problems& problems) {
+  std::size_t streams = 0;
+  for (RuleProgram& rule : policy.rules)
+    for (RuleStep& step : rule.steps) {
+      if (step.impairment.schedule == nullptr)
+        continue;
+      const FrameSchedule& schedule = *step.impairment.schedule;
+      std::string allowed;
+      for (std::size_t port = 0; port < policy.paths.size(); ++port) {
+        if (!rule.paths.test(port))
+          continue;
+        const std::uint8_t egress = policy.paths[port].egress;
+        const std::string& name = scenario.ports[egress].name;
+        allowed += (allowed.empty() ? "" : ", ") + name;
+        streams += schedule.to.empty() || schedule.to == name ? 1U : 0U;
+        if (schedule.to == name)
+          step.inject_to = egress;
+      }
+      // A rule that a timeline has not given its wires yet, or an offline check, has no paths.
+      if (!schedule.to.empty() && !step.inject_to && !allowed.empty())
+        problems.push_back(problem_at(schedule.to_mark,
+                                      "no packet of rule '" + rule.name + "' goes to port '" +
+                                          schedule.to + "'",
+                                      allowed));
+    }
+  if (streams > kSchedulesMax)
+    problems.push_back(problem_at(scenario.tree.mark,
+                                  std::to_string(streams) + " impairments inject, each path counted",
+                                  "at most " + std::to_string(kSchedulesMax)));
+}
+
 /// Finds the stages that must see packets at their own times.
 void lay_stages(Policy& policy) {
   for (std::size_t index = 0; index < policy.rules.size(); ++index)
@@ -261,6 +294,13 @@ std::shared_ptr<LeaseTerm> lease_of(const RuleSpec& spec, const CompileRequest& 
   return known == request.leases.end() ? nullptr : known->second;
 }
 
+std::uint64_t begin_of(const RuleSpec& spec, const CompileRequest& request, bool enabled) {
+  if (!enabled)
+    return kNever;
+  const RuleProgram* before = continued(spec, request);
+  return before != nullptr ? before->begins_ns : request.active_from_ns;
+}
+
 std::uint64_t expiry_of(const RuleSpec& spec, const CompileRequest& request, bool enabled) {
   if (!enabled)
     return kNever;
@@ -288,6 +328,7 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
   rule.shared = spec.shared;
   rule.final = spec.final;
   rule.portless = spec.portless;
+  rule.begins_ns = begin_of(spec, request, rule.enabled);
   rule.expires_ns = expiry_of(spec, request, rule.enabled);
   rule.lease_id = spec.lease;
   rule.lease = lease_of(spec, request);
@@ -350,6 +391,7 @@ Result<Policy> compile_rules(const Scenario& scenario, const std::vector<RuleSpe
   for (const RuleSpec& spec : rules) compile_rule(spec, request, next, policy, problems);
   lay_indices(policy);
   lay_stages(policy);
+  lay_schedules(scenario, policy, problems);
   check_delays(scenario, policy, problems);
   number_copies(policy, scenario, problems);
   lay_payloads(scenario, request, policy, problems);

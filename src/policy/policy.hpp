@@ -22,6 +22,8 @@ namespace faultline {
 
 inline constexpr std::uint64_t kNever = UINT64_MAX;
 inline constexpr std::uint32_t kScopeStatesMax = 16'384;
+/// Schedules of frames of one's own, each counted on each of its paths.
+inline constexpr std::size_t kSchedulesMax = 256;
 /// The scope that a rule with `shared: true` keeps for all its paths: FNV-1a of "*".
 inline constexpr std::uint64_t kSharedIdentity = hash_name("*");
 
@@ -31,6 +33,7 @@ struct RuleStep {
   Per per = Per::kRule;  ///< whose state the impairment keeps
   bool parks = false;    ///< packets come here at their own time: something before it breaks order
   std::uint8_t copy_stride = 0;  ///< copies of a packet are numbered by multiples of it
+  std::optional<std::uint8_t> inject_to;  ///< of its schedule, the port; absent: all of the paths'
   /// Index of the scope's state in a worker's array, for path 0; path p has first_state + p.
   std::uint32_t first_state = 0;
 };
@@ -39,6 +42,7 @@ struct RuleProgram {
   std::string name;
   std::uint16_t slot = 0;  ///< index of the rule's counters; lives as long as the name
   bool enabled = false;
+  std::uint64_t begins_ns = kNever;   ///< when it was enabled; schedules count from it
   std::uint64_t expires_ns = kNever;  ///< workers stop judging by the rule from here on
   std::string lease_id;               ///< empty: it hangs on no lease
   std::shared_ptr<LeaseTerm> lease;   ///< null without one
@@ -129,7 +133,16 @@ struct Policy {
   bool makes_packets() const noexcept {
     for (const RuleProgram& rule : rules)
       for (const RuleStep& step : rule.steps)
-        if (step.impairment.copies > 0 || step.impairment.answer != nullptr)
+        if (step.impairment.copies > 0 || step.impairment.answer != nullptr ||
+            step.impairment.schedule != nullptr)
+          return true;
+    return false;
+  }
+  /// Whether some do that nobody's packet brings about.
+  bool injects() const noexcept {
+    for (const RuleProgram& rule : rules)
+      for (const RuleStep& step : rule.steps)
+        if (step.impairment.schedule != nullptr)
           return true;
     return false;
   }

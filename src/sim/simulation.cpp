@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "drivers/pools.hpp"
+#include "impair/frame_schedule.hpp"
 #include "sim/source.hpp"
 #include "sim/two_way.hpp"
 #include "sim/virtual_worker.hpp"
@@ -53,7 +54,10 @@ class Simulation {
   }
 
   Result<void> run(std::vector<Source>& sources) {
+    if (std::ranges::any_of(policies_, [](const auto& policy) { return policy->injects(); }))
+      poll_all();  // so that workers know what is to come
     while (Source* source = packets_ < settings_.packets_max ? next_source(sources) : nullptr) {
+      pass_until(source->arrival_ns());
       cut_frames_.begin(sequence_);
       if (auto fed = feed(*source, sources); !fed)
         return fed;
@@ -104,13 +108,15 @@ class Simulation {
   Result<void> feed(Source& source, std::vector<Source>& sources) {
     std::uint32_t count = 0;
     const std::uint8_t port = source.port();
+    const std::uint64_t own_ns = next_own_ns();
     do {
       put(source);
       ++packets_;
       if (auto read = source.advance(); !read)
         return read;
     } while (++count < settings_.rx_burst && packets_ < settings_.packets_max &&
-             next_source(sources) == &source && source.port() == port);
+             next_source(sources) == &source && source.port() == port &&
+             source.arrival_ns() <= own_ns);
     report(sources);
     return {};
   }
@@ -166,7 +172,38 @@ class Simulation {
     return next_ns;
   }
 
+  std::uint64_t next_own_ns() const {
+    std::uint64_t next_ns = kNever;
+    for (const auto& worker : workers_) next_ns = std::min(next_ns, worker->next_own_ns());
+    return next_ns;
+  }
+
+  /// Lets the workers do what they do of their own, at its time, before `until_ns`.
+  void pass_until(std::uint64_t until_ns) {
+    for (std::uint64_t next_ns = next_own_ns(); next_ns < until_ns; next_ns = next_own_ns()) {
+      time_.set(std::max(time_.now_ns(), next_ns));
+      poll_all();
+      output_.hand_over_until(std::min({next_release_ns(), next_own_ns(), until_ns}));
+    }
+  }
+
+  /// When the last frame leaves that an `inject` with an end asks for.
+  std::uint64_t last_injection_ns() const {
+    std::uint64_t last_ns = 0;
+    for (const std::unique_ptr<Policy>& policy : policies_)
+      for (const RuleProgram& rule : policy->rules)
+        for (const RuleStep& step : rule.steps) {
+          if (step.impairment.schedule == nullptr || rule.begins_ns == kNever)
+            continue;
+          const std::uint64_t end_ns = step.impairment.schedule->end_ns();
+          if (end_ns < kNever - rule.begins_ns)
+            last_ns = std::max(last_ns, std::min(rule.begins_ns + end_ns, rule.end_ns()));
+        }
+    return last_ns;
+  }
+
   void drain() {
+    pass_until(last_injection_ns() + 1);
     for (std::uint64_t next_ns = next_release_ns(); next_ns != kNever;
          next_ns = next_release_ns()) {
       time_.set(std::max(time_.now_ns(), next_ns + kDrainStepNs));
@@ -210,7 +247,10 @@ Result<void> set_time_zero(std::vector<Source>& sources, PolicyChain& policies) 
   for (const std::unique_ptr<Policy>& policy : policies) {
     move(policy->active_from_ns);
     move(policy->zero_ns);
-    for (RuleProgram& rule : policy->rules) move(rule.expires_ns);
+    for (RuleProgram& rule : policy->rules) {
+      move(rule.begins_ns);
+      move(rule.expires_ns);
+    }
   }
   return {};
 }

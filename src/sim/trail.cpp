@@ -127,6 +127,16 @@ void Trail::answered(const HoldKey& key, const HoldKey& of, const FrameAnswer& a
   packets_[name_of(key.sequence, key.copy)] = std::move(made);
 }
 
+void Trail::injected(const HoldKey& key, const RuleProgram& rule, std::size_t step) noexcept {
+  if (detail_ == TrailDetail::kNothing)
+    return;
+  Touch touch;
+  touch.rule = &rule;
+  touch.step = step;
+  touch.answered = true;
+  packets_[name_of(key.sequence, key.copy)].touches.push_back(std::move(touch));
+}
+
 PacketTrail Trail::take(const HoldKey& key) {
   const auto found = packets_.find(name_of(key.sequence, key.copy));
   if (found == packets_.end())

@@ -18,7 +18,7 @@ struct Touch {
   DropReason reason = DropReason::kNone;
   bool marked = false;
   std::uint8_t copies = 0;  ///< made of the packet
-  bool answered = false;    ///< it had a frame made because of the packet
+  bool answered = false;    ///< it had a frame made because of the packet, or this one
   bool edited = false;      ///< it changed bytes
   Explanation explanation;  ///< with TrailDetail::kAll
 
@@ -70,6 +70,7 @@ class Trail final : public Witness {
               std::uint8_t copy) noexcept override;
   void edited(const HoldKey& key, const Edit& edit) noexcept override;
   void answered(const HoldKey& key, const HoldKey& of, const FrameAnswer& answer) noexcept override;
+  void injected(const HoldKey& key, const RuleProgram& rule, std::size_t step) noexcept override;
   void dropped(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept override {
     listener_.dropped(key, mbuf, reason);
   }
