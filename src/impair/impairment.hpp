@@ -163,22 +163,22 @@ struct CompiledImpairment {
   CopiedFunction copied = nullptr;  ///< null: copies are as their packet
   ExplainFunction explain = nullptr;
   std::shared_ptr<const FrameSchedule> schedule;  ///< null: it sends no frames of its own
-  std::shared_ptr<const void> tables;  ///< keeps alive what the parameters point to
-  std::optional<Per> scope;            ///< another scope than the rule's `per:`
-  std::uint64_t adds_ns = 0;           ///< the most it may add to a packet's time
-  bool uses_dice = false;              ///< reads identity and number
-  bool uses_state = false;             ///< reads state
-  bool holds_backlog = false;          ///< its state begins with a BacklogList
-  bool uses_step = false;              ///< reads step
-  bool uses_match_number = false;      ///< reads match_number
-  bool delays = false;                 ///< may advance a packet's time
-  std::uint32_t copies = 0;            ///< it may make of one packet
-  bool damages = false;                ///< its edits are counted as corruption
-  bool drops = false;                  ///< may end a packet's life
-  bool owns_scope = false;             ///< one worker must see all packets of the scope, in order
-  bool breaks_order = false;           ///< packets of its scope may overtake each other
-  bool needs_order = false;            ///< judges packets of its scope in the order of their times
-  bool adds_unbounded = false;         ///< no bound but the hold's on what it adds
+  std::shared_ptr<const void> tables;             ///< keeps alive what the parameters point to
+  std::optional<Per> scope;                       ///< another scope than the rule's `per:`
+  std::uint64_t adds_ns = 0;                      ///< the most it may add to a packet's time
+  bool uses_dice = false;                         ///< reads identity and number
+  bool uses_state = false;                        ///< reads state
+  bool holds_backlog = false;                     ///< its state begins with a BacklogList
+  bool uses_step = false;                         ///< reads step
+  bool uses_match_number = false;                 ///< reads match_number
+  bool delays = false;                            ///< may advance a packet's time
+  std::uint32_t copies = 0;                       ///< it may make of one packet
+  bool damages = false;                           ///< its edits are counted as corruption
+  bool drops = false;                             ///< may end a packet's life
+  bool owns_scope = false;      ///< one worker must see all packets of the scope, in order
+  bool breaks_order = false;    ///< packets of its scope may overtake each other
+  bool needs_order = false;     ///< judges packets of its scope in the order of their times
+  bool adds_unbounded = false;  ///< no bound but the hold's on what it adds
   std::optional<std::uint64_t> usual_ns;  ///< what 999 packets of 1,000 get less than; else adds_ns
   ReviewFunction review = nullptr;        ///< null: the delay is as asked
   std::optional<LossShare> loss;          ///< absent: not a loss, or it depends on the traffic

@@ -15,7 +15,9 @@ constexpr std::size_t kFrameBytesMax = 9'216;
 constexpr std::size_t kFramesMax = 10'000;
 constexpr std::uint64_t kEveryMinNs = 10'000;
 
-std::string lengths_text() { return fmt::format("{} to {} bytes", kFrameBytesMin, kFrameBytesMax); }
+std::string lengths_text() {
+  return fmt::format("{} to {} bytes", kFrameBytesMin, kFrameBytesMax);
+}
 
 /// Reads a capture as whoever opened it wrote it down: a line a frame, its time in ns since the
 /// first one and its bytes in hex.
@@ -43,9 +45,9 @@ class FrameLines {
         std::from_chars(line.data(), line.data() + line.size(), frame.offset_ns);
     const bool timed = error == std::errc{} && end != line.data() + line.size() && *end == ' ' &&
                        frame.offset_ns <= kDurationMaxNs;
-    const auto bytes =
-        timed ? parse_hex(line.substr(static_cast<std::size_t>(end - line.data()) + 1))
-              : std::nullopt;
+    const auto bytes = timed
+                           ? parse_hex(line.substr(static_cast<std::size_t>(end - line.data()) + 1))
+                           : std::nullopt;
     if (!bytes)
       complain(fmt::format("line {}: found '{}'", number, line.substr(0, 40)),
                "a time in ns and a frame in hex");
@@ -61,8 +63,8 @@ class FrameLines {
   }
 
   void complain(const std::string& found, std::string allowed) {
-    problems_.push_back(problem_at(contents_.mark, fmt::format("pcap {}: {}", name_, found),
-                                   std::move(allowed)));
+    problems_.push_back(
+        problem_at(contents_.mark, fmt::format("pcap {}: {}", name_, found), std::move(allowed)));
     wrong_ = true;
   }
 
@@ -78,8 +80,8 @@ void read_hex_frame(const ConfigNode& node, FrameSchedule& schedule, Problems& p
   if (!bytes)
     problems.push_back(problem_at(node.mark, "found " + describe(node), "pairs of hex digits"));
   else if (bytes->size() < kFrameBytesMin || bytes->size() > kFrameBytesMax)
-    problems.push_back(problem_at(node.mark, fmt::format("a frame of {} bytes", bytes->size()),
-                                  lengths_text()));
+    problems.push_back(
+        problem_at(node.mark, fmt::format("a frame of {} bytes", bytes->size()), lengths_text()));
   else
     schedule.frames.push_back({0, *bytes});
 }
@@ -110,11 +112,11 @@ void read_times(MappingReader& reader, FrameSchedule& schedule, Problems& proble
     schedule.every_ns =
         read_duration_ns(*every, {kEveryMinNs, kDurationMaxNs}, problems).value_or(UINT64_MAX);
     if (!schedule.frames.empty() && schedule.frames.back().offset_ns >= schedule.every_ns)
-      problems.push_back(
-          problem_at(every->mark,
-                     "every " + format_duration(schedule.every_ns) + ", and the capture takes " +
-                         format_duration(schedule.frames.back().offset_ns),
-                     "longer than the capture"));
+      problems.push_back(problem_at(every->mark,
+                                    "every " + format_duration(schedule.every_ns) +
+                                        ", and the capture takes " +
+                                        format_duration(schedule.frames.back().offset_ns),
+                                    "longer than the capture"));
   }
   if (const ConfigNode* value = reader.take("count")) {
     if (every == nullptr)

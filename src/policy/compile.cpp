@@ -214,15 +214,14 @@ void lay_schedules(const Scenario& scenario, Policy& policy, Problems& problems)
       }
       // A rule that a timeline has not given its wires yet, or an offline check, has no paths.
       if (!schedule.to.empty() && !step.inject_to && !allowed.empty())
-        problems.push_back(problem_at(schedule.to_mark,
-                                      "no packet of rule '" + rule.name + "' goes to port '" +
-                                          schedule.to + "'",
-                                      allowed));
+        problems.push_back(problem_at(
+            schedule.to_mark,
+            "no packet of rule '" + rule.name + "' goes to port '" + schedule.to + "'", allowed));
     }
   if (streams > kSchedulesMax)
-    problems.push_back(problem_at(scenario.tree.mark,
-                                  std::to_string(streams) + " impairments inject, each path counted",
-                                  "at most " + std::to_string(kSchedulesMax)));
+    problems.push_back(problem_at(
+        scenario.tree.mark, std::to_string(streams) + " impairments inject, each path counted",
+        "at most " + std::to_string(kSchedulesMax)));
 }
 
 /// Finds the stages that must see packets at their own times.

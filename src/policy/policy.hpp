@@ -32,7 +32,7 @@ struct RuleStep {
   std::string kind;
   Per per = Per::kRule;  ///< whose state the impairment keeps
   bool parks = false;    ///< packets come here at their own time: something before it breaks order
-  std::uint8_t copy_stride = 0;  ///< copies of a packet are numbered by multiples of it
+  std::uint8_t copy_stride = 0;           ///< copies of a packet are numbered by multiples of it
   std::optional<std::uint8_t> inject_to;  ///< of its schedule, the port; absent: all of the paths'
   /// Index of the scope's state in a worker's array, for path 0; path p has first_state + p.
   std::uint32_t first_state = 0;

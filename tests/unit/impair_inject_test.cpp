@@ -31,9 +31,8 @@ TEST(ImpairInject, OneFrameOnce) {
 }
 
 TEST(ImpairInject, Rounds) {
-  const auto schedule =
-      schedule_of("{pcap: two.pcap, contents: \"0 " + kFrame + "\\n1500 " + kFrame +
-                  "00\\n\", at: 1ms, every: 10us, count: 3}");
+  const auto schedule = schedule_of("{pcap: two.pcap, contents: \"0 " + kFrame + "\\n1500 " +
+                                    kFrame + "00\\n\", at: 1ms, every: 10us, count: 3}");
   const std::uint64_t expected[] = {1'000'000, 1'001'500, 1'010'000,
                                     1'011'500, 1'020'000, 1'021'500};
   for (std::uint64_t sent = 0; sent < std::size(expected); ++sent) {
@@ -52,7 +51,9 @@ TEST(ImpairInject, WithoutEnd) {
 }
 
 TEST(ImpairInject, Errors) {
-  const auto line = [](std::string_view text) { return "contents: \"" + std::string(text) + "\"}"; };
+  const auto line = [](std::string_view text) {
+    return "contents: \"" + std::string(text) + "\"}";
+  };
   const std::string capture = "inject: {pcap: a, ";
   const std::string lengths = "; 14 to 9216 bytes";
   struct InjectCase {
@@ -87,8 +88,7 @@ TEST(ImpairInject, Errors) {
        {"f:1:45: error: inject: unknown key 'evry'; known keys are hex, pcap, contents, at, every, "
         "count, to; did you mean 'every'?"}},
   };
-  for (const InjectCase& one : cases)
-    EXPECT_EQ(test::item_errors(one.yaml), one.lines) << one.yaml;
+  for (const InjectCase& one : cases) EXPECT_EQ(test::item_errors(one.yaml), one.lines) << one.yaml;
 }
 
 }  // namespace
