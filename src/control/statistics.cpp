@@ -13,6 +13,9 @@ void add_port(PortCounters& sum, const PortCounters& part) {
   sum.tx_bytes += part.tx_bytes;
   sum.tx_full += part.tx_full;
   sum.tx_errors += part.tx_errors;
+  sum.tx_reordered += part.tx_reordered;
+  sum.tx_extent_sum += part.tx_extent_sum;
+  sum.tx_extent_max = std::max(sum.tx_extent_max, part.tx_extent_max);
 }
 
 void add_rule(RuleCounters& sum, const RuleCounters& part) {
@@ -107,7 +110,8 @@ Json StatisticsSum::ports_json() const {
         {"tx_packets", counters.tx_packets},       {"tx_bytes", counters.tx_bytes},
         {"rx_missed", devices_[port].rx_missed},   {"rx_errors", devices_[port].rx_errors},
         {"rx_no_mbuf", devices_[port].rx_no_mbuf}, {"tx_full", counters.tx_full},
-        {"tx_errors", counters.tx_errors}};
+        {"tx_errors", counters.tx_errors},         {"tx_reordered", counters.tx_reordered},
+        {"tx_extent_sum", counters.tx_extent_sum}, {"tx_extent_max", counters.tx_extent_max}};
   }
   return ports;
 }

@@ -144,6 +144,8 @@ class Worker {
       advance(now_ns);
     if (now_ns >= injector_.next_ns()) [[unlikely]]
       inject_until(now_ns + 1);
+    if (decide_.chases()) [[unlikely]]
+      hold_direct();
     const std::uint32_t released = release(now_ns);
     send_direct(now_ns);
     act_.finish();
@@ -325,13 +327,17 @@ class Worker {
   /// Packets that wait for nothing leave behind those whose time has come; if the budget left some
   /// of these in the hold, they queue there too.
   void send_direct(std::uint64_t now_ns) noexcept {
-    const bool behind = next_release_ns() <= now_ns;
-    for (std::uint32_t i = 0; i < direct_count_; ++i) {
-      if (behind)
-        act_.hold(direct_[i].mbuf, direct_[i].key);
-      else
-        act_.send(direct_[i].mbuf, direct_[i].key);
+    if (next_release_ns() <= now_ns) {
+      hold_direct();
+      return;
     }
+    for (std::uint32_t i = 0; i < direct_count_; ++i) act_.send(direct_[i].mbuf, direct_[i].key);
+    direct_count_ = 0;
+  }
+
+  /// They queue in the hold.
+  void hold_direct() noexcept {
+    for (std::uint32_t i = 0; i < direct_count_; ++i) act_.hold(direct_[i].mbuf, direct_[i].key);
     direct_count_ = 0;
   }
 
@@ -382,6 +388,9 @@ class Worker {
         const Policy& policy = *pending_;
         pending_ = policy.next;
         decide_.adopt(policy, instant_ns);
+        for (const PathProgram& path : policy.paths)
+          if (path.breaks_order)
+            act_.expect_overtaking(path.egress);
         injector_.adopt(policy, instant_ns,
                         [this](std::size_t port) { return ports_[port] != nullptr; });
         treat_held(policy);

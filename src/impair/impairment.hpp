@@ -175,10 +175,11 @@ struct CompiledImpairment {
   std::uint32_t copies = 0;                       ///< it may make of one packet
   bool damages = false;                           ///< its edits are counted as corruption
   bool drops = false;                             ///< may end a packet's life
-  bool owns_scope = false;      ///< one worker must see all packets of the scope, in order
-  bool breaks_order = false;    ///< packets of its scope may overtake each other
-  bool needs_order = false;     ///< judges packets of its scope in the order of their times
-  bool adds_unbounded = false;  ///< no bound but the hold's on what it adds
+  bool owns_scope = false;           ///< one worker must see all packets of the scope, in order
+  bool breaks_order = false;         ///< packets of its scope may overtake each other
+  bool needs_order = false;          ///< judges packets of its scope in the order of their times
+  bool releases_on_arrival = false;  ///< what waits to be served may leave because others came
+  bool adds_unbounded = false;       ///< no bound but the hold's on what it adds
   std::optional<std::uint64_t> usual_ns;  ///< what 999 packets of 1,000 get less than; else adds_ns
   ReviewFunction review = nullptr;        ///< null: the delay is as asked
   std::optional<LossShare> loss;          ///< absent: not a loss, or it depends on the traffic

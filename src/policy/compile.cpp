@@ -352,6 +352,7 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
     path.rules.push_back(static_cast<std::uint16_t>(policy.rules.size()));
     path.needs_flow |= needs_flow;
     path.needs_connection |= rule.needs_connection;
+    for (const RuleStep& step : rule.steps) path.breaks_order |= step.impairment.breaks_order;
     policy.paths[path.egress].needs_connection |= rule.needs_connection;
   }
   policy.rules.push_back(std::move(rule));

@@ -94,6 +94,7 @@ struct PathProgram {
   bool needs_connection = false;     ///< a rule on this path or the way back asks who opened what
   bool needs_payload = false;        ///< a rule looks behind the headers
   bool makes_copies = false;         ///< packets are judged one at a time
+  bool breaks_order = false;         ///< a rule lets packets overtake each other
   std::uint8_t wire = 0;             ///< the same for both paths of a wire
 };
 

@@ -118,8 +118,7 @@ inline constexpr std::string_view kKinds =
     "corrupt, delay, duplicate, icmp_unreachable, link_trace, loss, mark_ce, mtu, police, queue, "
     "rate, reject, reorder, replay, set, slot, stop_after, tcp, truncate";
 /// Kinds of the language that are not supported yet.
-inline constexpr std::string_view kKindsNotYet[] = {"inject", "partition", "pause",
-                                                    "crash",  "flap",      "clock"};
+inline constexpr std::string_view kKindsNotYet[] = {"partition", "pause", "crash", "flap", "clock"};
 
 struct ErrorCase {
   std::string_view yaml;
