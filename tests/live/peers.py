@@ -11,7 +11,7 @@ IPV4, IPV6 = socket.AF_INET, socket.AF_INET6
 ADDRESSES = {IPV4: {"a": "10.77.0.1", "b": "10.77.0.2"}, IPV6: {"a": "fd77::1", "b": "fd77::2"}}
 PORT = 7000  # what the rules of these tests are about
 MARK_PORT = 7001  # and what they leave alone
-SO_RCVBUFFORCE = 33
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 
@@ -33,9 +33,9 @@ def socket_in(wire, which, family=IPV4, kind=socket.SOCK_DGRAM, protocol=0):
     return made[0]
 
 
-def start(wire, *rules):
+def start(wire, *rules, ports=PORTS):
     """Starts the daemon with these rules at work."""
-    wire.start(PORTS + "rules:\n" + "".join(f"  - {{{rule}}}\n" for rule in rules), "--start")
+    wire.start(ports + "rules:\n" + "".join(f"  - {{{rule}}}\n" for rule in rules), "--start")
 
 
 class Datagrams:
@@ -94,6 +94,7 @@ class Datagrams:
 def listen(wire, port=PORT, family=IPV4, which="b"):
     """A TCP server's socket."""
     listener = socket_in(wire, which, family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((ADDRESSES[family][which], port))
     listener.listen()
     return listener
@@ -104,6 +105,7 @@ def dial(wire, port=PORT, family=IPV4, source=0, to=None):
     client = socket_in(wire, "a", family, socket.SOCK_STREAM)
     try:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20)  # sendall() need not wait
         client.bind((ADDRESSES[family]["a"], source))
         client.connect((to or ADDRESSES[family]["b"], port))
     except BaseException:

@@ -10,7 +10,7 @@ import pytest
 
 from peers import (ADDRESSES, IPV4, IPV6, MARK_PORT, PORT, Counted, Datagrams, counters, dial, listen,
                    receive_exactly, session, socket_in, start)
-from wire import Wire, law_holds
+from wire import SLOW_PORTS, Wire, law_holds
 
 FAMILIES = (IPV4, IPV6)
 TCP = f"to: right, match: {{proto: tcp, dport: {PORT}}}"
@@ -42,6 +42,16 @@ def error_within(end, seconds):
         return error.errno
 
 
+def all_within(end, seconds):
+    """What a connection that stays alive brings until it is silent for so long."""
+    end.settimeout(seconds)
+    came = b""
+    with pytest.raises(TimeoutError):
+        while piece := end.recv(65536):
+            came += piece
+    return came
+
+
 def exchange(client, server):
     """A word there and one back."""
     client.sendall(b"ping")
@@ -55,7 +65,6 @@ def test_a_reset_kills_a_session_at_once(both, reset):
     """One segment is enough: the ends named get ECONNRESET within a second, an end not named gets
     nothing; the session beside it goes on."""
     start(both, f"name: cut, enabled: false, {TCP}, impair: [tcp: {{reset: {reset}, only: data}}]")
-    both.cli("heal")
     for family in FAMILIES:
         client, server = session(both, family=family)
         control = session(both, port=MARK_PORT, family=family)
@@ -78,6 +87,29 @@ def test_a_reset_kills_a_session_at_once(both, reset):
     assert rule["dropped"] >= 2 and rule["injected"] == rule["dropped"] * ends
     if reset != "receiver":  # else the client, who knows of nothing, sends again
         assert rule["dropped"] == 2
+    assert law_holds(stats)
+
+
+def test_a_reset_ends_a_transfer_at_its_segment(both):
+    """The 50th segment of a transfer under way is answered: the server has what came before it, not a
+    byte more, and both ends are told."""
+    start(both, f"name: cut, to: right, match: {{proto: tcp, dport: {PORT}, tcp: {{data: true}}, "
+                "nth: 50}, per: flow, impair: [tcp: {reset: both}]")
+    stream = bytes(range(251)) * 4000
+    for family in FAMILIES:
+        client, server = session(both, family=family)
+        with client, server:
+            segment = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+            with pytest.raises(ConnectionResetError):
+                client.sendall(stream)
+                client.recv(1)
+            came = b""
+            with pytest.raises(ConnectionResetError):
+                while piece := server.recv(65536):
+                    came += piece
+            assert 0 < len(came) <= 49 * segment and stream.startswith(came)
+    stats = both.settle()
+    assert stats["rules"]["cut"]["dropped"] == 2 and stats["rules"]["cut"]["injected"] == 4
     assert law_holds(stats)
 
 
@@ -246,21 +278,20 @@ def test_a_zero_window_stops_a_sender(wire):
     """ACKs that promise no room hold a transfer up; without the rule it goes on to its end."""
     start(wire, f"name: shut, from: right, match: {{proto: tcp, sport: {PORT}}}, "
                 "impair: [tcp: {zero_window: true, only: acks}]")
-    stream = bytes(range(256)) * 4000
-    with Counted(wire, "a") as counted:
-        client, server = session(wire)
-        with client, server:
-            client.settimeout(0.7)
-            with pytest.raises(TimeoutError):
-                client.sendall(stream * 8)
-            wire.cli("heal")
-            client.settimeout(30)
-            server.settimeout(30)
-            arrived = receive_exactly(server, 1 << 16)
-            assert arrived == (stream * 8)[:1 << 16]
-            server.settimeout(5)
-    assert counted.of("TcpExtTCPFromZeroWindowAdv") >= 0
-    assert law_holds(wire.settle())
+    stream = bytes(range(256)) * 800
+    client, server = session(wire)
+    with client, server, Counted(wire, "a") as counted:
+        client.sendall(stream)
+        came = all_within(server, 1)
+        assert 0 < len(came) < len(stream)
+        assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[0] == 1  # ESTABLISHED
+        wire.cli("heal")
+        server.settimeout(30)
+        assert came + receive_exactly(server, len(stream) - len(came)) == stream
+    assert counted.of("TcpExtTCPWinProbe") > 0
+    stats = wire.settle()
+    assert stats["rules"]["shut"]["edited"] > 0
+    assert law_holds(stats)
 
 
 def test_a_transfer_breaks_off_after_so_many_packets(wire):
@@ -276,12 +307,7 @@ def test_a_transfer_breaks_off_after_so_many_packets(wire):
     control = session(wire, port=MARK_PORT)
     with client, server, control[0], control[1]:
         client.sendall(bytes(200_000))
-        server.settimeout(0.7)
-        came = 0
-        with pytest.raises(TimeoutError):
-            while True:
-                came += len(server.recv(65536))
-        assert 0 < came <= 18 * 1448
+        assert 0 < len(all_within(server, 1)) <= 18 * 1448
         exchange(*control)
     assert law_holds(wire.settle())
 
@@ -295,13 +321,14 @@ def pings_ms(wire, count):
 
 def under_load(wire):
     """Pings while iperf3 sends as much as it can for 6 s, its beginning left out: (median in ms,
-    segments sent again)."""
+    kbit/s received, segments sent again)."""
     server = wire.spawn("b", "iperf3", "-s", "-1", "--forceflush")
     for line in server.stdout:
         if "listening" in line:
             break
     with Counted(wire, "a") as counted:
-        client = wire.spawn("a", "iperf3", "-c", "10.77.0.2", "-t", "6", "-f", "k")
+        client = wire.spawn("a", "iperf3", "-c", "10.77.0.2", "-t", "6", "-f", "k", "-C",
+                            "reno")
         time.sleep(2.5)
         times = pings_ms(wire, 70)
         output = client.communicate(timeout=30)[0]
@@ -313,16 +340,17 @@ def under_load(wire):
 
 def test_codel_holds_the_standing_delay_near_its_target(wire):
     """At 10 Mbit/s a TCP stream fills a queue of 100 packets (121 ms) where it drops its tail. CoDel
-    keeps what stands near 5 ms; with ECN it does so by marks alone, which the receiver counts. The
-    link is used in each case."""
-    start(wire, "name: link, to: right, impair: [rate: 10Mbit, queue: {limit: 100p}]")
+    keeps what stands near its target of 5 ms, by drops or by marks, which the receiver counts; with
+    20 ms of path one stream does not fill the link then."""
+    start(wire, "name: link, to: right, impair: [rate: 10Mbit, queue: {limit: 100p}]",
+          "name: far, from: right, impair: [delay: 20ms]", ports=SLOW_PORTS)
     idle = statistics.median(pings_ms(wire, 20))
     tail, kbits, sent_again = under_load(wire)
     assert kbits > 8000 and sent_again > 0
     change(wire, "link", [{"rate": "10Mbit"},
                           {"queue": {"limit": "1000p", "discipline": "codel"}}])
     codel, kbits, sent_again = under_load(wire)
-    assert kbits > 8000 and sent_again > 0
+    assert kbits > 5000 and sent_again > 0
     change(wire, "link", [{"rate": "10Mbit"},
                           {"queue": {"limit": "1000p", "discipline": "codel", "ecn": True}}])
     for which in "ab":
@@ -331,10 +359,9 @@ def test_codel_holds_the_standing_delay_near_its_target(wire):
     with Counted(wire) as counted:
         marking, kbits, sent_again = under_load(wire)
     stats = wire.settle()
-    assert kbits > 8000
+    assert kbits > 5000
     marked = stats["rules"]["link"]["edited"] - before["edited"]
     assert counted.of("IpExtInCEPkts") == marked > 0
-    print(idle, tail, codel, marking, sent_again, marked)
-    assert tail - idle > 60
-    assert codel - idle < 25 and marking - idle < 25
+    assert tail - idle > 60, (idle, tail)
+    assert codel - idle < 20 and marking - idle < 20, (idle, codel, marking)
     assert law_holds(stats)
