@@ -9,6 +9,7 @@ import pytest
 
 from peers import (ADDRESSES, IPV4, IPV6, PORT, Counted, Datagrams, receive_exactly, session,
                    socket_in, start)
+from traffic import wait_for
 from wire import PORTS, Wire, law_holds
 
 UDP = f"to: right, match: {{proto: udp, dport: {PORT}}}"
@@ -193,3 +194,41 @@ def test_a_capture_is_injected_as_it_was_recorded(wire):
     stats = wire.settle()
     assert stats["rules"]["again"]["injected"] == stats["ledger"]["injected"] == 6
     assert law_holds(stats)
+
+
+def test_a_forged_announcement_is_believed(wire):
+    """Without `to` an injected announcement leaves at both ends: both kernels take the new address for a
+    neighbour that they knew by another."""
+    forged = "02000000000a"
+    arp = "ffffffffffff" + forged + "0806" + "0001080006040001" + forged + "0a4d0009" \
+        + "000000000000" + "0a4d0009"
+    start(wire, f"name: forged, enabled: false, impair: [inject: {{hex: \"{arp}\"}}]")
+    for which in "ab":
+        wire.inside(which, "ip", "neigh", "replace", "10.77.0.9", "lladdr", "02:00:00:00:00:09",
+                    "dev", "eth0", "nud", "stale")
+    wire.enable("forged")
+    for which in "ab":
+        wait_for(lambda which=which: "02:00:00:00:00:0a" in wire.inside(
+            which, "ip", "neigh", "show", "10.77.0.9").stdout)
+    stats = wire.settle()
+    assert stats["rules"]["forged"]["injected"] == stats["ledger"]["injected"] == 2
+    assert law_holds(stats)
+
+
+def test_a_running_schedule_keeps_its_instants(wire):
+    """Rounds each 200 ms, without end. A change of another rule, and an impairment more behind them,
+    shift none and repeat none: the rounds of 2 s are 10."""
+    frame = crafted(wire, b"beat").hex()
+    beat = {"inject": {"hex": frame, "every": "200ms"}}
+    start(wire, "name: beats, enabled: false, to: right, impair: [inject: "
+                f"{{hex: \"{frame}\", every: 200ms}}]", "name: other, impair: [delay: 1ms]")
+    with receiver(wire) as inward:
+        begun_ns = enable(wire, "beats")
+        found = arrivals(inward, 3)
+        wire.http("PATCH", "/v1/rules/other", {"impair": [{"delay": "2ms"}]})
+        found += arrivals(inward, 3)
+        status, body = wire.http("PATCH", "/v1/rules/beats", {"impair": [beat, {"delay": "1ms"}]})
+        assert status == 200, body
+        found += arrivals(inward, 4)
+        assert_times(found, begun_ns, [200 * 10**6 * number for number in range(10)])
+    assert law_holds(wire.settle())
