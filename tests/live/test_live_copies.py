@@ -232,3 +232,19 @@ def test_a_running_schedule_keeps_its_instants(wire):
         found += arrivals(inward, 4)
         assert_times(found, begun_ns, [200 * 10**6 * number for number in range(10)])
     assert law_holds(wire.settle())
+
+
+def test_injected_frames_that_no_link_carries_are_counted(wire):
+    """A frame longer than the port's MTU is a tx_error each time; shorter ones beside it arrive."""
+    frame = crafted(wire, b"short!")
+    start(wire, "name: short, enabled: false, to: right, impair: [inject: "
+                f"{{hex: \"{frame.hex()}\", at: 50ms, every: 20ms, count: 20}}]",
+          "name: long, to: right, impair: [inject: "
+          f"{{hex: \"{(frame + bytes(2000)).hex()}\", every: 10ms, count: 30}}]")
+    with receiver(wire) as inward:
+        wire.enable("short")
+        assert [payload for payload, _ in arrivals(inward, 20)] == [b"short!"] * 20
+    wait_for(lambda: wire.stats()["ledger"]["injected"] == 50)
+    stats = wire.settle()
+    assert stats["ledger"]["dropped"]["tx_error"] == stats["rules"]["long"]["injected"] == 30
+    assert law_holds(stats)

@@ -203,14 +203,15 @@ def tags_of(tap):
 
 
 def test_tags_are_what_the_receivers_kernel_reads(wire):
-    """A tag pushed has the id and priority asked for; another rule takes it away again."""
+    """A tag pushed has the id and priority asked for, before full frames too; another rule takes it
+    away again."""
     start(wire, f"name: tagged, {UDP}, impair: [set: {{vlan: {{push: 7, pcp: 5}}}}]",
           f"name: plain, enabled: false, {UDP}, impair: [set: {{vlan: none}}]")
     with Datagrams(wire) as pair, socket_in(wire, "b", socket.AF_PACKET, socket.SOCK_RAW,
                                             socket.htons(3)) as tap:
         tap.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         tap.bind(("eth0", 3))
-        sent = pair.send(50)
+        sent = pair.send(50) + pair.send(50, size=1472)
         assert pair.arrived() == []  # nobody has an address in VLAN 7
         assert tags_of(tap) == [(7, 5, payload) for payload in sent]
         wire.enable("plain")
