@@ -10,7 +10,7 @@ import pytest
 from peers import (ADDRESSES, IPV4, IPV6, PORT, Counted, Datagrams, receive_exactly, session,
                    socket_in, start)
 from traffic import wait_for
-from wire import PORTS, Wire, law_holds
+from wire import PORTS, law_holds
 
 UDP = f"to: right, match: {{proto: udp, dport: {PORT}}}"
 
@@ -24,30 +24,29 @@ def arrivals(inward, count):
     return found
 
 
-def test_a_receiver_sees_duplicates_twice():
+def test_a_receiver_sees_duplicates_twice(both):
     """Each datagram is followed by its copy, IPv4 and IPv6; TCP takes no notice but by what its kernel
     counts as old."""
-    with Wire(ipv6=True) as wire:
-        start(wire, f"name: twice, {UDP}, impair: [duplicate: 100%]",
-              f"name: segments, to: right, match: {{proto: tcp, dport: {PORT}, tcp: {{data: true}}}}, "
-              "impair: [duplicate: {copies: 2}]")
-        for family in (IPV4, IPV6):
-            with Datagrams(wire, family) as pair:
-                sent = pair.send(100)
-                assert pair.arrived() == [payload for payload in sent for _ in range(2)]
-        client, server = session(wire)
-        stream = bytes(range(256)) * 200
-        with client, server, Counted(wire) as counted:
-            client.sendall(stream)
-            client.shutdown(socket.SHUT_WR)
-            assert receive_exactly(server, len(stream) + 1) == stream
-            stats = wire.settle()
-        copies = stats["rules"]["segments"]["duplicated"]
-        assert copies == 2 * stats["rules"]["segments"]["matched"]
-        assert counted.of("TcpExtTCPDSACKOldSent") > 0
-        assert stats["rules"]["twice"]["duplicated"] == 200
-        assert stats["ledger"]["copies"] == 200 + copies
-        assert law_holds(stats)
+    start(both, f"name: twice, {UDP}, impair: [duplicate: 100%]",
+          f"name: segments, to: right, match: {{proto: tcp, dport: {PORT}, tcp: {{data: true}}}}, "
+          "impair: [duplicate: {copies: 2}]")
+    for family in (IPV4, IPV6):
+        with Datagrams(both, family) as pair:
+            sent = pair.send(100)
+            assert pair.arrived() == [payload for payload in sent for _ in range(2)]
+    client, server = session(both)
+    stream = bytes(range(256)) * 200
+    with client, server, Counted(both) as counted:
+        client.sendall(stream)
+        client.shutdown(socket.SHUT_WR)
+        assert receive_exactly(server, len(stream) + 1) == stream
+        stats = both.settle()
+    copies = stats["rules"]["segments"]["duplicated"]
+    assert copies == 2 * stats["rules"]["segments"]["matched"]
+    assert counted.of("TcpExtTCPDSACKOldSent") > 0
+    assert stats["rules"]["twice"]["duplicated"] == 200
+    assert stats["ledger"]["copies"] == 200 + copies
+    assert law_holds(stats)
 
 
 def test_copies_come_one_delay_after_another(wire):

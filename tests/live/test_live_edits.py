@@ -7,18 +7,11 @@ import pytest
 
 from peers import (ADDRESSES, IPV4, IPV6, PORT, Counted, Datagrams, dial, listen,
                    receive_exactly, session, socket_in, start)
-from wire import Wire, law_holds
+from wire import law_holds
 
 FAMILIES = (IPV4, IPV6)
 UDP = f"to: right, match: {{proto: udp, dport: {PORT}}}"
 DATA = f"to: right, match: {{proto: tcp, dport: {PORT}, tcp: {{data: true}}}}"
-
-
-@pytest.fixture
-def both():
-    """A wire for IPv4 and IPv6."""
-    with Wire(ipv6=True) as laid:
-        yield laid
 
 
 def bits_between(sent, came):

@@ -8,20 +8,13 @@ import time
 
 import pytest
 
-from peers import (ADDRESSES, IPV4, IPV6, MARK_PORT, PORT, Counted, Datagrams, counters, dial, listen,
-                   receive_exactly, session, socket_in, start)
-from wire import SLOW_PORTS, Wire, law_holds
+from peers import (ADDRESSES, IPV4, IPV6, MARK_PORT, PORT, Counted, Datagrams, dial, listen,
+                   receive_exactly, session, start)
+from wire import SLOW_PORTS, law_holds
 
 FAMILIES = (IPV4, IPV6)
 TCP = f"to: right, match: {{proto: tcp, dport: {PORT}}}"
 TCP_INFO_OPTIONS = {"timestamp": 1, "sack": 2, "window-scale": 4}
-
-
-@pytest.fixture
-def both():
-    """A wire for IPv4 and IPv6."""
-    with Wire(ipv6=True) as laid:
-        yield laid
 
 
 def change(wire, rule, impair):
@@ -180,7 +173,7 @@ def path_mtu(wire, family):
 def test_a_small_mtu_is_a_black_hole_until_icmp_tells_of_it(both):
     """`drop`: a word passes, a large transfer hangs. With `icmp` the hanging transfer arrives whole,
     and the route cache has the MTU."""
-    start(both, f"name: tunnel, to: right, impair: [mtu: {{size: 1400B}}]")
+    start(both, "name: tunnel, to: right, impair: [mtu: {size: 1400B}]")
     stream = bytes(range(256)) * 400
     ends = {family: session(both, family=family) for family in FAMILIES}
     for client, server in ends.values():
@@ -208,7 +201,7 @@ def test_a_small_mtu_is_a_black_hole_until_icmp_tells_of_it(both):
 def test_icmp_lets_a_new_transfer_through(both):
     """A session that meets `icmp` from its start is not held up; its segments become as small as the
     MTU asks for."""
-    start(both, f"name: tunnel, to: right, impair: [mtu: {{size: 1300B, action: icmp}}]")
+    start(both, "name: tunnel, to: right, impair: [mtu: {size: 1300B, action: icmp}]")
     stream = bytes(range(256)) * 4000
     for family, headers in ((IPV4, 20 + 32), (IPV6, 40 + 32)):  # TCP with timestamps
         client, server = session(both, family=family)
