@@ -135,8 +135,8 @@ def test_early(program, make_input, burst, rate, gap):
     given = dense(make_input, "early", count)
     arrivals = [int(each) for each in given.capture.time_ns]
     outcome = simulated(program, given,
-                        ["delay: 20ms", f"reorder: {{mode: early, rate: {rate}, gap: {gap}}}"], burst)
-    expected = early(arrivals, [each + 20 * MS for each in arrivals], hits(given, rate, 1, count), gap)
+                        ["delay: 2ms", f"reorder: {{mode: early, rate: {rate}, gap: {gap}}}"], burst)
+    expected = early(arrivals, [each + 2 * MS for each in arrivals], hits(given, rate, 1, count), gap)
     assert times(outcome) == dict(enumerate(expected))
     found = sum(left == came for left, came in zip(expected, arrivals))
     assert outcome.stats["rules"]["r"]["reordered"] == found
