@@ -34,7 +34,9 @@ struct PollTimes {
   std::uint64_t now_ns = 0;  ///< of the last poll
 };
 
-/// `Time` gives now_ns() and departure_ns(now_ns, release_ns).
+/// `Time` gives now_ns() and departure_ns(now_ns, release_ns), and says whether a poll's packets
+/// came at instants of their own, kInTurn: then they leave in the order of time among those that
+/// waited, however many a poll takes.
 template <PacketPort Port, typename Time>
 class Worker {
  public:
@@ -146,7 +148,10 @@ class Worker {
       inject_until(now_ns + 1);
     if (decide_.chases()) [[unlikely]]
       hold_direct();
-    const std::uint32_t released = release(now_ns);
+    std::uint32_t released = 0;
+    if constexpr (Time::kInTurn)
+      released = send_in_turn();
+    released += release(now_ns);
     send_direct(now_ns);
     act_.finish();
     had_work_ = received + released > 0;
@@ -333,6 +338,21 @@ class Worker {
     }
     for (std::uint32_t i = 0; i < direct_count_; ++i) act_.send(direct_[i].mbuf, direct_[i].key);
     direct_count_ = 0;
+  }
+
+  /// Each leaves behind what is due at its own time.
+  std::uint32_t send_in_turn() noexcept {
+    std::uint32_t released = 0;
+    for (std::uint32_t i = 0; i < direct_count_; ++i) {
+      const std::uint64_t now_ns = direct_[i].key.arrival_ns;
+      for (std::uint32_t more = 1; more > 0 && next_release_ns() <= now_ns; released += more) {
+        more = release(now_ns);
+        act_.finish();
+      }
+      act_.send(direct_[i].mbuf, direct_[i].key);
+    }
+    direct_count_ = 0;
+    return released;
   }
 
   /// They queue in the hold.

@@ -149,8 +149,7 @@ class QueuedStage {
     const QueueSpec& queue = stage.queue;
     if (queue.discipline == Discipline::kTail)
       return true;
-    const double uniform =
-        static_cast<double>(stage.dice.uniform(asked.identity[i], asked.number[i]) >> 11) * 0x1p-53;
+    const LawDraw uniform{stage.dice, asked.identity[i], asked.number[i]};
     bool may_mark = queue.ecn;
     bool hit = false;
     if (queue.discipline == Discipline::kRed) {
@@ -180,7 +179,10 @@ class QueuedStage {
   static void run_updates(const Parameters_& stage, ArrivalState& state, std::uint64_t zero_ns,
                           std::uint64_t now_ns) noexcept {
     const std::uint64_t interval_ns = stage.queue.interval_ns;
-    const std::uint64_t due = now_ns <= zero_ns ? 0 : (now_ns - zero_ns) / interval_ns;
+    const std::uint64_t since_ns = now_ns <= zero_ns ? 0 : now_ns - zero_ns;
+    if (since_ns < (std::uint64_t{state.clock.spare} + 1) * interval_ns)
+      return;
+    const std::uint64_t due = since_ns / interval_ns;
     while (state.clock.spare < due) {
       ++state.clock.spare;
       const std::uint64_t instant_ns = zero_ns + state.clock.spare * interval_ns;

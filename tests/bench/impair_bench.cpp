@@ -149,6 +149,7 @@ double used_ns() {
 
 class BenchTime {
  public:
+  static constexpr bool kInTurn = false;
   void advance(std::uint64_t by_ns) noexcept { now_ns_ += by_ns; }
   std::uint64_t now_ns() const noexcept { return now_ns_; }
   std::uint64_t departure_ns(std::uint64_t, std::uint64_t release_ns) const noexcept {
