@@ -176,6 +176,7 @@ class Decide {
   void let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t ingress,
                 const Selection& asked, JudgedBurst& burst) noexcept;
   ScopeState* state_of(const Wake& wake) noexcept;
+  bool is_live(const Wake& wake) noexcept;
   void take_up(const Resume& resume, const HoldKey& key, const FrameView& frame,
                JudgedBurst& burst) noexcept;
   void go_on(const Resume& resume, std::uint8_t ingress, JudgedBurst& burst) noexcept;

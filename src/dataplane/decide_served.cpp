@@ -27,6 +27,8 @@ void Decide::let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t in
       continue;
     const std::uint64_t next_ns =
         served.impairment.serve(*asked_.state[i], served_, asked_.zero_ns, burst.time_ns[i]);
+    if (wakes_.full()) [[unlikely]]
+      wakes_.sweep([this](const Wake& wake) noexcept { return is_live(wake); });
     wakes_.push({next_ns, asked_.scope[i], asked_.zero_ns, slot, state_epochs_[slot],
                  served.per != Per::kRule, ingress});
   }
@@ -39,6 +41,16 @@ ScopeState* Decide::state_of(const Wake& wake) noexcept {
   if (!wake.scoped)
     return &states_[wake.slot];
   return scopes_.known({wake.slot, wake.epoch, StateQueue::kServed}, wake.scope);
+}
+
+/// Whether there is something in the wake's queue.
+bool Decide::is_live(const Wake& wake) noexcept {
+  ScopeState* state = state_of(wake);
+  if (state == nullptr)
+    return false;
+  ServedQueue& queue = state->as<ServedQueue>();
+  served_.meet(queue);
+  return queue.head != 0;
 }
 
 void Decide::serve_next(ServedQueue& due) noexcept {

@@ -1,9 +1,11 @@
 // When which served queue is to be looked at again: one entry for each queue with packets in it, in
-// a heap by time. Equal times go by who the queue is, so that nobody's way of asking shows.
+// a heap by time. Equal times go by who the queue is, so that nobody's way of asking shows. Queues
+// of scopes that were forgotten leave theirs behind, which are swept out when the heap is full.
 #pragma once
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -24,7 +26,9 @@ struct Wake {
 
 class WakeHeap {
  public:
-  explicit WakeHeap(std::uint64_t queues_max) : capacity_(queues_max) {
+  /// For so many queues that have packets at one time, with as much room again for those left
+  /// behind: a sweep then pays for as many pushes.
+  explicit WakeHeap(std::uint64_t queues_max) : capacity_(2 * queues_max) {
     void* memory = mmap(nullptr, capacity_ * sizeof(Wake), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     FAULTLINE_CHECK(memory != MAP_FAILED);
@@ -38,6 +42,20 @@ class WakeHeap {
   bool empty() const noexcept { return count_ == 0; }
   const Wake& front() const noexcept { return wakes_[0]; }
   void clear() noexcept { count_ = 0; }
+
+  bool full() const noexcept { return count_ == capacity_; }
+  /// Only those stay for which `is_live` holds, and of each queue the earliest.
+  template <typename IsLive>
+  void sweep(const IsLive& is_live) noexcept {
+    Wake* end = std::remove_if(wakes_, wakes_ + count_,
+                               [&](const Wake& wake) noexcept { return !is_live(wake); });
+    std::sort(wakes_, end, by_queue);
+    end = std::unique(wakes_, end, [](const Wake& left, const Wake& right) noexcept {
+      return left.slot == right.slot && left.scope == right.scope;
+    });
+    std::sort(wakes_, end, before);  // which makes a heap of them
+    count_ = static_cast<std::uint64_t>(end - wakes_);
+  }
 
   void push(const Wake& wake) noexcept {
     FAULTLINE_CHECK(count_ < capacity_);
@@ -61,6 +79,12 @@ class WakeHeap {
     if (left.ingress != right.ingress)
       return left.ingress < right.ingress;
     return left.slot != right.slot ? left.slot < right.slot : left.scope < right.scope;
+  }
+
+  static bool by_queue(const Wake& left, const Wake& right) noexcept {
+    if (left.slot != right.slot)
+      return left.slot < right.slot;
+    return left.scope != right.scope ? left.scope < right.scope : before(left, right);
   }
 
   void sink(std::uint64_t place) noexcept {
