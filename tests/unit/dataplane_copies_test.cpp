@@ -290,6 +290,39 @@ TEST(DataplaneCopies, WaitForAStageEachForItself) {
   EXPECT_EQ(bench.counted(0).matched, 2U);
 }
 
+TEST(DataplaneCopies, WhatNeedsOrderJudgesInTheOrderOfTimes) {
+  // Packets come at 0.001 and 1.2 ms, their copies get there at 1.501 and 2.7 ms.
+  struct OrderCase {
+    std::string stage;
+    std::size_t bytes;
+    Times times_us;  ///< at which they leave, in the order of their times; 0: dropped
+  };
+  const OrderCase cases[] = {
+      // A byte each 10 us: 200, then 50 + 120, then 20 + 30 and 50 + 120 are in the bucket.
+      {"police: {rate: 800kbit, burst: 200B}", 150, {1, 1'200, 0, 2'700}},
+      // Slots at 1.001, at 2.2 (for two) and at 3.7 ms.
+      {"slot: {min: 1ms}", 100, {1'001, 2'200, 2'200, 3'700}},
+      {"link_trace: {file: t, contents: \"1\\n\"}", 1'500, {1'000, 2'000, 3'000, 4'000}},
+  };
+  for (const OrderCase& one : cases) {
+    DecideBench bench({"name: a, impair: [duplicate: {delay: 1500us}, " + one.stage + "]"});
+    std::vector<DecideBench::Parked> waiting;
+    for (const std::uint64_t arrival_ns : {1'000U, 1'200'000U}) {
+      bench.judge(udp_to(80, one.bytes), arrival_ns);
+      for (const std::uint32_t i : bench.entries()) {
+        ASSERT_GT(bench.decide.resume_bytes(i), 0U) << one.stage;
+        waiting.push_back(bench.parked(i, udp_to(80, one.bytes)));
+      }
+    }
+    Times times_us;
+    for (const std::size_t turn : {0U, 2U, 1U, 3U}) {
+      bench.resume(waiting[turn]);
+      times_us.push_back(bench.alive()[0] ? bench.burst.time_ns[0] / 1'000 : 0);
+    }
+    EXPECT_EQ(times_us, one.times_us) << one.stage;
+  }
+}
+
 TEST(DataplaneCopies, OfAPacketThatWaited) {
   const std::vector<std::string> lines{
       "name: a, impair: [delay: {time: 1ms, jitter: 10us, order: free}, rate: 8Mbit, duplicate: "
