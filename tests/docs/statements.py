@@ -145,7 +145,8 @@ STATEMENTS = {
     "E15": "ImpairMtu.FragmentsArePutTogetherAgain ImpairMtu.TenFragmentsAndNoMore "
            "ImpairMtu.FragmentAnswersWhatMustNotBeCut",
     "E16": "ImpairSet.FieldsAndTheirChecksums ImpairSet.WhatAFrameHasNotStays",
-    "E17": "ImpairSet.TagsAndWhatStandsBehindSees",
+    "E17": "ImpairSet.TagsAndWhatStandsBehindSees "
+           "DataplaneEdits.WhatStandsBehindSeesTheLengthThatWillBe",
     "E18": "later: its tests are being written",
     "E19": "later: its tests are being written",
     "E20": "ImpairIcmpUnreachable.AnswersByCode",
