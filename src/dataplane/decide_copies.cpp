@@ -39,7 +39,6 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
   burst.edits.copy(of, copy);
   fields_[copy] = fields_[of];
   connection_[copy] = connection_[of];
-  payload_[copy] = payload_[of];
   if (scanner_ != nullptr)
     payload_[copy] = payload_[of];
   arrival_number_[copy] = arrival_number_[of];

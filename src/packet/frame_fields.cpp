@@ -156,6 +156,7 @@ class Parser {
     if ((header[0] >> 4) != 4 || header_length < kIpv4HeaderBytes || total_length < header_length ||
         offset + total_length > end_ || !has(offset, header_length))
       return ParseOutcome::kUnparsed;
+    fields_.datagram_bytes = static_cast<std::uint32_t>(total_length);
     FlowKey& key = fields_.key;
     key.kind = FlowKind::kIpv4;
     key.protocol = header[9];
@@ -181,6 +182,7 @@ class Parser {
     const std::size_t end = offset + kIpv6HeaderBytes + load_be16(header + 4);
     if ((header[0] >> 4) != 6 || end > end_)
       return ParseOutcome::kUnparsed;
+    fields_.datagram_bytes = static_cast<std::uint32_t>(end - offset);
     FlowKey& key = fields_.key;
     key.kind = FlowKind::kIpv6;
     key.protocol = header[6];

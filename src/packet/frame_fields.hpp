@@ -19,6 +19,7 @@ enum class FragmentKind : std::uint8_t {
 struct FrameFields {
   FlowKey key;
   std::uint32_t length = 0;            ///< of the frame, without FCS
+  std::uint32_t datagram_bytes = 0;    ///< by its own header, without padding; 0: not IP
   std::uint32_t fragment_id = 0;       ///< identification; of fragments only
   std::uint16_t source_port = 0;       ///< as shown by the frame itself: by a first fragment too
   std::uint16_t destination_port = 0;  ///< likewise

@@ -2,14 +2,18 @@
 A test's name is that of a function, or Suite.Name of a GoogleTest."""
 
 STATEMENTS = {
-    "C1": "test_delays_of_a_rule_and_of_rules_add_up test_links_behind_delays ImpairDelay.AddsItsTime",
+    "C1": "test_delays_of_a_rule_and_of_rules_add_up test_links_behind_delays "
+          "ImpairDelay.AddsItsTime",
     "C2": "DataplaneDecide.RulesInFileOrderImpairmentsInTheOrderWritten "
           "test_delays_of_a_rule_and_of_rules_add_up",
-    "C3": "test_a_change_is_at_a_time DataplaneDecide.RulesEndAtTheirTime test_bursts_change_nothing",
+    "C3": "test_a_change_is_at_a_time DataplaneDecide.RulesEndAtTheirTime "
+          "test_bursts_change_nothing",
     "C4": "test_rates_see_survivors_only test_links_behind_delays",
     "C5": "test_links_behind_delays test_free_delay_before_a_loaded_rate",
-    "C6": "test_links_behind_delays DataplaneHold.EqualReleasesLeaveByArrivalThenPortThenSequence",
-    "C7": "test_directions_have_chains_of_their_own DataplaneDecide.EachDirectionHasAScopeOfItsOwn",
+    "C6": "test_links_behind_delays "
+          "DataplaneHold.EqualReleasesLeaveByArrivalThenPortThenSequence",
+    "C7": "test_directions_have_chains_of_their_own "
+          "DataplaneDecide.EachDirectionHasAScopeOfItsOwn",
     "C8": "test_shared_is_one_state_for_both_directions",
     "C9": "test_a_chain_per_flow_is_indexed_by_the_flow test_a_link_per_address",
     "C10": "test_many_workers_become_one",
@@ -20,7 +24,8 @@ STATEMENTS = {
     "C14": "DataplaneDecide.NumbersOfFlowsAndMatches test_the_lost_are_the_models",
     "C15": "test_a_drop_does_not_shift_later_dice",
     "C16": "test_rates_see_survivors_only",
-    "C17": "test_a_chain_per_flow_is_indexed_by_the_flow test_chains_per_flow_count_all_its_packets",
+    "C17": "test_a_chain_per_flow_is_indexed_by_the_flow "
+           "test_chains_per_flow_count_all_its_packets",
     "C18": "DataplaneDecide.MatchNumbersCountWhatWasDroppedBefore "
            "test_a_drop_does_not_shift_later_dice",
     "C19": "test_every_counts_matches DataplaneDecide.MatchNumbersCountWhatWasDroppedBefore "
@@ -40,7 +45,8 @@ STATEMENTS = {
            "DataplaneFlowTable.AnIdleFlowThatNobodyPushedOutKeepsItsCount",
     "C31": "test_evicted_flows_go_on_where_they_were test_a_full_table_says_so "
            "DataplaneScopeTable.TheOneSeenLongestAgoMakesRoomAndIsCounted",
-    "C32": "later: its tests are being written",
+    "C32": "DataplaneCopies.WhatStandsBeforeBefallsAllAndBehindEach "
+           "DataplaneCopies.DiceOfCopiesAreTheirOwn",
     "C33": "DataplaneHold.EqualReleasesLeaveByArrivalThenPortThenSequence "
            "test_equal_times_leave_in_order_of_ports",
     "C34": "later: there are no cuts yet",
@@ -48,13 +54,16 @@ STATEMENTS = {
     "C36": "test_the_held_finish_under_their_policy DataplanePolicyUse.NeverSaysTooYoung",
     "C37": "test_the_field_goes_on_through_changes",
     "C38": "test_a_change_is_at_a_time DataplaneDecide.AdoptionMeetsTimesThatAreOver",
-    "C39": "test_delay_is_never_early_and_ends_with_heal test_heal_sends_keeps_or_drops_what_is_held",
+    "C39": "test_delay_is_never_early_and_ends_with_heal "
+           "test_heal_sends_keeps_or_drops_what_is_held",
     "C40": "test_digest test_digest_without_fma test_digests_of_other_builds "
            "BasePortableMath.TheSameBitsEverywhere",
-    "C41": "PolicyCompile.TtlEndsARule test_ttl_ends_a_fault test_rules_end_by_default_when_applied",
+    "C41": "PolicyCompile.TtlEndsARule test_ttl_ends_a_fault "
+           "test_rules_end_by_default_when_applied",
     "C42": "test_final_stops_later_rules",
     "C43": "DataplaneDecide.UnparsedFramesPassUntouchedAndAreCounted test_kept_capture",
-    "L1": "test_the_lost_are_the_models test_one_percent_is_lost ImpairLossBernoulli.TablesForASeed",
+    "L1": "test_the_lost_are_the_models test_one_percent_is_lost "
+          "ImpairLossBernoulli.TablesForASeed",
     "L2": "test_correlated ImpairLossCorrelated.TablesForASeed",
     "L3": "test_rate test_mean_run test_losses_in_both_states",
     "L4": "test_gilbert_elliott_by_rate_and_burst",
@@ -62,8 +71,8 @@ STATEMENTS = {
     "L6": "ImpairLossGilbertElliott.TablesForASeed test_losses_in_both_states",
     "L7": "ImpairLossGilbertElliott.GapsBackwardsAndForgottenStatesDoNotMatter "
           "ImpairLossMarkov4.AnyOrderOfAccess ImpairLossCorrelated.AnyOrderOfAccess",
-    "L8": "ImpairLossGilbertElliott.AChainThatAlwaysFlipsAlternates ImpairLossGilbertElliott.Errors "
-          "test_certain_transitions_alternate",
+    "L8": "ImpairLossGilbertElliott.AChainThatAlwaysFlipsAlternates "
+          "ImpairLossGilbertElliott.Errors test_certain_transitions_alternate",
     "L9": "ImpairLossGilbertElliott.AChainThatHardlyMovesIsDrawnAndCounted",
     "L10": "test_gilbert_in_time test_gilbert_in_time_by_burst",
     "L11": "test_markov4 ImpairLossMarkov4.TablesForASeed ImpairLossMarkov4.CertainChains",
@@ -76,7 +85,8 @@ STATEMENTS = {
     "L18": "test_outage_constant test_outage_exponential ImpairLossOutage.TablesForASeed",
     "L19": "test_bit_error ImpairLossBitError.FramesArePaddedTo64Bytes",
     "L20": "test_all ImpairLossAll.EverythingIsLost",
-    "L21": "ImpairLossAll.WhatIsEcnCapableIsMarkedInstead PacketEdit.MarksCongestionWithAGoodChecksum",
+    "L21": "ImpairLossAll.WhatIsEcnCapableIsMarkedInstead "
+           "PacketEdit.MarksCongestionWithAGoodChecksum",
     "L22": "ImpairLossBernoulli.RatesAreDecidedWith64Bits BaseUnits.Probabilities",
     "D1": "test_delay_is_exact_and_loses_nothing ImpairDelay.AddsItsTime",
     "D2": "test_free_draws_have_the_law",
@@ -102,58 +112,79 @@ STATEMENTS = {
     "R2": "ImpairRate.FractionsDoNotDrift",
     "R3": "ImpairQueue.NeedsAStage",
     "R4": "ImpairQueue.Limits test_links_behind_delays",
-    "R5": "later: its tests are being written",
-    "R6": "later: its tests are being written",
+    "R5": "DataplaneServed.CodelByHand DataplaneServed.HeadDropMakesRoomAtTheFront "
+          "ImpairRate.Limits",
+    "R6": "DataplaneServed.HeadDropMakesRoomAtTheFront test_head_drop_keeps_the_youngest",
     "R7": "later: its tests are being written",
-    "R8": "test_codel_holds_the_standing_delay_near_its_target",
-    "R9": "later: its tests are being written",
-    "R10": "test_codel_holds_the_standing_delay_near_its_target",
+    "R8": "test_codel_holds_the_standing_delay_near_its_target DataplaneServed.CodelByHand "
+          "test_codel_drops_what_its_model_drops",
+    "R9": "test_pie_drops_what_its_model_drops",
+    "R10": "test_codel_holds_the_standing_delay_near_its_target "
+           "DataplaneServed.CodelMarksInstead test_codel_drops_what_its_model_drops",
     "R11": "later: its tests are being written",
-    "R12": "later: its tests are being written",
-    "R13": "later: its tests are being written",
-    "R14": "later: its tests are being written",
-    "R15": "later: its tests are being written",
-    "R16": "later: its tests are being written",
-    "R17": "later: its tests are being written",
-    "R18": "later: its tests are being written",
-    "R19": "later: its tests are being written",
-    "R20": "later: its tests are being written",
-    "R21": "later: its tests are being written",
+    "R12": "DataplaneServed.ALimitInTimeIsOneOfWaiting",
+    "R13": "DataplaneServed.RandomTrafficDependsOnNobodysAsking",
+    "R14": "DataplaneServed.UnderThePolicyThatJudgedThemAtArrival",
+    "R15": "DataplaneServed.OfAForgottenScopeTheyAreNobodys",
+    "R16": "ImpairPolice.TheBucket ImpairPolice.AgainstABucketInFractions "
+           "test_police_is_a_token_bucket",
+    "R17": "ImpairSlot.OneSlotInTurn ImpairSlot.TimesAreDrawnByNumberOfSlotAndScope "
+           "ImpairSlot.TimesAreUniform",
+    "R18": "ImpairSlot.OneSlotInTurn",
+    "R19": "ImpairLinkTrace.Opportunities ImpairLinkTrace.AgainstBytesOneByOne "
+           "test_a_recorded_link_serves_as_mahimahi_would",
+    "R20": "ImpairLinkTrace.TheEnd",
+    "R21": "DataplaneCopies.WhatNeedsOrderJudgesInTheOrderOfTimes",
     "E1": "test_early",
     "E2": "test_early",
     "E3": "test_late_by_time",
-    "E4": "test_a_receiver_sees_duplicates_twice "
-          "test_copies_come_one_delay_after_another",
-    "E5": "test_a_replay_is_an_old_datagram",
-    "E6": "later: its tests are being written",
-    "E7": "later: its tests are being written",
+    "E4": "test_a_receiver_sees_duplicates_twice test_copies_come_one_delay_after_another "
+          "ImpairDuplicate.CopiesAreBytesAndTimes DataplaneCopies.BeginAtTheirTimes "
+          "DataplaneCopies.WhatStandsBeforeBefallsAllAndBehindEach",
+    "E5": "test_a_replay_is_an_old_datagram ImpairReplay.TheDiceSayWhoAndTheAgeWhen "
+          "DataplaneCopies.BeginAtTheirTimes",
+    "E6": "ImpairCorrupt.TheDiceSayWhoAndWhich ImpairCorrupt.SoManyDifferentBits "
+          "ImpairCorrupt.Bursts ImpairCorrupt.BytesAreWritten ImpairCorrupt.WordsChangePlaces "
+          "ImpairCorrupt.GapsByBitErrorRate",
+    "E7": "ImpairCorrupt.NothingElseChanges",
     "E8": "test_fixed_damage_reaches_a_udp_application "
-          "test_fixed_damage_reaches_a_tcp_application",
+          "test_fixed_damage_reaches_a_tcp_application "
+          "ImpairCorrupt.FixHasTheDamageReachTheApplication",
     "E9": "test_stale_checksums_are_dropped_by_the_receivers_kernel "
-          "test_stale_checksums_never_reach_a_tcp_application",
-    "E10": "test_stale_checksums_are_dropped_by_the_receivers_kernel",
-    "E11": "later: its tests are being written",
-    "E12": "test_truncated_datagrams_arrive_shorter",
-    "E13": "test_a_small_mtu_is_a_black_hole_until_icmp_tells_of_it",
+          "test_stale_checksums_never_reach_a_tcp_application ImpairCorrupt.KeepLeavesChecksums "
+          "ImpairTruncate.KeepCutsAnythingAndNothingElseChanges",
+    "E10": "test_stale_checksums_are_dropped_by_the_receivers_kernel "
+           "ImpairCorrupt.BreakIsNoticedWhateverTheDamage",
+    "E11": "ImpairCorrupt.FixHasTheDamageReachTheApplication",
+    "E12": "test_truncated_datagrams_arrive_shorter "
+           "ImpairTruncate.KeepCutsAnythingAndNothingElseChanges "
+           "ImpairTruncate.FixMakesLengthsAndSumsFit",
+    "E13": "test_a_small_mtu_is_a_black_hole_until_icmp_tells_of_it "
+           "ImpairMtu.TheDefaultIsADropWithoutAWord ImpairMtu.WhatIsTooLarge",
     "E14": "test_a_small_mtu_is_a_black_hole_until_icmp_tells_of_it "
-           "test_icmp_lets_a_new_transfer_through",
-    "E15": "test_datagrams_in_fragments_are_put_together",
+           "test_icmp_lets_a_new_transfer_through ImpairMtu.IcmpTellsTheSize",
+    "E15": "test_datagrams_in_fragments_are_put_together ImpairMtu.FragmentsArePutTogetherAgain "
+           "ImpairMtu.TenFragmentsAndNoMore ImpairMtu.FragmentAnswersWhatMustNotBeCut",
     "E16": "test_set_fields_are_what_the_receiver_reads "
-           "test_addresses_and_ports_are_translated_for_a_session",
-    "E17": "test_tags_are_what_the_receivers_kernel_reads",
-    "E18": "test_a_reset_kills_a_session_at_once "
-           "test_a_reset_ends_a_transfer_at_its_segment",
-    "E19": "test_handshakes_are_changed_for_both_kernels "
-           "test_a_zero_window_stops_a_sender",
-    "E20": "test_connect_fails_at_once_as_the_answer_says",
+           "test_addresses_and_ports_are_translated_for_a_session "
+           "ImpairSet.FieldsAndTheirChecksums ImpairSet.WhatAFrameHasNotStays",
+    "E17": "test_tags_are_what_the_receivers_kernel_reads ImpairSet.TagsAndWhatStandsBehindSees "
+           "DataplaneEdits.WhatStandsBehindSeesTheLengthThatWillBe",
+    "E18": "test_a_reset_kills_a_session_at_once test_a_reset_ends_a_transfer_at_its_segment",
+    "E19": "test_handshakes_are_changed_for_both_kernels test_a_zero_window_stops_a_sender",
+    "E20": "test_connect_fails_at_once_as_the_answer_says ImpairIcmpUnreachable.AnswersByCode",
     "E21": "test_connect_fails_at_once_as_the_answer_says "
-           "test_a_datagram_refused_is_told_to_its_sender",
-    "E22": "later: its tests are being written",
-    "E23": "test_marks_are_counted_by_the_receivers_kernel",
-    "E24": "test_a_transfer_breaks_off_after_so_many_packets",
+           "test_a_datagram_refused_is_told_to_its_sender ImpairReject.TcpGetsAReset "
+           "ImpairReject.TheRestOfIpGetsPortUnreachable",
+    "E22": "ImpairReject.DroppedWithoutAnAnswer ImpairIcmpUnreachable.DroppedWithoutAnAnswer "
+           "ImpairMtu.IcmpTellsTheSize",
+    "E23": "test_marks_are_counted_by_the_receivers_kernel ImpairMarkCe.TheDiceSayWho "
+           "ImpairMarkCe.OnlyWhatIsEcnCapableIsMarked",
+    "E24": "test_a_transfer_breaks_off_after_so_many_packets ImpairStopAfter.NumbersUpToNPass "
+           "ImpairStopAfter.TheNumberDecidesAndNotHowManyWereSeen",
     "E25": "later: its tests are being written",
-    "E26": "later: its tests are being written",
-    "E27": "later: its tests are being written",
+    "E26": "DataplaneCopies.EachHasANumberOfItsOwn DataplaneCopies.MoreThan33AreRefused",
+    "E27": "DataplaneCopies.DiceOfCopiesAreTheirOwn DataplaneCopies.AreOfTheirPacketsFlow",
     "E28": "later: its tests are being written",
     "E29": "test_connect_fails_at_once_as_the_answer_says",
     "E30": "later: its tests are being written",
