@@ -104,8 +104,7 @@ void EditFrame::measure() noexcept {
   const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
   datagram_end_ =
       std::min(length_, ipv4 ? l3 + word_at(l3 + 2) : l3 + kIpv6HeaderBytes + word_at(l3 + 4));
-  const std::uint32_t header_bytes = ipv4 ? (bytes_[l3] & 0x0FU) * 4 : kIpv6HeaderBytes;
-  network_ = {l3, std::min(l4 != 0 ? l4 : l3 + header_bytes, datagram_end_)};
+  network_ = {l3, std::min<std::uint32_t>(fields_.body_offset, datagram_end_)};
   if (l4 == 0)
     return;
   transport_ = {l4,
