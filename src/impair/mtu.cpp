@@ -30,12 +30,14 @@ std::uint32_t header_at(const FrameFields& fields, const JudgedBurst& burst,
   return arrived + static_cast<std::uint32_t>(burst.tag_bytes[i]);
 }
 
-/// The packet as the link sees it, in bytes; of a frame that is not IP, what is behind its header.
+/// The packet as the link sees it, in bytes: without what stands behind its end, padding or a frame
+/// check sequence. Of a frame that is not IP, what is behind its header.
 std::uint32_t packet_bytes(const FrameFields& fields, const JudgedBurst& burst,
                            std::uint8_t i) noexcept {
   const std::uint32_t frame_bytes = burst.length_bytes[i];
   const std::uint32_t header = header_at(fields, burst, i);
-  return frame_bytes - std::min(header, frame_bytes);
+  const std::uint32_t behind = frame_bytes - std::min(header, frame_bytes);
+  return fields.is_ip() ? std::min<std::uint32_t>(behind, fields.l3_bytes) : behind;
 }
 
 void fragment(const Mtu& mtu, const Asked& asked, JudgedBurst& burst, std::uint8_t i) noexcept {
@@ -63,8 +65,9 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
     const bool divisible = fields.key.kind == FlowKind::kIpv4 && !fields.dont_fragment;
     if (mtu.action == MtuAction::kFragment && divisible) {
       fragment(mtu, asked, burst, i);
+      const std::uint64_t end = header_at(fields, burst, i) + packet_bytes(fields, burst, i);
       if (burst.copies[i] > 0)
-        plan_edit(asked, burst, i, std::uint64_t{burst.length_bytes[i]} << 32);
+        plan_edit(asked, burst, i, end << 32);
       if (burst.reason[i] == DropReason::kNone)
         burst.length_bytes[i] = header_at(fields, burst, i) + fields.l3_header_bytes +
                                 ((mtu.size - fields.l3_header_bytes) & ~7U);

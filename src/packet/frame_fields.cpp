@@ -161,6 +161,7 @@ class Parser {
     key.protocol = header[9];
     put_address<4>(key.source, header + 12);
     put_address<4>(key.destination, header + 16);
+    fields_.l3_bytes = static_cast<std::uint16_t>(total_length);
     fields_.dscp = header[1] >> 2;
     fields_.ecn = header[1] & 3;
     fields_.ttl = header[8];
@@ -186,6 +187,7 @@ class Parser {
     key.protocol = header[6];
     std::memcpy(key.source.data(), header + 8, 16);
     std::memcpy(key.destination.data(), header + 24, 16);
+    fields_.l3_bytes = static_cast<std::uint16_t>(std::min<std::size_t>(end - offset, 0xFFFF));
     const int traffic_class = (load_be16(header) >> 4) & 0xFF;
     fields_.dscp = static_cast<std::uint8_t>(traffic_class >> 2);
     fields_.ecn = traffic_class & 3;
