@@ -177,16 +177,17 @@ def errors(frame, parts):
         transport_error(frame, parts) if has_sum(frame, parts) else None)
 
 
-def datagrams(frames):
-    """Of [(frame, parts)], the fragments of each datagram whose first has the transport's checksum
-    and that is whole; its fragments follow one another."""
+def datagrams(frames, parts):
+    """The indices of the fragments of each datagram that is whole and whose first has the
+    transport's checksum; its fragments follow one another."""
     made = []
-    for frame, parts in frames:
-        if parts.fragment == "first":
+    for at, each in enumerate(parts):
+        if each.fragment == "first":
             made.append([])
-        if parts.fragment:
-            made[-1].append((frame, parts))
-    return [pieces for pieces in made if has_sum(*pieces[0]) and not pieces[-1][1].more]
+        if each.fragment:
+            made[-1].append(at)
+    return [pieces for pieces in made
+            if has_sum(frames[pieces[0]], parts[pieces[0]]) and not parts[pieces[-1]].more]
 
 
 def datagram_error(pieces):
@@ -344,7 +345,7 @@ def write_bytes(frame, parts, offset, pattern, checksum):
 
 def packet_bytes(frame, parts):
     """What `mtu` measures."""
-    return len(frame) - (parts.l3 if parts.version else 14)
+    return min(parts.end, len(frame)) - (parts.l3 if parts.version else 14)
 
 
 def fragments(frame, parts, size):

@@ -12,6 +12,7 @@ HOSTS = {4: [bytes((10, 0, n, n)) for n in range(1, 7)],
 STRANGE = {4: [bytes((224, 0, 0, 5)), b"\xff" * 4, bytes((0, 0, 0, 1)), bytes((127, 0, 0, 1))],
            6: [bytes.fromhex("ff02") + bytes(13) + b"\x01", bytes(16)]}
 MAC, GROUP = bytes.fromhex("020000000002020000000001"), bytes.fromhex("01005e000005020000000001")
+TAGS = [0, 7, 0x2007, 0xF064, 0x5FFF]
 GRE = 47
 PROTOCOLS = [TCP] * 8 + [UDP] * 8 + [ICMP] * 3 + [SCTP, GRE]
 FLAGS = [0x10, 0x10, 0x18, 0x18, 0x02, 0x12, 0x11, 0x04, 0x14, 0x01, 0x08, 0xC2]
@@ -73,7 +74,7 @@ class Maker:
         if not self.chance(0.3):
             return b""
         return b"".join(self.random.choice((b"\x81\x00", b"\x88\xa8")) +
-                        self.random.getrandbits(16).to_bytes(2, "big")
+                        self.random.choice(TAGS).to_bytes(2, "big")
                         for _ in range(self.random.choice((1, 1, 2, 3))))
 
     def _kind(self, version):

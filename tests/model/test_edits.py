@@ -52,7 +52,8 @@ def test_sums_that_were_made_right_are_right(right):
         if not parts.fragment:
             assert edits.errors(frame, parts)[1] in (0, None)
             kinds.add((parts.version, parts.protocol, edits.errors(frame, parts)[1]))
-    joined = [edits.datagram_error(pieces) for pieces in edits.datagrams(right)]
+    joined = [edits.datagram_error([right[at] for at in pieces])
+              for pieces in edits.datagrams(*zip(*right))]
     assert len(joined) > 300 and set(joined) == {0}
     assert {(4, 6, 0), (6, 6, 0), (4, 17, 0), (6, 17, 0), (4, 1, 0), (6, 58, 0), (4, 17, None),
             (4, 132, None), (6, 47, None)} <= kinds
@@ -82,8 +83,8 @@ def test_tcpdump_agrees(tmp_path, wrong):
 
 
 def plain(frame):
-    """A whole packet with a sum that tcpdump finds: it follows no routes, and of ICMP errors it says
-    much of what they quote."""
+    """A whole packet with a sum that tcpdump finds: it follows no routes, and says much of what
+    ICMP errors quote."""
     parts = edits.parts_of(frame)
     return (parts.version and not parts.fragment and edits.has_sum(frame, parts) and
             parts.destination - parts.l3 in (16, 24) and not (
