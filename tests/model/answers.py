@@ -5,9 +5,9 @@ None."""
 from .edits import ACK, ICMP, ICMPV6, SYN, TCP, checksum_of, pseudo_header
 
 FIN, RST = 1, 4
-UNREACHABLE = {  # (type, code) of IPv4; (type, code, pointer) of IPv6
-    "net": ((3, 0), (1, 0, 0)), "host": ((3, 1), (1, 3, 0)), "protocol": ((3, 2), (4, 1, 6)),
-    "port": ((3, 3), (1, 4, 0)), "admin": ((3, 13), (1, 1, 0))}
+UNREACHABLE = {  # (type, code) of IPv4 and of IPv6
+    "net": ((3, 0), (1, 0)), "host": ((3, 1), (1, 3)), "protocol": ((3, 2), (4, 1)),
+    "port": ((3, 3), (1, 4)), "admin": ((3, 13), (1, 1))}
 ICMP_ERRORS = (3, 4, 5, 11, 12)
 REDIRECT6 = 137
 
@@ -36,8 +36,9 @@ def is_icmp_error(frame, parts):
 
 
 def unreachable(frame, parts, code):
-    four, (type6, code6, pointer) = UNREACHABLE[code]
-    return _error(frame, parts, (*four, 0), (type6, code6, pointer))
+    four, six = UNREACHABLE[code]
+    pointer = parts.next_header - parts.l3 if code == "protocol" else 0
+    return _error(frame, parts, (*four, 0), (*six, pointer))
 
 
 def too_big(frame, parts, size):
