@@ -166,6 +166,18 @@ def transport_error(frame, parts):
     return total % 0xFFFF
 
 
+def summed(parts):
+    """The places of the bytes that the transport's checksum covers, and its own."""
+    if not parts.checksum:
+        return []
+    places = [range(parts.l4, parts.summed_end)]
+    if (parts.version, parts.protocol) != (4, ICMP):
+        source, size = (parts.l3 + 12, 4) if parts.version == 4 else (parts.l3 + 8, 16)
+        places += [range(at, at + size) for at in (source, parts.destination)]
+        places.append(range(parts.next_header, parts.next_header + 1))
+    return places
+
+
 def has_sum(frame, parts):
     """Whether the sender made a transport checksum: of UDP, zero says no (RFC 768)."""
     return bool(parts.checksum) and (parts.protocol != UDP or word(frame, parts.checksum) != 0)
