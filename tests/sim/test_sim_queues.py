@@ -10,8 +10,10 @@ from model import captures
 from model.codel import codel
 from model.dice import Dice
 from model.flows import flow_of
+from model.laws import scope_identity
 from model.mahimahi import link_trace
 from model.pie import pie
+from model.slots import slots
 from program import scenario_of
 
 MS = 10**6
@@ -248,3 +250,25 @@ def test_fast_links_keep_their_mean_rate(program, rate, wire, gap):
     output = program.simulated(scenario_of(("r", impair), seed=1), [path]).output
     took = int(output.time_ns[-1]) - captures.FIRST_NS
     assert abs(took / (len(output) * gap) - 1) < 1e-6
+
+
+@pytest.mark.parametrize("burst", ["1", "32"])
+@pytest.mark.parametrize("keys, model", [
+    ("min: 3ms", {}), ("min: 1ms, max: 8ms", {}), ("min: 2ms, max: 4ms, packets: 7", {"packets": 7}),
+    ("min: 2ms, max: 9ms, packets: 20, bytes: 6KB", {"packets": 20, "bytes_": 6000})])
+@pytest.mark.parametrize("limit", [None, 30])
+def test_slots_open_as_the_model_says(program, make_input, keys, model, limit, burst):
+    """What has come leaves together; the next slot is drawn from the last one or from the packet."""
+    given, arrivals = offered(make_input, "slots", 8_000, 10**7, load=1.1, phase=700)
+    zero = arrivals[0][0]
+    identity = scope_identity("left", "right")
+    dice = Dice(7, "r", 0, 0)
+    draws = dice.run(identity, 0, len(arrivals))
+    times = [int(word.removesuffix("ms")) * MS for key, word in
+             (pair.split(": ") for pair in keys.split(", ")) if key in ("min", "max")]
+    left = slots([(time - zero, length) for time, length, _ in arrivals], times[0], times[-1],
+                 lambda slot: int(draws[slot]), limit=limit, **model)
+    impair = [f"slot: {{{keys}}}"] + ([f"queue: {{limit: {limit}p}}"] if limit else [])
+    outcome = program.simulated(scenario_of(("r", impair), seed=7), [given.path], "--burst", burst)
+    check(outcome, arrivals, [("dropped",) if time is None else ("sent", time) for time in left], zero)
+    assert limit is None or 100 < left.count(None)
