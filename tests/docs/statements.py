@@ -54,6 +54,12 @@ STATEMENTS = {
     "C41": "PolicyCompile.TtlEndsARule test_ttl_ends_a_fault test_rules_end_by_default_when_applied",
     "C42": "test_final_stops_later_rules",
     "C43": "DataplaneDecide.UnparsedFramesPassUntouchedAndAreCounted test_kept_capture",
+    "C44": "test_every_segment_is_as_in_the_model "
+           "DataplaneTcpTrack.ARetransmissionEndsNotAboveTheHighestEnd",
+    "C45": "test_every_segment_is_as_in_the_model DataplaneTcpTrack.EightNumbersAreRemembered",
+    "C46": "test_every_segment_is_as_in_the_model DataplaneTcpTrack.AKeepAliveIsNone",
+    "C47": "test_every_segment_is_as_in_the_model DataplaneTcpTrack.BytesAreNumberedWithoutWrapping",
+    "C48": "test_every_segment_is_as_in_the_model",
     "L1": "test_the_lost_are_the_models test_one_percent_is_lost ImpairLossBernoulli.TablesForASeed",
     "L2": "test_correlated ImpairLossCorrelated.TablesForASeed",
     "L3": "test_rate test_mean_run test_losses_in_both_states",
