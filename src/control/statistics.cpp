@@ -75,6 +75,7 @@ void StatisticsSum::add(const WorkerSnapshot& part) {
   total_.connections.opened += part.connections.opened;
   total_.connections.guessed += part.connections.guessed;
   total_.connections.lost += part.connections.lost;
+  total_.connections.forgotten += part.connections.forgotten;
   total_.payload.scanned += part.payload.scanned;
   total_.payload.streams += part.payload.streams;
   total_.payload.evicted += part.payload.evicted;
@@ -187,7 +188,8 @@ Json StatisticsSum::to_json(std::uint64_t uptime_ns) const {
           {"connections",
            {{"opened", total_.connections.opened},
             {"guessed", total_.connections.guessed},
-            {"lost", total_.connections.lost}}},
+            {"lost", total_.connections.lost},
+            {"forgotten", total_.connections.forgotten}}},
           {"payload",
            {{"scanned", total_.payload.scanned},
             {"streams", total_.payload.streams},

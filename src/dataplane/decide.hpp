@@ -157,6 +157,7 @@ class Decide {
   }
   Plan plan_of(Flow& flow, const PathProgram& path) noexcept;
   void adopt_scanner(const Policy& policy) noexcept;
+  void adopt_connections(const Policy& policy) noexcept;
   Selection matching(std::uint16_t entry, std::uint8_t ingress, const Selection& among,
                      const JudgedBurst& burst) noexcept;
   void begin_part(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst) noexcept;
@@ -229,6 +230,7 @@ class Decide {
   PerPacket<Plan> plan_;
   PerPacket<FrameFields> fields_;
   PerPacket<ConnectionPlace> connection_;
+  PerPacket<TcpPlace> tcp_;         ///< where the path's rules ask for it
   PerPacket<PayloadHits> payload_;  ///< where the path's rules ask for payloads
   PayloadScanner* scanner_ = nullptr;
   PayloadCounters payload_counters_;

@@ -242,11 +242,13 @@ class Worker {
   template <typename Go>
   void answer(BurstPart part, std::uint8_t egress, const PerPacket<rte_mbuf*>& mbufs,
               const Go& go) noexcept {
+    std::uint32_t which = 0;
     for (std::uint32_t at = 0; at < burst_.answer_count; ++at) {
       const FrameAnswer& wanted = burst_.answers[at];
-      const bool another = at > 0 && burst_.answers[at - 1].of == wanted.of;
+      which = at > 0 && burst_.answers[at - 1].of == wanted.of ? which + 1 : 0;
       const HoldKey because = key_of(wanted.of, part.ingress, egress);
-      const auto number = static_cast<std::uint8_t>(kFirstAnswer + 2 * because.copy + another);
+      const auto number =
+          static_cast<std::uint8_t>(kFirstAnswer + kAnswersMax * because.copy + which);
       HoldKey key = because;
       key.egress = wanted.back ? part.ingress : egress;
       key.release_ns = wanted.time_ns;

@@ -18,6 +18,7 @@
 #include "impair/burst.hpp"
 #include "impair/served_pool.hpp"
 #include "packet/edit.hpp"
+#include "packet/tcp_segment.hpp"
 
 namespace faultline {
 
@@ -76,6 +77,7 @@ struct Asked {
   PerPacket<std::uint64_t> number;        ///< likewise
   PerPacket<std::uint64_t> entered_ns;    ///< the packet's own time when the rule took it up
   const PerPacket<FrameFields>* fields = nullptr;  ///< what the frames said on arrival
+  const PerPacket<TcpPlace>* tcp = nullptr;        ///< with follows_tcp, as of their arrival
   const CompiledImpairment* self = nullptr;        ///< the one asked, for edits and answers
   std::uint16_t rule_slot = 0;                     ///< likewise
   std::uint64_t zero_ns = 0;                       ///< time zero: processes in time count from it
@@ -171,6 +173,7 @@ struct CompiledImpairment {
   bool holds_backlog = false;                     ///< its state begins with a BacklogList
   bool uses_step = false;                         ///< reads step
   bool uses_match_number = false;                 ///< reads match_number
+  bool follows_tcp = false;                       ///< reads tcp
   bool delays = false;                            ///< may advance a packet's time
   std::uint32_t copies = 0;                       ///< it may make of one packet
   bool damages = false;                           ///< its edits are counted as corruption

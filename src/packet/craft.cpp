@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 namespace faultline {
 namespace {
@@ -169,10 +170,10 @@ std::uint32_t craft_error(const EditFrame& packet, const IcmpError& error,
   return frame.finish(2);
 }
 
-}  // namespace
-
-std::uint32_t craft_reset(const EditFrame& packet, Towards towards, std::uint32_t sequence,
-                          std::span<std::uint8_t> out) noexcept {
+/// `sequence`: absent towards the sender, the packet's ACK asks for it.
+std::uint32_t reset_of(const EditFrame& packet, Towards towards,
+                       std::optional<std::uint32_t> sequence,
+                       std::span<std::uint8_t> out) noexcept {
   const FrameFields& fields = packet.fields();
   if (fields.key.protocol != kProtocolTcp || fields.l4_offset == 0 ||
       (fields.tcp_flags & kTcpRst) != 0 || !is_between_hosts(packet))
@@ -188,15 +189,15 @@ std::uint32_t craft_reset(const EditFrame& packet, Towards towards, std::uint32_
   if (towards == Towards::kReceiver) {
     store16(tcp, packet.word_at(l4));
     store16(tcp + 2, packet.word_at(l4 + 2));
-    store32(tcp + 4, sequence);
+    store32(tcp + 4, *sequence);
     store32(tcp + 8, has_ack ? acknowledged : 0);
     tcp[13] = has_ack ? kTcpRst | kTcpAck : kTcpRst;
     return frame.finish(16);
   }
   store16(tcp, packet.word_at(l4 + 2));
   store16(tcp + 2, packet.word_at(l4));
-  if (has_ack) {
-    store32(tcp + 4, acknowledged);
+  if (sequence || has_ack) {
+    store32(tcp + 4, sequence.value_or(acknowledged));
     tcp[13] = kTcpRst;
   } else {
     const std::uint32_t length = fields.payload_bytes +
@@ -206,6 +207,20 @@ std::uint32_t craft_reset(const EditFrame& packet, Towards towards, std::uint32_
     tcp[13] = kTcpRst | kTcpAck;
   }
   return frame.finish(16);
+}
+
+}  // namespace
+
+std::uint32_t craft_reset(const EditFrame& packet, Towards towards, std::uint32_t sequence,
+                          std::span<std::uint8_t> out) noexcept {
+  if (towards == Towards::kReceiver)
+    return reset_of(packet, towards, sequence, out);
+  return reset_of(packet, towards, std::nullopt, out);
+}
+
+std::uint32_t craft_reset_back(const EditFrame& packet, std::uint32_t sequence,
+                               std::span<std::uint8_t> out) noexcept {
+  return reset_of(packet, Towards::kSender, sequence, out);
 }
 
 std::uint32_t craft_unreachable(const EditFrame& packet, Unreachable what,

@@ -109,6 +109,19 @@ void expect_reset_on(const MadeFrame& made, const Bytes& out, std::size_t l4) {
   EXPECT_EQ(word_of(out, l4 + 12), acknowledges ? 0x5014U : 0x5004U);
 }
 
+/// With a number of one's own it needs no acknowledgement.
+void expect_reset_at(const MadeFrame& made, const EditFrame& frame, std::size_t l4) {
+  Bytes out(1'518, 0xEE);
+  out.resize(craft_reset_back(frame, 0x12345678, out));
+  ASSERT_GE(out.size(), l4 + 20);
+  EXPECT_EQ(word_of(out, l4), word_of(made.bytes, made.l4 + 2)) << "from port";
+  EXPECT_EQ(word_of(out, l4 + 2), word_of(made.bytes, made.l4)) << "to port";
+  EXPECT_EQ(long_of(out, l4 + 4), 0x12345678U);
+  const bool acknowledges = (made.bytes[made.l4 + 13] & 16) != 0;
+  if (acknowledges)
+    EXPECT_EQ(word_of(out, l4 + 12), 0x5004U);
+}
+
 /// Neither end is a group, everybody or nobody.
 bool is_between_hosts(const MadeFrame& made) {
   const auto first = [&](std::size_t at) { return made.bytes[made.l3 + at]; };
@@ -145,6 +158,8 @@ TEST(PacketCraft, Resets) {
                                   : expect_reset_on(made, out, l4);
       Bytes small(length - 1, 0);
       EXPECT_EQ(craft_reset(frame, towards, 0, small), 0U) << "no room";
+      if (towards == Towards::kSender)
+        expect_reset_at(made, frame, l4);
       ASSERT_FALSE(HasFailure()) << turn;
     }
   }
