@@ -1,8 +1,6 @@
 // truncate: the end of a frame is cut off, as a broken card or cable does it. With `checksum: keep`
 // its headers still promise the whole; with `fix` lengths and checksums are made to fit, so that a
 // shorter payload reaches the application.
-#include <algorithm>
-
 #include "impair/edits.hpp"
 
 namespace faultline {
@@ -17,11 +15,13 @@ struct Truncate {
   ChecksumCare care = ChecksumCare::kKeep;
 };
 
-/// Whether `checksum: fix` can be: tags that were added since arrival have moved all headers.
-bool can_fix(const Truncate& truncate, const FrameFields& fields,
-             std::uint32_t length_bytes) noexcept {
-  const std::uint32_t grown = std::max(length_bytes, fields.length) - fields.length;
-  return truncate.to_bytes > grown && can_cut_fixed(fields, truncate.to_bytes - grown);
+/// Whether `checksum: fix` can be: tags that came or went since arrival have moved all headers, and
+/// a fragment is no whole datagram.
+bool can_fix(const Truncate& truncate, const FrameFields& fields, const JudgedBurst& burst,
+             std::uint8_t i) noexcept {
+  const std::int64_t to = std::int64_t{truncate.to_bytes} - burst.tag_bytes[i];
+  return burst.piece[i] == Piece::kWhole && to > 0 &&
+         can_cut_fixed(fields, static_cast<std::uint32_t>(to));
 }
 
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
@@ -31,8 +31,7 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
     const std::uint8_t i = selection.position[turn];
     if (burst.length_bytes[i] <= truncate.to_bytes || !truncate.hits.hit(asked, i))
       continue;
-    if (truncate.care == ChecksumCare::kFix &&
-        !can_fix(truncate, (*asked.fields)[i], burst.length_bytes[i]))
+    if (truncate.care == ChecksumCare::kFix && !can_fix(truncate, (*asked.fields)[i], burst, i))
       continue;
     burst.length_bytes[i] = truncate.to_bytes;
     plan_edit(asked, burst, i, 0);

@@ -141,8 +141,11 @@ class Parser {
     if (outcome == ParseOutcome::kUnparsed)
       return link(ParseOutcome::kUnparsed);
     fields_.l3_offset = static_cast<std::uint16_t>(offset);
+    const std::uint8_t* header = &bytes_[offset];
     fields_.l3_header_bytes =
-        static_cast<std::uint8_t>(version == 4 ? (bytes_[offset] & 0x0F) * 4U : kIpv6HeaderBytes);
+        static_cast<std::uint8_t>(version == 4 ? (header[0] & 0x0F) * 4U : kIpv6HeaderBytes);
+    fields_.ip_bytes = version == 4 ? load_be16(header + 2)
+                                    : kIpv6HeaderBytes + std::uint32_t{load_be16(header + 4)};
     return outcome;
   }
 
