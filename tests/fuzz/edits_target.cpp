@@ -209,7 +209,7 @@ struct Before {
   Bytes bytes;
   Sums sums;
   EditFrame::Part part;
-  bool later_fragment = false;
+  std::uint32_t network_bytes = 0;
 };
 
 void check_unchanged(const Before& before, const EditFrame& frame, Range range) {
@@ -252,9 +252,13 @@ void check_edit(const Program& program, const Before& before, const EditFrame& f
       check_unchanged(before, frame, {0, frame.length()});
       break;
     case Promise::kFragments:
-      // Its header ends where it did; options of later fragments are no-operations.
+      // It is another packet now: what was damaged before may say something else.
+      if (frame.network_part().size() != before.network_bytes || !after.network)
+        break;
       FAULTLINE_CHECK(after.network == before.sums.network);
-      FAULTLINE_CHECK(frame.fields().fragment != FragmentKind::kNone);
+      // Its header says how much it carries, and nothing stands behind that.
+      FAULTLINE_CHECK(frame.length() - frame.fields().l3_offset ==
+                      frame.word_at(frame.fields().l3_offset + 2U));
       break;
   }
 }
@@ -282,7 +286,8 @@ class Bench {
       const Program& program = *programs()[edit.rule_slot].program;
       const Before before{{frame.bytes(), frame.bytes() + frame.length()},
                           sums_of(frame, udp_bytes),
-                          program.part != nullptr ? program.part(frame) : EditFrame::Part{}};
+                          program.part != nullptr ? program.part(frame) : EditFrame::Part{},
+                          frame.network_part().size()};
       frame.forget_changes();
       edit.impairment->edit(edit.impairment->parameters, frame, edit.draw);
       check_place(frame);
@@ -350,9 +355,11 @@ void take_copy(const Asked& asked, JudgedBurst& burst, std::uint8_t which) {
     return;
   burst.length_bytes[1] = burst.length_bytes[0];
   burst.tag_bytes[1] = burst.tag_bytes[0];
+  burst.piece[1] = burst.piece[0];
   burst.edits.copy(0, 1);
   asked.self->copied(asked, burst, 0, 1, piece);
   burst.length_bytes[0] = burst.length_bytes[1];
+  burst.piece[0] = burst.piece[1];
   burst.edits.copy(1, 0);
 }
 
@@ -373,6 +380,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   static JudgedBurst burst;  // large; what is asked of an entry is set anew
   burst.length_bytes[0] = static_cast<std::uint32_t>(size - kHeadBytes);
   burst.tag_bytes[0] = 0;
+  burst.piece[0] = Piece::kWhole;
   burst.ecn[0] = fields[0].ecn;
   burst.marked[0] = false;
   burst.reason[0] = DropReason::kNone;
