@@ -148,7 +148,8 @@ std::size_t residue(const std::uint8_t* bytes, Range range) {
 struct Sums {
   std::optional<std::size_t> network;
   std::optional<std::size_t> transport;
-  bool none = false;  ///< UDP without a checksum
+  bool none = false;   ///< UDP without a checksum
+  bool zeros = false;  ///< nothing but zeros were summed, to which no receiver agrees
 };
 
 std::size_t checksum_place(std::uint8_t protocol) {
@@ -187,6 +188,7 @@ Sums sums_of(const EditFrame& frame, std::size_t udp_bytes) {
     end = std::min(end, l4 + udp_bytes);
     sums.none = bytes[l4 + 6] == 0 && bytes[l4 + 7] == 0;
   }
+  sums.zeros = std::all_of(bytes + l4, bytes + end, [](std::uint8_t byte) { return byte == 0; });
   std::size_t sum = residue(bytes, {l4, end});
   if (!ipv4 || fields.key.protocol != 1)
     sum += residue(bytes, {l3 + (ipv4 ? 12 : 8), l3 + (ipv4 ? 20 : 40)}) +
@@ -244,7 +246,7 @@ void check_edit(const Program& program, const Before& before, const EditFrame& f
       break;
     case Promise::kBreaks:
       if (after.transport)
-        FAULTLINE_CHECK(*after.transport != 0 && !after.none);
+        FAULTLINE_CHECK((*after.transport != 0 || after.zeros) && !after.none);
       else if (after.network && frame.fields().l4_offset == 0)
         FAULTLINE_CHECK(*after.network != 0);
       break;

@@ -1,7 +1,7 @@
 """Captures as people have them under everything that changes, copies, answers, queues or ends
 packets: each impairment on a wire of its own, half of the packets matched. The program survives,
-the books balance on each wire, and what no rule matched leaves as it came. Those in tests/captures
-always; with --long all that tcpdump's source package brings."""
+the books balance on each wire, and what no rule matched leaves as it came. Half of
+those in tests/captures always; with --long all that tcpdump's source package brings."""
 
 from collections import Counter
 
@@ -116,16 +116,16 @@ def readable(paths):
 
 
 def test_kept_captures_impaired(program):
-    """All of them together meet each impairment: nothing here is vacuous."""
-    paths = readable(captures_in(KEPT))
-    assert len(paths) >= 50
+    """Every second one; all of them together meet each impairment: nothing here is vacuous."""
+    paths = readable(captures_in(KEPT))[::2]
+    assert len(paths) >= 25
     did = Counter()
     for path in paths:
         for name, rule in judge(program, path, IMPAIRMENTS).items():
             did[name] += sum(rule[key] for key in ("edited", "corrupted", "duplicated", "dropped",
                                                    "delayed", "injected", "reordered"))
     assert all(did[f"r{at}"] > 0 for at in range(len(IMPAIRMENTS))), did
-    for path in paths[::5]:
+    for path in paths[::4]:
         judge(program, path, [INJECT])
 
 
