@@ -141,6 +141,7 @@ void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
     burst.marked[i] = false;
     burst.copy[i] = 0;
     burst.tag_bytes[i] = 0;
+    burst.piece[i] = Piece::kWhole;
     burst.edits.clear(i);
     parked_[i].rules = 0;
     waits_[i] = 0;

@@ -35,6 +35,7 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
   burst.marked[copy] = burst.marked[of];
   burst.reason[copy] = DropReason::kNone;
   burst.tag_bytes[copy] = burst.tag_bytes[of];
+  burst.piece[copy] = burst.piece[of];
   burst.copy[copy] = static_cast<std::uint8_t>(burst.copy[of] + which * made_by.copy_stride);
   burst.edits.copy(of, copy);
   fields_[copy] = fields_[of];
@@ -132,6 +133,7 @@ void Decide::take_up(const Resume& resume, const HoldKey& key, const FrameView& 
   burst.reason[0] = DropReason::kNone;
   burst.copy[0] = key.copy;
   burst.tag_bytes[0] = 0;
+  burst.piece[0] = Piece::kWhole;  // what it is by now its bytes say
   burst.edits.begin();
   burst.edits.clear(0);
   burst.answer_count = 0;

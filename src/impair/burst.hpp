@@ -42,6 +42,9 @@ constexpr std::string_view drop_reason_name(DropReason reason) noexcept {
 template <typename T>
 using PerPacket = std::array<T, kBurstMax>;
 
+/// What a packet has become of one that was fragmented here.
+enum class Piece : std::uint8_t { kWhole, kFirst, kLater };
+
 struct CompiledImpairment;
 
 /// One change of a packet's bytes: whose, and by which numbers. The impairment's edit function
@@ -121,7 +124,8 @@ struct JudgedBurst {
   PerPacket<std::uint64_t> identity;      ///< of its directed flow
   PerPacket<std::uint64_t> number;        ///< of the packet within its directed flow, from 1
   PerPacket<std::uint32_t> length_bytes;  ///< of the frame, without FCS
-  PerPacket<std::int8_t> tag_bytes;       ///< by which decided edits move the IP header back
+  PerPacket<std::int16_t> tag_bytes;      ///< by which decided edits move the IP header back
+  PerPacket<Piece> piece;                 ///< a later one has no transport header
   PerPacket<std::uint32_t> sequence;      ///< of the packet at its worker; wraps
   PerPacket<std::uint8_t> ecn;            ///< the IP header's two bits (RFC 3168); 0: not IP
   PerPacket<bool> marked;                 ///< leaves with CE set; `ecn` says so already

@@ -16,9 +16,11 @@ inline void plan_edit(const Asked& asked, JudgedBurst& burst, std::uint8_t i,
 }
 
 /// A frame will be made because of the packet, to leave at its own time: `back` to where it came
-/// from, or on to where it was going.
+/// from, or on to where it was going. Later fragments are not answered (RFC 1122, section 3.2.2).
 inline void plan_answer(const Asked& asked, JudgedBurst& burst, std::uint8_t i, bool back,
                         std::uint64_t what) noexcept {
+  if (burst.piece[i] == Piece::kLater)
+    return;
   burst.answers[burst.answer_count++] = {asked.self,      what, burst.time_ns[i],
                                          asked.rule_slot, i,    back};
 }

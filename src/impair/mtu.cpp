@@ -40,17 +40,24 @@ std::uint32_t packet_bytes(const FrameFields& fields, const JudgedBurst& burst,
   return fields.is_ip() ? std::min(there, fields.datagram_bytes) : there;
 }
 
+/// Pieces of the datagram; what pads the frame behind it is in none of them.
 void fragment(const Mtu& mtu, const Asked& asked, JudgedBurst& burst, std::uint8_t i) noexcept {
   const FrameFields& fields = (*asked.fields)[i];
-  const std::uint32_t header = fields.l3_header_bytes;
-  const std::uint32_t piece = (mtu.size - header) & ~7U;
-  const std::uint32_t payload = packet_bytes(fields, burst, i) - header;
-  const std::uint32_t pieces = (payload + piece - 1) / piece;
+  const std::uint32_t at = header_at(fields, burst, i);
+  const std::uint32_t head = at + fields.l3_header_bytes;
+  const std::uint32_t end = std::min(at + fields.datagram_bytes, burst.length_bytes[i]);
+  const std::uint32_t piece = (mtu.size - fields.l3_header_bytes) & ~7U;
+  const std::uint32_t payload = end - head;
+  const std::uint32_t pieces = std::max(1U, (payload + piece - 1) / piece);
   if (pieces > kFragmentsMax) {
     burst.reason[i] = DropReason::kMtu;
     return;
   }
   burst.copies[i] = static_cast<std::uint8_t>(pieces - 1);
+  if (pieces > 1)
+    burst.piece[i] = Piece::kFirst;
+  plan_edit(asked, burst, i, std::uint64_t{end} << 32);
+  burst.length_bytes[i] = head + std::min(piece, payload);
 }
 
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
@@ -65,12 +72,6 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
     const bool divisible = fields.key.kind == FlowKind::kIpv4 && !fields.dont_fragment;
     if (mtu.action == MtuAction::kFragment && divisible) {
       fragment(mtu, asked, burst, i);
-      const std::uint32_t end = header_at(fields, burst, i) + packet_bytes(fields, burst, i);
-      if (burst.copies[i] > 0)
-        plan_edit(asked, burst, i, std::uint64_t{end} << 32);
-      if (burst.reason[i] == DropReason::kNone)
-        burst.length_bytes[i] = header_at(fields, burst, i) + fields.l3_header_bytes +
-                                ((mtu.size - fields.l3_header_bytes) & ~7U);
       continue;
     }
     if (mtu.action != MtuAction::kDrop)
@@ -90,6 +91,7 @@ void copied(const Asked& asked, JudgedBurst& burst, std::uint8_t of, std::uint8_
   const auto rest = static_cast<std::uint32_t>(end) - head - which * piece;
   burst.edits.set_last_draw(copy, (end << 32) | which);
   burst.length_bytes[copy] = head + std::min(piece, rest);
+  burst.piece[copy] = Piece::kLater;
 }
 
 void edit(const Parameters& parameters, EditFrame& frame, std::uint64_t draw) noexcept {

@@ -176,17 +176,26 @@ class QueuedStage {
   }
 
   /// PIE's updates at multiples of its interval since time zero, up to now. A link that stays idle
-  /// comes to rest; what changes nothing is not repeated.
+  /// comes to rest; what changes nothing is not repeated. They are counted modulo 2^32: whatever
+  /// has been idle for so many has long come to rest.
   static void run_updates(const Parameters_& stage, ArrivalState& state, std::uint64_t zero_ns,
                           std::uint64_t now_ns) noexcept {
     const std::uint64_t interval_ns = stage.queue.interval_ns;
     const std::uint64_t since_ns = now_ns <= zero_ns ? 0 : now_ns - zero_ns;
-    if (since_ns < (std::uint64_t{state.clock.spare} + 1) * interval_ns)
+    const std::uint64_t last_ns = state.clock.spare * interval_ns;
+    if (since_ns >= last_ns && since_ns - last_ns < interval_ns)
       return;
     const std::uint64_t due = since_ns / interval_ns;
-    while (state.clock.spare < due) {
-      ++state.clock.spare;
-      const std::uint64_t instant_ns = zero_ns + state.clock.spare * interval_ns;
+    constexpr std::uint32_t kLongAgo = UINT32_MAX / 2;
+    std::uint32_t left = static_cast<std::uint32_t>(due) - state.clock.spare;
+    if (left > kLongAgo)
+      left = 0;  // `update` was made longer
+    const std::uint64_t free_ns = std::max(stage.server.free_ns(state.clock, zero_ns), zero_ns);
+    if (now_ns > free_ns && (now_ns - free_ns) / interval_ns > kLongAgo)
+      left = kLongAgo;
+    state.clock.spare = static_cast<std::uint32_t>(due);
+    for (; left > 0; --left) {
+      const std::uint64_t instant_ns = zero_ns + (due - left + 1) * interval_ns;
       const std::uint64_t delay_ns = stage.server.delay_ns(state.clock, instant_ns, zero_ns);
       PieState& pie = state.law.pie;
       const PieState before = pie;
@@ -195,7 +204,7 @@ class QueuedStage {
                          before.delay_ns == pie.delay_ns &&
                          state.list.spare * interval_ns >= stage.queue.burst_ns;
       if (rests)
-        state.clock.spare = static_cast<std::uint32_t>(std::min<std::uint64_t>(due, UINT32_MAX));
+        return;
     }
   }
 

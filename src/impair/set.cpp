@@ -20,6 +20,7 @@ struct Address {
 enum class VlanAction : std::uint8_t { kNone, kSet, kPush, kPop, kRewrite };
 
 constexpr std::int32_t kStays = -1;
+constexpr int kTagBytes = 4;
 
 /// What each field becomes.
 struct Fields {
@@ -50,13 +51,11 @@ void note_ecn(const Fields& fields, const FrameFields& frame, JudgedBurst& burst
   burst.marked[i] = false;  // what was marked before is overwritten
 }
 
-void edit(const Parameters& parameters, EditFrame& frame, std::uint64_t) noexcept;
-
-/// How many tags become more.
-int tags_more(const Fields& fields, bool tagged) noexcept {
+/// How many tags become more. A tag that was cut off by half cannot go.
+int tags_more(const Fields& fields, bool tagged, std::uint32_t length_bytes) noexcept {
   if (fields.vlan == VlanAction::kPush || (fields.vlan == VlanAction::kSet && !tagged))
     return 1;
-  return fields.vlan == VlanAction::kPop && tagged ? -1 : 0;
+  return fields.vlan == VlanAction::kPop && tagged && length_bytes >= kTaggedBytesMin ? -1 : 0;
 }
 
 /// The frame's tags are those it came with and what was decided of them since.
@@ -64,14 +63,10 @@ void note_length(const Fields& fields, const FrameFields& frame, JudgedBurst& bu
                  std::uint8_t i) noexcept {
   if (fields.vlan == VlanAction::kNone)
     return;
-  int tags = frame.vlan_tags;
-  burst.edits.visit(i, [&](const Edit& before) {
-    if (before.impairment->edit == edit)
-      tags += tags_more(*before.impairment->parameters.as<SetParameters>().fields, tags > 0);
-  });
-  const int more = tags_more(fields, tags > 0);
-  burst.length_bytes[i] += static_cast<std::uint32_t>(more * 4);
-  burst.tag_bytes[i] = static_cast<std::int8_t>(burst.tag_bytes[i] + more * 4);
+  const bool tagged = frame.vlan_tags + burst.tag_bytes[i] / kTagBytes > 0;
+  const int more = tags_more(fields, tagged, burst.length_bytes[i]);
+  burst.length_bytes[i] += static_cast<std::uint32_t>(more * kTagBytes);
+  burst.tag_bytes[i] = static_cast<std::int16_t>(burst.tag_bytes[i] + more * kTagBytes);
 }
 
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
@@ -88,7 +83,7 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
 }
 
 void edit_tags(const Fields& fields, EditFrame& frame) noexcept {
-  const bool tagged = frame.fields().key.outer_vlan != 0;
+  const bool tagged = frame.fields().vlan_tags > 0;
   const bool pushes =
       fields.vlan == VlanAction::kPush || (fields.vlan == VlanAction::kSet && !tagged);
   if (pushes)

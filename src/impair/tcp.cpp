@@ -67,7 +67,7 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
   const Tcp& tcp = parameters.as<Tcp>();
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    if (!is_meant(tcp.only, asked, i) || !tcp.hits.hit(asked, i))
+    if (burst.piece[i] == Piece::kLater || !is_meant(tcp.only, asked, i) || !tcp.hits.hit(asked, i))
       continue;
     if (!tcp.resets()) {
       plan_edit(asked, burst, i, 0);
@@ -102,11 +102,11 @@ std::uint32_t answer(const Parameters&, const EditFrame& packet, std::uint64_t w
   return craft_reset(packet, Towards::kReceiver, sequence, out);
 }
 
-Explanation explain(const Parameters& parameters, const Asked& asked, const JudgedBurst&,
+Explanation explain(const Parameters& parameters, const Asked& asked, const JudgedBurst& burst,
                     std::uint8_t i) {
   const Tcp& tcp = parameters.as<Tcp>();
   Explanation why = tcp.hits.explain(asked, i);
-  if (!is_meant(tcp.only, asked, i))
+  if (burst.piece[i] == Piece::kLater || !is_meant(tcp.only, asked, i))
     why.state = "not a segment that is meant";
   return why;
 }

@@ -15,15 +15,13 @@ struct Truncate {
   ChecksumCare care = ChecksumCare::kKeep;
 };
 
-/// Whether `checksum: fix` can be: edits decided before have moved the headers or made fragments.
+/// Whether `checksum: fix` can be: tags that came or went since arrival have moved all headers, and
+/// a fragment is no whole datagram.
 bool can_fix(const Truncate& truncate, const FrameFields& fields, const JudgedBurst& burst,
              std::uint8_t i) noexcept {
-  bool fragment = false;
-  burst.edits.visit(i, [&](const Edit& before) {
-    fragment = fragment || (before.impairment->edit != nullptr && before.impairment->copies > 0);
-  });
-  const std::int64_t to_bytes = std::int64_t{truncate.to_bytes} - burst.tag_bytes[i];
-  return !fragment && to_bytes > 0 && can_cut_fixed(fields, static_cast<std::uint32_t>(to_bytes));
+  const std::int64_t to = std::int64_t{truncate.to_bytes} - burst.tag_bytes[i];
+  return burst.piece[i] == Piece::kWhole && to > 0 &&
+         can_cut_fixed(fields, static_cast<std::uint32_t>(to));
 }
 
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,

@@ -39,7 +39,7 @@ class Crafted {
  public:
   Crafted(const EditFrame& packet, Towards towards, std::uint8_t protocol, std::uint32_t payload,
           std::span<std::uint8_t> out) noexcept
-      : packet_(packet), ipv4_(packet.fields().key.kind == FlowKind::kIpv4), out_(out) {
+      : ipv4_(packet.fields().key.kind == FlowKind::kIpv4), out_(out) {
     link_ = packet.link_part().end;
     header_ = ipv4_ ? kIpv4HeaderBytes : kIpv6HeaderBytes;
     length_ = link_ + header_ + payload;
@@ -94,7 +94,6 @@ class Crafted {
     std::memcpy(header + 24, key_.destination.data(), 16);
   }
 
-  const EditFrame& packet_;
   bool ipv4_;
   std::span<std::uint8_t> out_;
   FlowKey key_;

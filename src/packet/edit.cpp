@@ -191,6 +191,13 @@ bool EditFrame::is_checksum(std::uint32_t offset) const noexcept {
          (offset == fields_.l3_offset + 10U || offset == fields_.l3_offset + 11U);
 }
 
+/// Of the transport, else of the IPv4 header; 0: neither.
+std::uint32_t EditFrame::innermost_checksum() const noexcept {
+  if (checksum_at_ != 0)
+    return checksum_at_;
+  return fields_.key.kind == FlowKind::kIpv4 ? fields_.l3_offset + 10U : 0;
+}
+
 void EditFrame::put(std::uint32_t offset, std::uint8_t value) noexcept {
   const std::uint8_t before = bytes_[offset];
   if (before == value)
@@ -199,6 +206,8 @@ void EditFrame::put(std::uint32_t offset, std::uint8_t value) noexcept {
   bytes_[offset] = value;
   if (!is_checksum(offset))
     note(offset, before, value);
+  else if (offset == innermost_checksum() + 1)
+    sum_turned_ ^= before ^ value;
 }
 
 /// In ones' complement, minus a byte is its complement in a word of ones.
@@ -241,6 +250,7 @@ void EditFrame::settle(ChecksumCare care) noexcept {
     spoil();
   network_sum_ = 0;
   transport_sum_ = 0;
+  sum_turned_ = 0;
 }
 
 /// RFC 1624, equation 3: the complement of the complement plus the changes.
@@ -282,18 +292,18 @@ bool EditFrame::checksum_is_right() const noexcept {
 
 /// First what would be right, then one bit of it turned: a change that the sums cannot see, such as
 /// two words that changed places, is seen all the same. Another bit where that one makes right what
-/// was wrong before, or makes zero of UDP's, which means none. The innermost checksum there is.
+/// was wrong before, makes zero of UDP's, which means none, or turns back the damage. The innermost
+/// checksum there is.
 void EditFrame::spoil() noexcept {
   fix();
-  const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
-  const std::uint32_t at = checksum_at_ != 0 ? checksum_at_ : ipv4 ? fields_.l3_offset + 10U : 0;
+  const std::uint32_t at = innermost_checksum();
   if (at == 0)
     return;
   const std::uint8_t before = bytes_[at + 1];
-  for (const unsigned bit : {1U, 2U, 4U}) {
+  for (const unsigned bit : {1U, 2U, 4U, 8U}) {
     bytes_[at + 1] = static_cast<std::uint8_t>(before ^ bit);
     const bool none = fields_.key.protocol == kProtocolUdp && word_at(at) == 0;
-    if (!none && !checksum_is_right())
+    if (!none && bit != sum_turned_ && !checksum_is_right())
       break;
   }
   changed_ = true;
@@ -355,7 +365,9 @@ void EditFrame::clip() noexcept {
 }
 
 void EditFrame::read_again() noexcept {
+  const std::uint8_t tags = fields_.vlan_tags;
   parse_frame({bytes_, length_}, length_, fields_);
+  fields_.vlan_tags = tags;  // damage to one makes it no less a tag
   measure();
 }
 

@@ -70,8 +70,10 @@ class EditFrame {
   /// False where there is no room.
   bool insert(std::uint32_t offset, std::uint32_t count) noexcept;
   void remove(std::uint32_t offset, std::uint32_t count) noexcept;
-  /// Whether an outer 802.1Q or 802.1ad tag stands there now.
-  void set_tagged(bool tagged) noexcept { fields_.key.outer_vlan = tagged ? kVlanPresent : 0; }
+  /// So many 802.1Q or 802.1ad tags more are there now.
+  void count_tag(int more) noexcept {
+    fields_.vlan_tags = static_cast<std::uint8_t>(fields_.vlan_tags + more);
+  }
   /// Cuts the frame off. Lengths and checksums stay what they were, and so do the places of what is
   /// left.
   void cut(std::uint32_t length) noexcept;
@@ -86,6 +88,7 @@ class EditFrame {
   void measure() noexcept;
   void follow_extensions() noexcept;
   void clip() noexcept;
+  std::uint32_t innermost_checksum() const noexcept;
   bool checksum_is_right() const noexcept;
   void shift(std::uint32_t by) noexcept;
   void note(std::uint32_t offset, std::uint8_t before, std::uint8_t after) noexcept;
@@ -105,6 +108,7 @@ class EditFrame {
   std::uint32_t destination_at_ = 0;  ///< the address in its sum; 0: none that is known
   std::uint64_t network_sum_ = 0;     ///< to be added to the sum of the IPv4 header's words
   std::uint64_t transport_sum_ = 0;
+  std::uint8_t sum_turned_ = 0;  ///< bits put anew in the innermost checksum's lower byte
   bool changed_ = false;
 };
 
@@ -138,6 +142,8 @@ void edit_window(EditFrame& frame, std::uint16_t window) noexcept;
 
 /// 802.1Q (IEEE 802.1Q-2018, clause 9). `tag` is priority, drop-eligible and id: the 16 bits.
 inline constexpr std::uint16_t kVlanIdMask = 0x0FFF;
+/// Addresses, a whole tag, and an ethertype behind it.
+inline constexpr std::uint32_t kTaggedBytesMin = 18;
 void push_vlan(EditFrame& frame, std::uint16_t tag) noexcept;
 void pop_vlan(EditFrame& frame) noexcept;
 /// Of the outer tag. A mask says which bits are the new ones.

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint32_t kTagBytes = 4;
 constexpr std::uint32_t kTagAt = 12;
+static_assert(kTagAt + kTagBytes + 2 == kTaggedBytesMin);
 
 bool is_ipv4(const EditFrame& frame) noexcept {
   return frame.fields().key.kind == FlowKind::kIpv4;
@@ -19,7 +20,7 @@ bool is_tcp(const EditFrame& frame) noexcept {
 }
 
 bool is_tagged(const EditFrame& frame) noexcept {
-  return frame.fields().key.outer_vlan != 0 && frame.length() >= kTagAt + kTagBytes + 2;
+  return frame.fields().vlan_tags > 0 && frame.length() >= kTaggedBytesMin;
 }
 
 /// TOS of IPv4, traffic class of IPv6: six bits of DSCP and two of ECN (RFC 2474, RFC 3168).
@@ -84,14 +85,14 @@ void push_vlan(EditFrame& frame, std::uint16_t tag) noexcept {
     return;
   frame.put_word(kTagAt, 0x8100);
   frame.put_word(kTagAt + 2, tag);
-  frame.set_tagged(true);
+  frame.count_tag(1);
 }
 
 void pop_vlan(EditFrame& frame) noexcept {
   if (!is_tagged(frame))
     return;
   frame.remove(kTagAt, kTagBytes);
-  frame.set_tagged(is_vlan_tag(frame.word_at(kTagAt)));
+  frame.count_tag(-1);
 }
 
 void rewrite_vlan(EditFrame& frame, std::uint16_t tag, std::uint16_t mask) noexcept {
@@ -112,7 +113,7 @@ void edit_fragment(EditFrame& frame, std::uint32_t mtu, std::uint32_t index) noe
   const std::uint32_t end = frame.payload_part().end;
   const std::uint32_t piece = (mtu - fields.l3_header_bytes) & ~7U;
   const std::uint32_t first = head + index * piece;
-  if (first >= end)
+  if (index > 0 && first >= end)
     return;
   const std::uint32_t bytes = std::min(piece, end - first);
   // The transport's checksum covers the whole: what moves is nothing to it.

@@ -141,8 +141,9 @@ class Parser {
     if (outcome == ParseOutcome::kUnparsed)
       return link(ParseOutcome::kUnparsed);
     fields_.l3_offset = static_cast<std::uint16_t>(offset);
+    const std::uint8_t* header = &bytes_[offset];
     fields_.l3_header_bytes =
-        static_cast<std::uint8_t>(version == 4 ? (bytes_[offset] & 0x0F) * 4U : kIpv6HeaderBytes);
+        static_cast<std::uint8_t>(version == 4 ? (header[0] & 0x0F) * 4U : kIpv6HeaderBytes);
     return outcome;
   }
 
