@@ -115,13 +115,13 @@ STATEMENTS = {
     "R5": "DataplaneServed.CodelByHand DataplaneServed.HeadDropMakesRoomAtTheFront "
           "ImpairRate.Limits",
     "R6": "DataplaneServed.HeadDropMakesRoomAtTheFront test_head_drop_keeps_the_youngest",
-    "R7": "later: its tests are being written",
+    "R7": "test_red_drops_what_its_figure_says test_red_holds_its_average",
     "R8": "test_codel_holds_the_standing_delay_near_its_target DataplaneServed.CodelByHand "
           "test_codel_drops_what_its_model_drops",
     "R9": "test_pie_drops_what_its_model_drops",
     "R10": "test_codel_holds_the_standing_delay_near_its_target "
            "DataplaneServed.CodelMarksInstead test_codel_drops_what_its_model_drops",
-    "R11": "later: its tests are being written",
+    "R11": "test_pie_drops_what_its_model_drops",
     "R12": "DataplaneServed.ALimitInTimeIsOneOfWaiting",
     "R13": "DataplaneServed.RandomTrafficDependsOnNobodysAsking",
     "R14": "DataplaneServed.UnderThePolicyThatJudgedThemAtArrival",
