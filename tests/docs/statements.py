@@ -20,7 +20,7 @@ STATEMENTS = {
     "C11": "test_a_scope_that_workers_would_share_is_refused",
     "C12": "test_workers_change_nothing test_per_flow_survives_workers_and_bursts",
     "C13": "test_bursts_change_nothing test_workers_and_bursts_together "
-           "DataplaneDecide.BurstSizeDoesNotMatter",
+           "DataplaneDecide.BurstSizeDoesNotMatter test_random_compositions",
     "C14": "DataplaneDecide.NumbersOfFlowsAndMatches test_the_lost_are_the_models",
     "C15": "test_a_drop_does_not_shift_later_dice",
     "C16": "test_rates_see_survivors_only",
@@ -46,7 +46,8 @@ STATEMENTS = {
     "C31": "test_evicted_flows_go_on_where_they_were test_a_full_table_says_so "
            "DataplaneScopeTable.TheOneSeenLongestAgoMakesRoomAndIsCounted",
     "C32": "DataplaneCopies.WhatStandsBeforeBefallsAllAndBehindEach "
-           "DataplaneCopies.DiceOfCopiesAreTheirOwn",
+           "DataplaneCopies.DiceOfCopiesAreTheirOwn test_copies_have_dice_of_their_own "
+           "test_copies_take_up_room_behind",
     "C33": "DataplaneHold.EqualReleasesLeaveByArrivalThenPortThenSequence "
            "test_equal_times_leave_in_order_of_ports",
     "C34": "later: there are no cuts yet",
@@ -55,7 +56,7 @@ STATEMENTS = {
     "C37": "test_the_field_goes_on_through_changes",
     "C38": "test_a_change_is_at_a_time DataplaneDecide.AdoptionMeetsTimesThatAreOver",
     "C39": "test_delay_is_never_early_and_ends_with_heal "
-           "test_heal_sends_keeps_or_drops_what_is_held",
+           "test_heal_sends_keeps_or_drops_what_is_held test_random_compositions",
     "C40": "test_digest test_digest_without_fma test_digests_of_other_builds "
            "BasePortableMath.TheSameBitsEverywhere",
     "C41": "PolicyCompile.TtlEndsARule test_ttl_ends_a_fault "
@@ -108,8 +109,9 @@ STATEMENTS = {
     "D17": "later: doctor measures the own latency, no delay subtracts it yet",
     "D18": "test_a_table_of_netem test_a_file_beside_the_scenario",
     "D19": "test_free_delay_before_a_loaded_rate",
-    "R1": "ImpairRate.Departures",
-    "R2": "ImpairRate.FractionsDoNotDrift",
+    "R1": "ImpairRate.Departures test_a_backlogged_link",
+    "R2": "ImpairRate.FractionsDoNotDrift test_a_backlogged_link "
+          "test_the_mean_rate_of_fast_links",
     "R3": "ImpairQueue.NeedsAStage",
     "R4": "ImpairQueue.Limits test_links_behind_delays",
     "R5": "DataplaneServed.CodelByHand DataplaneServed.HeadDropMakesRoomAtTheFront "
@@ -118,12 +120,13 @@ STATEMENTS = {
     "R7": "test_red_drops_what_its_figure_says test_red_holds_its_average",
     "R8": "test_codel_holds_the_standing_delay_near_its_target DataplaneServed.CodelByHand "
           "test_codel_drops_what_its_model_drops",
-    "R9": "test_pie_drops_what_its_model_drops",
+    "R9": "test_pie_drops_what_its_model_drops test_pie_after_years_of_idleness",
     "R10": "test_codel_holds_the_standing_delay_near_its_target "
            "DataplaneServed.CodelMarksInstead test_codel_drops_what_its_model_drops",
     "R11": "test_pie_drops_what_its_model_drops",
     "R12": "DataplaneServed.ALimitInTimeIsOneOfWaiting",
-    "R13": "DataplaneServed.RandomTrafficDependsOnNobodysAsking",
+    "R13": "DataplaneServed.RandomTrafficDependsOnNobodysAsking test_random_compositions "
+           "test_codel_drops_what_its_model_drops",
     "R14": "DataplaneServed.UnderThePolicyThatJudgedThemAtArrival",
     "R15": "DataplaneServed.OfAForgottenScopeTheyAreNobodys",
     "R16": "ImpairPolice.TheBucket ImpairPolice.AgainstABucketInFractions "
@@ -140,9 +143,11 @@ STATEMENTS = {
     "E3": "test_late_by_time",
     "E4": "test_a_receiver_sees_duplicates_twice test_copies_come_one_delay_after_another "
           "ImpairDuplicate.CopiesAreBytesAndTimes DataplaneCopies.BeginAtTheirTimes "
-          "DataplaneCopies.WhatStandsBeforeBefallsAllAndBehindEach",
+          "DataplaneCopies.WhatStandsBeforeBefallsAllAndBehindEach "
+          "test_duplicates_are_the_models test_copies_take_up_room_behind",
     "E5": "test_a_replay_is_an_old_datagram ImpairReplay.TheDiceSayWhoAndTheAgeWhen "
-          "DataplaneCopies.BeginAtTheirTimes",
+          "DataplaneCopies.BeginAtTheirTimes test_replayed_packets_are_the_models "
+          "test_copies_take_up_room_behind",
     "E6": "ImpairCorrupt.TheDiceSayWhoAndWhich ImpairCorrupt.SoManyDifferentBits "
           "ImpairCorrupt.Bursts ImpairCorrupt.BytesAreWritten ImpairCorrupt.WordsChangePlaces "
           "ImpairCorrupt.GapsByBitErrorRate test_bit_error_rates test_bursts "
@@ -200,14 +205,18 @@ STATEMENTS = {
            "ImpairMarkCe.OnlyWhatIsEcnCapableIsMarked test_edits_are_the_models "
            "test_a_rate_and_a_match_choose",
     "E24": "test_a_transfer_breaks_off_after_so_many_packets ImpairStopAfter.NumbersUpToNPass "
-           "ImpairStopAfter.TheNumberDecidesAndNotHowManyWereSeen",
+           "ImpairStopAfter.TheNumberDecidesAndNotHowManyWereSeen test_stop_after "
+           "test_in_their_own_rule_copies_have_their_packets_number",
     "E25": "test_edits_are_the_models test_edits_follow_one_another",
-    "E26": "DataplaneCopies.EachHasANumberOfItsOwn DataplaneCopies.MoreThan33AreRefused",
-    "E27": "DataplaneCopies.DiceOfCopiesAreTheirOwn DataplaneCopies.AreOfTheirPacketsFlow",
+    "E26": "DataplaneCopies.EachHasANumberOfItsOwn DataplaneCopies.MoreThan33AreRefused "
+           "test_copies_of_copies_and_their_end test_copies_are_numbered_behind",
+    "E27": "DataplaneCopies.DiceOfCopiesAreTheirOwn DataplaneCopies.AreOfTheirPacketsFlow "
+           "test_copies_have_dice_of_their_own test_copies_take_up_room_behind "
+           "test_copies_are_numbered_behind",
     "E28": "test_edits_follow_one_another",
     "E29": "test_connect_fails_at_once_as_the_answer_says "
            "test_answers_leave_at_the_packets_own_time_and_meet_no_rule test_unreachable",
-    "E30": "later: its tests are being written",
+    "E30": "test_random_compositions test_kept_captures_impaired test_duplicates_are_the_models",
     "E31": "test_rounds_at_their_instants test_a_capture_keeps_its_gaps "
            "test_times_count_from_when_the_rule_begins",
     "E32": "test_nothing_befalls_own_frames test_they_are_told_of",
