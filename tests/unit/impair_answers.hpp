@@ -100,6 +100,7 @@ inline std::vector<NamedFrame> not_for_icmp() {
       {"ICMPv6 destination unreachable", icmp(false, 1)},
       {"ICMPv6 packet too big", icmp(false, 2)},
       {"ICMPv6 127", icmp(false, 127)},
+      {"ICMPv6 redirect", icmp(false, 137)},
       {"to a group of cards", ipv4(0, {1, 0, 0x5E, 0, 0, 1})},
       {"to all cards, IPv6", ipv6(0, {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF})},
       {"to everybody", ipv4(30, {255, 255, 255, 255})},
@@ -111,6 +112,7 @@ inline std::vector<NamedFrame> not_for_icmp() {
       {"to itself", ipv4(30, {127, 9, 9, 9})},
       {"to a group of IPv6", ipv6(38, {0xFF, 2})},
       {"from ::", ipv6(22, Bytes(16, 0))},
+      {"to ::", ipv6(38, Bytes(16, 0))},
   };
 }
 

@@ -114,6 +114,7 @@ class OneImpairment {
     burst_.arrival_ns[i] = burst_.time_ns[i] = packet.time_ns;
     burst_.length_bytes[i] = static_cast<std::uint32_t>(packet.frame.size());
     burst_.tag_bytes[i] = 0;
+    burst_.piece[i] = faultline::Piece::kWhole;
     burst_.ecn[i] = fields_[i].ecn;
     burst_.marked[i] = false;
     burst_.reason[i] = DropReason::kNone;
@@ -135,6 +136,7 @@ class OneImpairment {
       with_copy.time_ns[copy] = with_copy.time_ns[i];
       with_copy.length_bytes[copy] = with_copy.length_bytes[i];
       with_copy.tag_bytes[copy] = with_copy.tag_bytes[i];
+      with_copy.piece[copy] = with_copy.piece[i];
       with_copy.ecn[copy] = with_copy.ecn[i];
       with_copy.marked[copy] = with_copy.marked[i];
       with_copy.reason[copy] = DropReason::kNone;
@@ -256,6 +258,7 @@ inline MadeFrame parts_of(const Bytes& bytes) {
   made.head_end = made.l3 + (made.ipv4 ? (bytes.at(made.l3) & 15U) * 4 : 40);
   made.end = made.ipv4 ? made.l3 + word_of(bytes, made.l3 + 2)
                        : made.head_end + word_of(bytes, made.l3 + 4);
+  made.body = made.head_end;
   made.next_header = made.l3 + (made.ipv4 ? 9 : 6);
   made.destination = made.l3 + (made.ipv4 ? 16 : 24);
   if (made.ipv4 && (word_of(bytes, made.l3 + 6) & 0x1FFF) != 0) {

@@ -168,13 +168,11 @@ struct Part {
 Part part_of(const MadeFrame& made, const std::string& where) {
   if (where == "l2")
     return {0, made.l3};
-  // In front of the transport: options, extension headers. Without one the payload begins behind
-  // the header of IPv4, or the fixed one of IPv6.
   if (where == "l3")
-    return {made.l3, made.l4 != 0 ? made.l4 : made.head_end};
+    return {made.l3, made.body};
   if (where == "l4")
     return {made.l4, made.payload};
-  return {made.payload != 0 ? made.payload : made.head_end, made.end};
+  return {made.payload != 0 ? made.payload : made.body, made.end};
 }
 
 TEST(ImpairCorrupt, WordsChangePlaces) {

@@ -105,6 +105,9 @@ TEST(ImpairReject, DroppedWithoutAnAnswer) {
   silent.push_back({"a reset with ACK", make_segment({.ipv4 = false, .flags = kRst | kAck})});
   silent.push_back({"a later fragment of TCP",
                     make(test::Ipv4Frame{.protocol = 6, .payload_bytes = 60, .fragment = 0x2003})});
+  Bytes to_a_group = make_segment({});
+  to_a_group[30] = 224;
+  silent.push_back({"TCP to a group", to_a_group});
   OneImpairment bench("reject: true");
   for (const NamedFrame& named : silent) {
     const Fate fate = bench.offer_one({named.frame});

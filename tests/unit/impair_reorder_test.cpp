@@ -90,6 +90,7 @@ class LateByTwo : public ::testing::Test {
     burst_.time_ns[0] = time_ns;
     burst_.reason[0] = DropReason::kNone;
     Selection selection;
+    selection.position[0] = 0;
     selection.count = 1;
     one.decide(one.parameters, asked_, burst_, selection, tally_);
   }
