@@ -343,20 +343,7 @@ class Worker {
   }
 
   /// Each leaves behind what is due at its own time.
-  std::uint32_t send_in_turn() noexcept {
-    std::uint32_t released = 0;
-    for (std::uint32_t i = 0; i < direct_count_; ++i) {
-      const std::uint64_t now_ns = direct_[i].key.arrival_ns;
-      for (std::uint32_t more = 1; more > 0 && next_release_ns() <= now_ns; released += more) {
-        more = release(now_ns);
-        act_.finish();
-      }
-      act_.send(direct_[i].mbuf, direct_[i].key);
-    }
-    direct_count_ = 0;
-    return released;
-  }
-
+  std::uint32_t send_in_turn() noexcept;
   /// They queue in the hold.
   void hold_direct() noexcept {
     for (std::uint32_t i = 0; i < direct_count_; ++i) act_.hold(direct_[i].mbuf, direct_[i].key);

@@ -107,4 +107,19 @@ void Worker<Port, Time>::act_on_one(rte_mbuf* mbuf, const HoldKey& came,
               Decide::kFirstCopy + at, go);
 }
 
+template <PacketPort Port, typename Time>
+std::uint32_t Worker<Port, Time>::send_in_turn() noexcept {
+  std::uint32_t released = 0;
+  for (std::uint32_t i = 0; i < direct_count_; ++i) {
+    const std::uint64_t now_ns = direct_[i].key.arrival_ns;
+    for (std::uint32_t more = 1; more > 0 && next_release_ns() <= now_ns; released += more) {
+      more = release(now_ns);
+      act_.finish();
+    }
+    act_.send(direct_[i].mbuf, direct_[i].key);
+  }
+  direct_count_ = 0;
+  return released;
+}
+
 }  // namespace faultline

@@ -8,6 +8,7 @@ import pytest
 
 from model import captures
 from model.codel import codel
+from model.delays import DELAY
 from model.dice import Dice
 from model.flows import flow_of
 from model.laws import scope_identity
@@ -305,9 +306,7 @@ def test_slots_open_as_the_model_says(program, make_input, keys, model, limit, b
     """What has come leaves together; the next slot is drawn from the last one or from the packet."""
     given, arrivals = offered(make_input, "slots", 8_000, 10**7, load=1.1, phase=700)
     zero = arrivals[0][0]
-    identity = scope_identity("left", "right")
-    dice = Dice(7, "r", 0, 0)
-    draws = dice.run(identity, 0, len(arrivals))
+    draws = Dice(7, "r", 0, DELAY).run(scope_identity("left", "right"), 0, len(arrivals))
     times = [int(word.removesuffix("ms")) * MS for key, word in
              (pair.split(": ") for pair in keys.split(", ")) if key in ("min", "max")]
     left = slots([(time - zero, length) for time, length, _ in arrivals], times[0], times[-1],
