@@ -52,7 +52,9 @@ void add_ports(Metrics& metrics, const Json& stats, const Json& ports) {
         {"rx_errors", "Packets that the device refused"},
         {"rx_no_mbuf", "Packets for which the device found no memory"},
         {"tx_full", "Packets that a full device did not take"},
-        {"tx_errors", "Packets that could not leave the device"}}) {
+        {"tx_errors", "Packets that could not leave the device"},
+        {"tx_reordered", "Packets that left behind one that came later"},
+        {"tx_extent_sum", "Reordering extents of those packets, in packets"}}) {
     metrics.family(fmt::format("port_{}_total", key), Kind::kCounter, help);
     for (const auto& [name, port] : stats["ports"].items())
       metrics.sample(label("port", name), port[key]);

@@ -13,6 +13,9 @@ void add_port(PortCounters& sum, const PortCounters& part) {
   sum.tx_bytes += part.tx_bytes;
   sum.tx_full += part.tx_full;
   sum.tx_errors += part.tx_errors;
+  sum.tx_reordered += part.tx_reordered;
+  sum.tx_extent_sum += part.tx_extent_sum;
+  sum.tx_extent_max = std::max(sum.tx_extent_max, part.tx_extent_max);
 }
 
 void add_rule(RuleCounters& sum, const RuleCounters& part) {
@@ -72,6 +75,7 @@ void StatisticsSum::add(const WorkerSnapshot& part) {
   total_.connections.opened += part.connections.opened;
   total_.connections.guessed += part.connections.guessed;
   total_.connections.lost += part.connections.lost;
+  total_.connections.forgotten += part.connections.forgotten;
   total_.payload.scanned += part.payload.scanned;
   total_.payload.streams += part.payload.streams;
   total_.payload.evicted += part.payload.evicted;
@@ -107,7 +111,8 @@ Json StatisticsSum::ports_json() const {
         {"tx_packets", counters.tx_packets},       {"tx_bytes", counters.tx_bytes},
         {"rx_missed", devices_[port].rx_missed},   {"rx_errors", devices_[port].rx_errors},
         {"rx_no_mbuf", devices_[port].rx_no_mbuf}, {"tx_full", counters.tx_full},
-        {"tx_errors", counters.tx_errors}};
+        {"tx_errors", counters.tx_errors},         {"tx_reordered", counters.tx_reordered},
+        {"tx_extent_sum", counters.tx_extent_sum}, {"tx_extent_max", counters.tx_extent_max}};
   }
   return ports;
 }
@@ -183,7 +188,8 @@ Json StatisticsSum::to_json(std::uint64_t uptime_ns) const {
           {"connections",
            {{"opened", total_.connections.opened},
             {"guessed", total_.connections.guessed},
-            {"lost", total_.connections.lost}}},
+            {"lost", total_.connections.lost},
+            {"forgotten", total_.connections.forgotten}}},
           {"payload",
            {{"scanned", total_.payload.scanned},
             {"streams", total_.payload.streams},

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "dataplane/counters.hpp"
@@ -19,6 +20,7 @@
 #include "dataplane/mbufs.hpp"
 #include "dataplane/packet_store.hpp"
 #include "dataplane/port.hpp"
+#include "dataplane/reordering.hpp"
 #include "dataplane/witness.hpp"
 #include "packet/edit.hpp"
 
@@ -37,7 +39,9 @@ class Act {
         store_(hold_bytes),
         counters_(counters),
         port_counters_(port_counters),
-        out_(ports_.size()) {}
+        out_(ports_.size()),
+        reordering_(new ReorderingMeter[ports_.size()]),
+        overtaken_(ports_.size()) {}
 
   ~Act() {
     discard_held(DropReason::kShutdown);
@@ -48,6 +52,9 @@ class Act {
 
   /// Who is told of every drop from now on; null for nobody.
   void set_witness(Witness* witness) noexcept { witness_ = witness; }
+
+  /// From now on packets may overtake each other on their way to this port: that is measured.
+  void expect_overtaking(std::size_t egress) noexcept { overtaken_[egress] = true; }
 
   void drop(rte_mbuf* mbuf, const HoldKey& key, DropReason reason) noexcept {
     lose(key, mbuf, reason);
@@ -391,6 +398,18 @@ class Act {
       counters_.lateness_max_ns = late_ns;
   }
 
+  /// Packets [first, end) of the port's burst have left.
+  void note_order(std::size_t egress, std::uint32_t first, std::uint32_t end) noexcept {
+    PortCounters& counters = port_counters_[egress];
+    for (std::uint32_t i = first; i < end; ++i) {
+      const HoldKey& key = out_[egress].keys[i];
+      const std::uint64_t extent = key.copy == 0 ? reordering_[egress].note(key.sequence) : 0;
+      counters.tx_reordered += extent > 0 ? 1U : 0U;
+      counters.tx_extent_sum += extent;
+      counters.tx_extent_max = std::max(counters.tx_extent_max, extent);
+    }
+  }
+
   bool refill_spare() noexcept {
     constexpr std::uint32_t kRefill = 32;
     if (rte_pktmbuf_alloc_bulk(pool_, spare_.data(), kRefill) == 0) {
@@ -416,6 +435,8 @@ class Act {
       for (std::uint32_t i = next; i < next + done.sent; ++i) counters.tx_bytes += lengths[i];
       counters.tx_packets += done.sent;
       counters_.ledger.sent += done.sent;
+      if (overtaken_[egress])
+        note_order(egress, next, next + done.sent);
       next += done.sent;
       if (done.next_is_refused) {
         ++counters.tx_errors;
@@ -443,6 +464,8 @@ class Act {
   WorkerCounters& counters_;
   std::vector<PortCounters>& port_counters_;
   std::vector<OutBurst> out_;
+  std::unique_ptr<ReorderingMeter[]> reordering_;  ///< by egress
+  std::vector<bool> overtaken_;                    ///< by egress: its order is measured
   alignas(16) std::array<std::byte, kResumeBytesMax> resume_;
   std::array<rte_mbuf*, kBurstMax> done_;
   std::array<rte_mbuf*, kBurstMax> spare_;

@@ -6,9 +6,6 @@
 namespace faultline {
 namespace {
 
-constexpr std::uint8_t kSyn = 2;
-constexpr std::uint8_t kAck = 16;
-
 /// The flow with the ports that the frame shows, or that its first fragment did.
 FlowKey shown_key(const FrameFields& fields) noexcept {
   FlowKey key = fields.key;
@@ -24,22 +21,18 @@ FlowKey reversed(const FlowKey& key) noexcept {
   return reverse;
 }
 
-bool shows_tcp(const FrameFields& fields) noexcept {
-  return fields.is_ip() && fields.key.protocol == kProtocolTcp && fields.l4_offset != 0;
-}
-
 bool is_tcp(const FrameFields& fields) noexcept {
   return fields.is_ip() && fields.key.protocol == kProtocolTcp;
 }
 
 /// SYN without ACK: somebody opens.
 bool opens(const FrameFields& fields) noexcept {
-  return shows_tcp(fields) && (fields.tcp_flags & (kSyn | kAck)) == kSyn;
+  return shows_tcp(fields) && (fields.tcp_flags & (kSynFlag | kAckFlag)) == kSynFlag;
 }
 
 /// SYN with ACK: somebody was asked.
 bool answers(const FrameFields& fields) noexcept {
-  return shows_tcp(fields) && (fields.tcp_flags & (kSyn | kAck)) == (kSyn | kAck);
+  return shows_tcp(fields) && (fields.tcp_flags & (kSynFlag | kAckFlag)) == (kSynFlag | kAckFlag);
 }
 
 /// The 32-bit number at `offset` of the TCP header: 4 is the sequence, 8 the acknowledgement
@@ -78,7 +71,7 @@ ConnectionTable::ConnectionTable(std::uint64_t connections_max, std::uint64_t id
       connections_(connections_max, TableMemory::kWhenUsed),
       services_(connections_max, TableMemory::kWhenUsed) {}
 
-ConnectionPlace ConnectionTable::note(const ConnectionPacket& packet) noexcept {
+ConnectionPlace ConnectionTable::note(const ConnectionPacket& packet, TcpPlace* tcp) noexcept {
   const FlowKey key = shown_key(packet.fields);
   const FlowKey reverse = reversed(key);
   const std::uint64_t vlans = (std::uint64_t{key.outer_vlan} << 16) | key.inner_vlan;
@@ -101,9 +94,33 @@ ConnectionPlace ConnectionTable::note(const ConnectionPacket& packet) noexcept {
   connection->last_seen_ns = packet.now_ns;
   connection->opening &= opens(packet.fields);
   const std::size_t direction = connection->key == key ? 0 : 1;
+  if (tcp != nullptr)
+    *tcp = place_of(*connection, direction, packet);
   return {.role = direction == 0 ? Role::kRequest : Role::kReply,
           .identity = mixed(connection->identity ^ direction),
           .number = ++connection->packets[direction]};
+}
+
+/// Only whole segments are followed: of a datagram in parts the first tells no length.
+TcpPlace ConnectionTable::place_of(Connection& connection, std::size_t direction,
+                                   const ConnectionPacket& packet) noexcept {
+  TcpPlace place;
+  const FrameFields& fields = packet.fields;
+  if (!is_tcp(fields))
+    return place;
+  place.connection = connection.ordinal;
+  if (!shows_tcp(fields) || fields.fragment != FragmentKind::kNone)
+    return place;
+  if (const std::uint32_t epoch = track_epochs_[packet.wire]; connection.track_epoch != epoch) {
+    connection.tracks[0] = connection.tracks[1] = {};
+    connection.track_epoch = epoch;
+  }
+  const SeenSegment segment{tcp_word(packet, 4), tcp_word(packet, 8), fields.payload_bytes,
+                            fields.tcp_flags};
+  counters_.forgotten +=
+      connection.tracks[direction].follow(segment, connection.tracks[1 - direction], place) ? 1U
+                                                                                            : 0U;
+  return place;
 }
 
 /// Whether its next packet would still belong to it.
@@ -140,11 +157,12 @@ void ConnectionTable::open(Connection& connection, const FlowKey& key,
   }
   ++counters_.opened;
   const std::uint64_t service = service_of(connection.key);
-  connection.identity = mixed(service ^ (next_of(service, packet) << 1));
+  connection.ordinal = next_of(service, packet);
+  connection.identity = mixed(service ^ (std::uint64_t{connection.ordinal} << 1));
 }
 
 /// Which of its connections to this service a client opens now, from 1.
-std::uint64_t ConnectionTable::next_of(std::uint64_t service,
+std::uint32_t ConnectionTable::next_of(std::uint64_t service,
                                        const ConnectionPacket& packet) noexcept {
   const std::uint64_t identity = service ^ (std::uint64_t{packet.wire} << 56);
   const std::uint64_t spread = mixed(identity);

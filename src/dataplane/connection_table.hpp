@@ -2,10 +2,12 @@
 // and numbers that a second run with other ephemeral ports gives again.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
 #include "dataplane/bucket_table.hpp"
+#include "dataplane/tcp_track.hpp"
 #include "match/rule_match.hpp"
 #include "packet/frame_fields.hpp"
 
@@ -13,8 +15,9 @@ namespace faultline {
 
 struct ConnectionCounters {
   std::uint64_t opened = 0;
-  std::uint64_t guessed = 0;  ///< TCP met in its middle: the lower port was taken for the server
-  std::uint64_t lost = 0;     ///< connections, or counts of them, forgotten to make room
+  std::uint64_t guessed = 0;    ///< TCP met in its middle: the lower port was taken for the server
+  std::uint64_t lost = 0;       ///< connections, or counts of them, forgotten to make room
+  std::uint64_t forgotten = 0;  ///< counts of retransmissions not acknowledged yet, likewise
 };
 
 /// A packet's place in its connection.
@@ -38,11 +41,14 @@ class ConnectionTable {
   /// connection. Memory is taken when first used.
   ConnectionTable(std::uint64_t connections_max, std::uint64_t idle_ns);
 
-  /// Counts a parsed packet in.
-  ConnectionPlace note(const ConnectionPacket& packet) noexcept;
+  /// Counts a parsed packet in. With `tcp` it also follows the sequence numbers of TCP and tells
+  /// the segment's place.
+  ConnectionPlace note(const ConnectionPacket& packet, TcpPlace* tcp = nullptr) noexcept;
 
   /// Begins anew: packets went by that nobody counted.
   void forget() noexcept { ++epoch_; }
+  /// Sequence numbers of this wire begin anew: segments went by that nobody followed.
+  void forget_tracks(std::uint8_t wire) noexcept { ++track_epochs_[wire]; }
 
   const ConnectionCounters& counters() const noexcept { return counters_; }
 
@@ -56,7 +62,10 @@ class ConnectionTable {
     std::uint32_t initial_sequence = 0;  ///< the client's, where it was seen
     std::uint8_t wire = 0;
     bool knows_sequence = false;
-    bool opening = false;  ///< nothing but SYNs without ACK so far
+    bool opening = false;           ///< nothing but SYNs without ACK so far
+    std::uint32_t ordinal = 0;      ///< among the client's connections to the service, from 1
+    std::uint32_t track_epoch = 0;  ///< of `tracks`; they are touched only where they are asked for
+    TcpTrack tracks[2];             ///< the client's, the server's
   };
   /// How many connections a client had to a service.
   struct Service {
@@ -69,10 +78,13 @@ class ConnectionTable {
   bool is_alive(const Connection& connection, std::uint64_t now_ns) const noexcept;
   bool begins_anew(const Connection& known, const ConnectionPacket& packet) const noexcept;
   void open(Connection& connection, const FlowKey& key, const ConnectionPacket& packet) noexcept;
-  std::uint64_t next_of(std::uint64_t service, const ConnectionPacket& packet) noexcept;
+  std::uint32_t next_of(std::uint64_t service, const ConnectionPacket& packet) noexcept;
+  TcpPlace place_of(Connection& connection, std::size_t direction,
+                    const ConnectionPacket& packet) noexcept;
 
   std::uint64_t idle_ns_;
   std::uint32_t epoch_ = 1;
+  std::array<std::uint32_t, 256> track_epochs_{};  ///< by wire
   BucketTable<Connection> connections_;
   BucketTable<Service> services_;
   ConnectionCounters counters_;

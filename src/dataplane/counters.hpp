@@ -43,6 +43,9 @@ struct PortCounters {
   std::uint64_t tx_bytes = 0;
   std::uint64_t tx_full = 0;
   std::uint64_t tx_errors = 0;
+  std::uint64_t tx_reordered = 0;   ///< left behind one that came later, where that is measured
+  std::uint64_t tx_extent_sum = 0;  ///< how many places behind the first such one, of all of them
+  std::uint64_t tx_extent_max = 0;
 };
 
 struct RuleCounters {

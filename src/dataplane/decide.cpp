@@ -60,11 +60,12 @@ Decide::Decide(const Settings& settings)
   asked_.backlog = &backlog_;
   asked_.served = &served_;
   asked_.fields = &fields_;
+  asked_.tcp = &tcp_;
 }
 
 void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
-  if (policy_ != nullptr && !policy_->needs_connections() && policy.needs_connections())
-    connections_.forget();
+  if (policy_ != nullptr)
+    adopt_connections(policy);
   policy_ = &policy;
   adopt_scanner(policy);
   for (const std::uint16_t slot : policy.fresh_rules) {
@@ -95,6 +96,15 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
     path_plans_[port] = {rules, count};
   }
   refresh(now_ns);
+}
+
+/// Where nobody looked so far, packets went by that were not counted or followed.
+void Decide::adopt_connections(const Policy& policy) noexcept {
+  if (!policy_->needs_connections() && policy.needs_connections())
+    connections_.forget();
+  for (std::size_t port = 0; port < policy.paths.size(); ++port)
+    if (policy.paths[port].follows_tcp && !policy_->paths[port].follows_tcp)
+      connections_.forget_tracks(policy.paths[port].wire);
 }
 
 /// The same patterns as before are searched on; for others every stream begins anew.
@@ -158,7 +168,8 @@ void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& bu
     plan_by_path(frames, part, burst, counters);
   if (witness_ != nullptr) [[unlikely]]
     witness_->arrived(
-        {*policy_, part.first, part.count, part.ingress, fields_, connection_, payload_}, burst);
+        {*policy_, part.first, part.count, part.ingress, fields_, connection_, tcp_, payload_},
+        burst);
   const auto first = plan_.begin() + part.first;
   const bool shared = std::all_of(first, first + part.count, [&](const Plan& plan) {
     return plan.data() == first->data() && plan.size() == first->size();

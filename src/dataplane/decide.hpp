@@ -103,6 +103,8 @@ class Decide {
   WakeHeap& wakes() noexcept { return wakes_; }
   const WakeHeap& wakes() const noexcept { return wakes_; }
   ServedPool& served() noexcept { return served_; }
+  /// Whether a packet may be to leave right behind one that was judged just now.
+  bool chases() const noexcept { return chases_ > 0; }
   /// Where packet `i` of the last burst waits to be served, as a place in served(); 0: it does not.
   std::uint32_t waits(std::uint32_t i) const noexcept { return waits_[i]; }
   /// The first wake's queue is served: moves to `due` what leaves it at that instant, and lays the
@@ -117,6 +119,7 @@ class Decide {
   void forget_queues() noexcept {
     served_.clear();
     wakes_.clear();
+    chases_ = 0;
   }
 
   /// What packet `i` of the last burst said of itself on arrival, or when it was taken up again.
@@ -154,6 +157,7 @@ class Decide {
   }
   Plan plan_of(Flow& flow, const PathProgram& path) noexcept;
   void adopt_scanner(const Policy& policy) noexcept;
+  void adopt_connections(const Policy& policy) noexcept;
   Selection matching(std::uint16_t entry, std::uint8_t ingress, const Selection& among,
                      const JudgedBurst& burst) noexcept;
   void begin_part(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst) noexcept;
@@ -176,6 +180,9 @@ class Decide {
   void let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t ingress,
                 const Selection& asked, JudgedBurst& burst) noexcept;
   ScopeState* state_of(const Wake& wake) noexcept;
+  void lay(const Wake& wake, ScopeState& state) noexcept;
+  void prune_wakes() noexcept;
+  ScopeState* take_wake(Wake& wake) noexcept;
   void take_up(const Resume& resume, const HoldKey& key, const FrameView& frame,
                JudgedBurst& burst) noexcept;
   void go_on(const Resume& resume, std::uint8_t ingress, JudgedBurst& burst) noexcept;
@@ -223,6 +230,7 @@ class Decide {
   PerPacket<Plan> plan_;
   PerPacket<FrameFields> fields_;
   PerPacket<ConnectionPlace> connection_;
+  PerPacket<TcpPlace> tcp_;         ///< where the path's rules ask for it
   PerPacket<PayloadHits> payload_;  ///< where the path's rules ask for payloads
   PayloadScanner* scanner_ = nullptr;
   PayloadCounters payload_counters_;
@@ -233,6 +241,7 @@ class Decide {
   ServedPool served_;
   ScopeTable scopes_;
   WakeHeap wakes_;
+  std::uint64_t chases_ = 0;              ///< of the wakes
   PerPacket<std::uint32_t> waits_;        ///< place in served_; 0: not in a queue
   PerPacket<Resume> parked_;              ///< `rules` above 0: judged again later
   std::vector<ResumeRule> parked_rules_;  ///< by i · kRulesMax

@@ -40,6 +40,7 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
   burst.edits.copy(of, copy);
   fields_[copy] = fields_[of];
   connection_[copy] = connection_[of];
+  tcp_[copy] = tcp_[of];
   if (scanner_ != nullptr)
     payload_[copy] = payload_[of];
   arrival_number_[copy] = arrival_number_[of];
@@ -90,6 +91,7 @@ void Decide::park(std::uint16_t index, std::size_t step, const Selection& alive,
                         .number = burst.number[i],
                         .connection_identity = connection_[i].identity,
                         .connection_number = connection_[i].number,
+                        .tcp = tcp_[i],
                         .arrival_number = arrival_number_[i],
                         .entered_ns = asked_.entered_ns[i],
                         .step = static_cast<std::uint16_t>(step),
@@ -137,6 +139,7 @@ void Decide::take_up(const Resume& resume, const HoldKey& key, const FrameView& 
   burst.answer_count = 0;
   arrival_number_[0] = resume.arrival_number;
   connection_[0] = {.identity = resume.connection_identity, .number = resume.connection_number};
+  tcp_[0] = resume.tcp;
   parked_[0].rules = 0;
   waits_[0] = 0;
   copy_count_ = 0;

@@ -31,7 +31,8 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
                          ? connections_.note({fields_[i],
                                               {frames[i].bytes, frames[i].available},
                                               path.wire,
-                                              burst.arrival_ns[i]})
+                                              burst.arrival_ns[i]},
+                                             path.follows_tcp ? &tcp_[i] : nullptr)
                          : ConnectionPlace{};
     plan_[i] = plan_of(flow, path);
     if (path.needs_payload) {
@@ -98,7 +99,8 @@ Selection Decide::matching(std::uint16_t entry, std::uint8_t ingress, const Sele
                           .role = connection_[i].role,
                           .portless = rule.portless,
                           .payload = rule.asks_payload ? &payload_[i] : nullptr,
-                          .scanner = scanner_}))
+                          .scanner = scanner_,
+                          .tcp = rule.follows_tcp ? &tcp_[i] : nullptr}))
       continue;
     if (rule.counts_packets()) {
       const std::uint64_t number = ++scope_of(rule, ingress, i, burst).candidates;

@@ -12,6 +12,11 @@ void Decide::let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t in
   const RuleStep& served = rule.steps[step];
   const auto index = static_cast<std::uint16_t>(&rule - policy_->rules.data());
   const std::uint32_t slot = served.first_state + (rule.shared ? 0U : ingress);
+  Wake wake{.zero_ns = asked_.zero_ns,
+            .slot = slot,
+            .epoch = state_epochs_[slot],
+            .scoped = served.per != Per::kRule,
+            .ingress = ingress};
   Selection one;
   one.count = 1;
   for (std::uint32_t turn = 0; turn < asked.count; ++turn) {
@@ -25,11 +30,69 @@ void Decide::let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t in
     const ServedQueue& queue = asked_.state[i]->as<ServedQueue>();
     if (queue.head != waits_[i])
       continue;
-    const std::uint64_t next_ns =
+    wake.time_ns =
         served.impairment.serve(*asked_.state[i], served_, asked_.zero_ns, burst.time_ns[i]);
-    wakes_.push({next_ns, asked_.scope[i], asked_.zero_ns, slot, state_epochs_[slot],
-                 served.per != Per::kRule, ingress});
+    wake.scope = asked_.scope[i];
+    lay(wake, *asked_.state[i]);
   }
+  if (!served.impairment.releases_on_arrival)
+    return;
+  wake.chases = true;
+  for (std::uint32_t turn = 0; turn < asked.count; ++turn) {
+    const std::uint8_t i = asked.position[turn];
+    const ServedQueue& queue = asked_.state[i]->as<ServedQueue>();
+    if (queue.head == queue.undecided || queue.chased != 0)
+      continue;
+    wake.time_ns = served_.node(queue.head).departure_ns;
+    wake.scope = asked_.scope[i];
+    lay(wake, *asked_.state[i]);
+  }
+}
+
+void Decide::lay(const Wake& wake, ScopeState& state) noexcept {
+  if (wakes_.full()) [[unlikely]]
+    prune_wakes();
+  ServedQueue& queue = state.as<ServedQueue>();
+  (wake.chases ? queue.chased : queue.timed) = 1;
+  chases_ += wake.chases ? 1U : 0U;
+  wakes_.push(wake);
+}
+
+/// Forgets wakes of queues that are no more, and all but the first where one has several.
+void Decide::prune_wakes() noexcept {
+  wakes_.for_each([this](const Wake& wake) {
+    if (ScopeState* state = state_of(wake)) {
+      ServedQueue& queue = state->as<ServedQueue>();
+      served_.meet(queue);
+      queue.timed = queue.chased = 0;
+    }
+  });
+  chases_ = 0;
+  wakes_.keep_if([this](const Wake& wake) {
+    ScopeState* state = state_of(wake);
+    if (state == nullptr || state->as<ServedQueue>().head == 0)
+      return false;
+    ServedQueue& queue = state->as<ServedQueue>();
+    if ((wake.chases ? queue.chased : queue.timed) != 0)
+      return false;
+    (wake.chases ? queue.chased : queue.timed) = 1;
+    chases_ += wake.chases ? 1U : 0U;
+    return true;
+  });
+}
+
+/// The first wake, and the state whose queue it is for; null: there is nothing in it.
+ScopeState* Decide::take_wake(Wake& wake) noexcept {
+  wake = wakes_.front();
+  wakes_.pop();
+  chases_ -= wake.chases ? 1U : 0U;
+  ScopeState* state = state_of(wake);
+  if (state == nullptr)
+    return nullptr;
+  ServedQueue& queue = state->as<ServedQueue>();
+  served_.meet(queue);
+  (wake.chases ? queue.chased : queue.timed) = 0;
+  return queue.head != 0 ? state : nullptr;
 }
 
 /// The state that begins with the wake's queue; null when its scope was forgotten.
@@ -42,33 +105,27 @@ ScopeState* Decide::state_of(const Wake& wake) noexcept {
 }
 
 void Decide::serve_next(ServedQueue& due) noexcept {
-  Wake wake = wakes_.front();
-  wakes_.pop();
-  ScopeState* state = state_of(wake);
+  Wake wake;
+  ScopeState* state = take_wake(wake);
   if (state == nullptr)
     return;
   ServedQueue& queue = state->as<ServedQueue>();
-  served_.meet(queue);
-  if (queue.head == 0)
-    return;
   const ServeFunction serve = served_.node(queue.head).impairment->serve;
   serve(*state, served_, wake.zero_ns, wake.time_ns);
   served_.detach_due(queue, wake.time_ns, due);
   const std::uint64_t next_ns = serve(*state, served_, wake.zero_ns, wake.time_ns);
-  if (next_ns == UINT64_MAX)
+  if (next_ns == UINT64_MAX || (wake.chases && queue.head == queue.undecided))
     return;
   wake.time_ns = next_ns;
-  wakes_.push(wake);
+  lay(wake, *state);
 }
 
 void Decide::empty_next(ServedQueue& all) noexcept {
-  const Wake wake = wakes_.front();
-  wakes_.pop();
-  ScopeState* state = state_of(wake);
+  Wake wake;
+  ScopeState* state = take_wake(wake);
   if (state == nullptr)
     return;
   ServedQueue& queue = state->as<ServedQueue>();
-  served_.meet(queue);
   while (queue.undecided != 0) served_.decide(queue, Verdict::kSent, 0);
   served_.detach_due(queue, UINT64_MAX, all);
 }

@@ -1,3 +1,4 @@
+// The schedules of a policy's rules, each with its next time, and the earliest of them all.
 #include "dataplane/injector.hpp"
 
 #include <algorithm>

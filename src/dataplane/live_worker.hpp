@@ -9,6 +9,7 @@ namespace faultline {
 
 class TscTime {
  public:
+  static constexpr bool kInTurn = false;
   explicit TscTime(const TscClock& clock) : clock_(clock) {}
   std::uint64_t now_ns() const noexcept { return clock_.now_ns(); }
   /// A packet leaves when it is handed to the port, not when it should have.

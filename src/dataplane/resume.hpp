@@ -25,6 +25,7 @@ struct Resume {
   std::uint64_t number = 0;
   std::uint64_t connection_identity = 0;
   std::uint64_t connection_number = 0;
+  TcpPlace tcp;
   std::uint64_t arrival_number = 0;
   std::uint64_t entered_ns = 0;  ///< the packet's own time when its present rule took it up
   std::uint16_t step = 0;        ///< of the first rule, from which to go on

@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -18,13 +19,15 @@ struct Wake {
   std::uint64_t zero_ns = 0;  ///< time zero, for the server
   std::uint32_t slot = 0;     ///< of the impairment's state, ingress included
   std::uint32_t epoch = 0;    ///< how often the slot had been handed out
+  bool chases = false;        ///< for what leaves before its queue's time, and only for that
   bool scoped = false;        ///< smaller than a path: in the table of scopes
   std::uint8_t ingress = 0;
 };
 
 class WakeHeap {
  public:
-  explicit WakeHeap(std::uint64_t queues_max) : capacity_(queues_max) {
+  /// Two a queue: one for its time, one that chases.
+  explicit WakeHeap(std::uint64_t queues_max) : capacity_(2 * queues_max) {
     void* memory = mmap(nullptr, capacity_ * sizeof(Wake), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     FAULTLINE_CHECK(memory != MAP_FAILED);
@@ -36,6 +39,7 @@ class WakeHeap {
 
   std::uint64_t next_ns() const noexcept { return count_ == 0 ? UINT64_MAX : wakes_[0].time_ns; }
   bool empty() const noexcept { return count_ == 0; }
+  bool full() const noexcept { return count_ == capacity_; }
   const Wake& front() const noexcept { return wakes_[0]; }
   void clear() noexcept { count_ = 0; }
 
@@ -52,6 +56,20 @@ class WakeHeap {
   void pop() noexcept {
     wakes_[0] = wakes_[--count_];
     sink(0);
+  }
+
+  /// Calls `look(wake)` for all of them.
+  template <typename Look>
+  void for_each(const Look& look) const noexcept {
+    for (std::uint64_t place = 0; place < count_; ++place) look(wakes_[place]);
+  }
+  /// Keeps those for which `keep(wake)`, asked in the order of time.
+  template <typename Keep>
+  void keep_if(const Keep& keep) noexcept {
+    std::sort(wakes_, wakes_ + count_, before);
+    const Wake* end =
+        std::remove_if(wakes_, wakes_ + count_, [&](const Wake& wake) { return !keep(wake); });
+    count_ = static_cast<std::uint64_t>(end - wakes_);
   }
 
  private:

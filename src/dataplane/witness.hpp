@@ -21,6 +21,7 @@ struct Arrivals {
   std::uint8_t ingress = 0;
   const PerPacket<FrameFields>& fields;
   const PerPacket<ConnectionPlace>& connections;
+  const PerPacket<TcpPlace>& tcp;         ///< where rules ask for it
   const PerPacket<PayloadHits>& payload;  ///< what ends in their streams, where rules ask for that
 };
 

@@ -34,7 +34,9 @@ struct PollTimes {
   std::uint64_t now_ns = 0;  ///< of the last poll
 };
 
-/// `Time` gives now_ns() and departure_ns(now_ns, release_ns).
+/// `Time` gives now_ns() and departure_ns(now_ns, release_ns), and says whether a poll's packets
+/// came at instants of their own, kInTurn: then they leave in the order of time among those that
+/// waited, however many a poll takes.
 template <PacketPort Port, typename Time>
 class Worker {
  public:
@@ -144,7 +146,12 @@ class Worker {
       advance(now_ns);
     if (now_ns >= injector_.next_ns()) [[unlikely]]
       inject_until(now_ns + 1);
-    const std::uint32_t released = release(now_ns);
+    if (decide_.chases()) [[unlikely]]
+      hold_direct();
+    std::uint32_t released = 0;
+    if constexpr (Time::kInTurn)
+      released = send_in_turn();
+    released += release(now_ns);
     send_direct(now_ns);
     act_.finish();
     had_work_ = received + released > 0;
@@ -235,11 +242,13 @@ class Worker {
   template <typename Go>
   void answer(BurstPart part, std::uint8_t egress, const PerPacket<rte_mbuf*>& mbufs,
               const Go& go) noexcept {
+    std::uint32_t which = 0;
     for (std::uint32_t at = 0; at < burst_.answer_count; ++at) {
       const FrameAnswer& wanted = burst_.answers[at];
-      const bool another = at > 0 && burst_.answers[at - 1].of == wanted.of;
+      which = at > 0 && burst_.answers[at - 1].of == wanted.of ? which + 1 : 0;
       const HoldKey because = key_of(wanted.of, part.ingress, egress);
-      const auto number = static_cast<std::uint8_t>(kFirstAnswer + 2 * because.copy + another);
+      const auto number =
+          static_cast<std::uint8_t>(kFirstAnswer + kAnswersMax * because.copy + which);
       HoldKey key = because;
       key.egress = wanted.back ? part.ingress : egress;
       key.release_ns = wanted.time_ns;
@@ -325,13 +334,32 @@ class Worker {
   /// Packets that wait for nothing leave behind those whose time has come; if the budget left some
   /// of these in the hold, they queue there too.
   void send_direct(std::uint64_t now_ns) noexcept {
-    const bool behind = next_release_ns() <= now_ns;
-    for (std::uint32_t i = 0; i < direct_count_; ++i) {
-      if (behind)
-        act_.hold(direct_[i].mbuf, direct_[i].key);
-      else
-        act_.send(direct_[i].mbuf, direct_[i].key);
+    if (next_release_ns() <= now_ns) {
+      hold_direct();
+      return;
     }
+    for (std::uint32_t i = 0; i < direct_count_; ++i) act_.send(direct_[i].mbuf, direct_[i].key);
+    direct_count_ = 0;
+  }
+
+  /// Each leaves behind what is due at its own time.
+  std::uint32_t send_in_turn() noexcept {
+    std::uint32_t released = 0;
+    for (std::uint32_t i = 0; i < direct_count_; ++i) {
+      const std::uint64_t now_ns = direct_[i].key.arrival_ns;
+      for (std::uint32_t more = 1; more > 0 && next_release_ns() <= now_ns; released += more) {
+        more = release(now_ns);
+        act_.finish();
+      }
+      act_.send(direct_[i].mbuf, direct_[i].key);
+    }
+    direct_count_ = 0;
+    return released;
+  }
+
+  /// They queue in the hold.
+  void hold_direct() noexcept {
+    for (std::uint32_t i = 0; i < direct_count_; ++i) act_.hold(direct_[i].mbuf, direct_[i].key);
     direct_count_ = 0;
   }
 
@@ -382,6 +410,9 @@ class Worker {
         const Policy& policy = *pending_;
         pending_ = policy.next;
         decide_.adopt(policy, instant_ns);
+        for (const PathProgram& path : policy.paths)
+          if (path.breaks_order)
+            act_.expect_overtaking(path.egress);
         injector_.adopt(policy, instant_ns,
                         [this](std::size_t port) { return ports_[port] != nullptr; });
         treat_held(policy);

@@ -22,13 +22,16 @@ double in_seconds(std::uint64_t left_ns, std::uint64_t right_ns) noexcept {
 // --- RED -----------------------------------------------------------------------------------------
 
 bool red_hits(const QueueSpec& queue, RedState& red, const QueueSight& sight,
-              double uniform) noexcept {
+              const LawDraw& uniform) noexcept {
+  constexpr double kNothing = 0x1p-40;  // of `least`: it was idle so long that nothing is left
   if (sight.idle_ns == 0) {
     red.average += queue.weight * (sight.length - red.average);
-  } else {
+  } else if (red.average > kNothing * queue.least) {
     // As if so many packets had found it empty.
     const double packets = static_cast<double>(sight.idle_ns) / sight.packet_ns;
     red.average *= queue.weight >= 1 ? 0 : portable_exp(packets * portable_log1p(-queue.weight));
+  } else {
+    red.average = 0;
   }
   if (red.average < queue.least) {
     red.count = 0;
@@ -42,7 +45,7 @@ bool red_hits(const QueueSpec& queue, RedState& red, const QueueSight& sight,
   const double rising =
       queue.probability * (red.average - queue.least) / (queue.most - queue.least);
   const double since = static_cast<double>(red.count - 1) * rising;
-  if (since < 1 && uniform * (1 - since) >= rising)
+  if (since < 1 && uniform() * (1 - since) >= rising)
     return false;
   red.count = 1;
   return true;
@@ -75,7 +78,7 @@ void pie_update(const QueueSpec& queue, PieState& pie, std::uint32_t& allowance_
 }
 
 bool pie_hits(const QueueSpec& queue, PieState& pie, std::uint32_t& allowance_used,
-              std::uint64_t bytes, double uniform) noexcept {
+              std::uint64_t bytes, const LawDraw& uniform) noexcept {
   constexpr double kEnough = 0.85;
   constexpr double kTooMuch = 8.5;
   const bool low = 2 * pie.delay_ns < queue.target_ns;
@@ -90,7 +93,7 @@ bool pie_hits(const QueueSpec& queue, PieState& pie, std::uint32_t& allowance_us
   pie.accumulated += pie.probability;
   if (pie.accumulated < kEnough)
     return false;
-  if (pie.accumulated < kTooMuch && uniform >= pie.probability)
+  if (pie.accumulated < kTooMuch && uniform() >= pie.probability)
     return false;
   pie.accumulated = 0;
   return true;

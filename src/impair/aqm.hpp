@@ -4,9 +4,21 @@
 
 #include <cstdint>
 
+#include "base/dice.hpp"
 #include "impair/queue.hpp"
 
 namespace faultline {
+
+/// A number in [0, 1), thrown only where a law asks for it.
+struct LawDraw {
+  const Dice& dice;
+  std::uint64_t identity = 0;
+  std::uint64_t number = 0;
+
+  double operator()() const noexcept {
+    return static_cast<double>(dice.uniform(identity, number) >> 11) * 0x1p-53;
+  }
+};
 
 /// RED's memory of one queue.
 struct RedState {
@@ -22,9 +34,9 @@ struct QueueSight {
 };
 
 /// Whether RED hits the packet: S. Floyd, V. Jacobson, "Random Early Detection Gateways for
-/// Congestion Avoidance", IEEE/ACM ToN 1993, figure 2. `uniform` in [0, 1).
+/// Congestion Avoidance", IEEE/ACM ToN 1993, figure 2.
 bool red_hits(const QueueSpec& queue, RedState& red, const QueueSight& sight,
-              double uniform) noexcept;
+              const LawDraw& uniform) noexcept;
 
 /// PIE's memory of one queue.
 struct PieState {
@@ -38,9 +50,9 @@ struct PieState {
 void pie_update(const QueueSpec& queue, PieState& pie, std::uint32_t& allowance_used,
                 std::uint64_t delay_ns) noexcept;
 /// Whether PIE hits a packet that finds `bytes` waiting (sections 4.1 and 4.4, derandomised as in
-/// 5.4). `uniform` in [0, 1).
+/// 5.4).
 bool pie_hits(const QueueSpec& queue, PieState& pie, std::uint32_t& allowance_used,
-              std::uint64_t bytes, double uniform) noexcept;
+              std::uint64_t bytes, const LawDraw& uniform) noexcept;
 /// Above this probability PIE drops what it could mark (section 5.1).
 inline constexpr double kPieMarkMax = 0.1;
 

@@ -115,6 +115,9 @@ struct FrameAnswer {
   bool back = false;    ///< to where the packet came from; else to where it was going
 };
 
+/// Answers that one packet may have.
+inline constexpr std::uint32_t kAnswersMax = 4;
+
 struct JudgedBurst {
   PerPacket<std::uint64_t> arrival_ns;    ///< when the packet came in
   PerPacket<std::uint64_t> time_ns;       ///< the packet's own time: arrival, advanced by delays
@@ -131,8 +134,8 @@ struct JudgedBurst {
   PerPacket<std::uint8_t> copies;         ///< wanted of the packet by the impairment just asked
   PerPacket<std::uint8_t> copy;           ///< 0: the packet itself; else which of its copies
   EditLog edits;
-  /// Two a packet: more are not asked for by one impairment, and it ends the packet's life.
-  std::array<FrameAnswer, 2 * std::size_t{kBurstMax}> answers;
+  /// More of a packet are not asked for by one impairment, and it ends the packet's life.
+  std::array<FrameAnswer, kAnswersMax * std::size_t{kBurstMax}> answers;
   std::uint32_t answer_count = 0;
 };
 

@@ -107,13 +107,17 @@ void turn_bits(const Corrupt& corrupt, EditFrame& frame, EditFrame::Part part,
   std::array<std::uint64_t, kBitsMax> turned;
   std::uint32_t count = 0;
   const std::uint64_t bits = std::uint64_t{part.size()} * 8;
-  for (std::uint32_t tries = 0;
-       count < std::min<std::uint64_t>(corrupt.bits, bits) && tries < kTries; ++tries) {
-    const std::uint64_t bit = std::uint64_t{part.first} * 8 + stream.below(bits);
+  const std::uint64_t wanted = std::min<std::uint64_t>(corrupt.bits, bits);
+  const auto turn_new = [&](std::uint64_t bit) {
     const auto end = turned.begin() + count;
     if (std::find(turned.begin(), end, bit) == end && turn(corrupt, frame, bit))
       turned[count++] = bit;
-  }
+  };
+  const std::uint64_t first = std::uint64_t{part.first} * 8;
+  for (std::uint32_t tries = 0; count < wanted && tries < kTries; ++tries)
+    turn_new(first + stream.below(bits));
+  // Of nearly all bits of a part some may not have been met.
+  for (std::uint64_t bit = 0; count < wanted && bit < bits; ++bit) turn_new(first + bit);
 }
 
 /// An error burst of `bits`: its first and last bit are wrong, those between with one half.

@@ -18,6 +18,7 @@
 #include "impair/burst.hpp"
 #include "impair/served_pool.hpp"
 #include "packet/edit.hpp"
+#include "packet/tcp_segment.hpp"
 
 namespace faultline {
 
@@ -76,6 +77,7 @@ struct Asked {
   PerPacket<std::uint64_t> number;        ///< likewise
   PerPacket<std::uint64_t> entered_ns;    ///< the packet's own time when the rule took it up
   const PerPacket<FrameFields>* fields = nullptr;  ///< what the frames said on arrival
+  const PerPacket<TcpPlace>* tcp = nullptr;        ///< with follows_tcp, as of their arrival
   const CompiledImpairment* self = nullptr;        ///< the one asked, for edits and answers
   std::uint16_t rule_slot = 0;                     ///< likewise
   std::uint64_t zero_ns = 0;                       ///< time zero: processes in time count from it
@@ -171,14 +173,16 @@ struct CompiledImpairment {
   bool holds_backlog = false;                     ///< its state begins with a BacklogList
   bool uses_step = false;                         ///< reads step
   bool uses_match_number = false;                 ///< reads match_number
+  bool follows_tcp = false;                       ///< reads tcp
   bool delays = false;                            ///< may advance a packet's time
   std::uint32_t copies = 0;                       ///< it may make of one packet
   bool damages = false;                           ///< its edits are counted as corruption
   bool drops = false;                             ///< may end a packet's life
-  bool owns_scope = false;      ///< one worker must see all packets of the scope, in order
-  bool breaks_order = false;    ///< packets of its scope may overtake each other
-  bool needs_order = false;     ///< judges packets of its scope in the order of their times
-  bool adds_unbounded = false;  ///< no bound but the hold's on what it adds
+  bool owns_scope = false;           ///< one worker must see all packets of the scope, in order
+  bool breaks_order = false;         ///< packets of its scope may overtake each other
+  bool needs_order = false;          ///< judges packets of its scope in the order of their times
+  bool releases_on_arrival = false;  ///< what waits to be served may leave because others came
+  bool adds_unbounded = false;       ///< no bound but the hold's on what it adds
   std::optional<std::uint64_t> usual_ns;  ///< what 999 packets of 1,000 get less than; else adds_ns
   ReviewFunction review = nullptr;        ///< null: the delay is as asked
   std::optional<LossShare> loss;          ///< absent: not a loss, or it depends on the traffic

@@ -30,12 +30,14 @@ std::uint32_t header_at(const FrameFields& fields, const JudgedBurst& burst,
   return arrived + static_cast<std::uint32_t>(burst.tag_bytes[i]);
 }
 
-/// The packet as the link sees it, in bytes; of a frame that is not IP, what is behind its header.
+/// The packet as the link sees it, in bytes: padding is none of it, and what was cut off is gone.
+/// Of a frame that is not IP, what is behind its header.
 std::uint32_t packet_bytes(const FrameFields& fields, const JudgedBurst& burst,
                            std::uint8_t i) noexcept {
   const std::uint32_t frame_bytes = burst.length_bytes[i];
   const std::uint32_t header = header_at(fields, burst, i);
-  return frame_bytes - std::min(header, frame_bytes);
+  const std::uint32_t there = frame_bytes - std::min(header, frame_bytes);
+  return fields.is_ip() ? std::min(there, fields.datagram_bytes) : there;
 }
 
 /// Pieces of the datagram; what pads the frame behind it is in none of them.
@@ -43,7 +45,7 @@ void fragment(const Mtu& mtu, const Asked& asked, JudgedBurst& burst, std::uint8
   const FrameFields& fields = (*asked.fields)[i];
   const std::uint32_t at = header_at(fields, burst, i);
   const std::uint32_t head = at + fields.l3_header_bytes;
-  const std::uint32_t end = std::min(at + fields.ip_bytes, burst.length_bytes[i]);
+  const std::uint32_t end = std::min(at + fields.datagram_bytes, burst.length_bytes[i]);
   const std::uint32_t piece = (mtu.size - fields.l3_header_bytes) & ~7U;
   const std::uint32_t payload = end - head;
   const std::uint32_t pieces = std::max(1U, (payload + piece - 1) / piece);
@@ -85,9 +87,9 @@ void copied(const Asked& asked, JudgedBurst& burst, std::uint8_t of, std::uint8_
   const FrameFields& fields = (*asked.fields)[copy];
   const std::uint32_t head = header_at(fields, burst, copy) + fields.l3_header_bytes;
   const std::uint32_t piece = (mtu.size - fields.l3_header_bytes) & ~7U;
-  const std::uint64_t whole = burst.edits.last_draw(of) >> 32;
-  const auto rest = static_cast<std::uint32_t>(whole) - head - which * piece;
-  burst.edits.set_last_draw(copy, (whole << 32) | which);
+  const std::uint64_t end = burst.edits.last_draw(of) >> 32;
+  const auto rest = static_cast<std::uint32_t>(end) - head - which * piece;
+  burst.edits.set_last_draw(copy, (end << 32) | which);
   burst.length_bytes[copy] = head + std::min(piece, rest);
   burst.piece[copy] = Piece::kLater;
 }

@@ -149,17 +149,17 @@ class QueuedStage {
     const QueueSpec& queue = stage.queue;
     if (queue.discipline == Discipline::kTail)
       return true;
-    const double uniform =
-        static_cast<double>(stage.dice.uniform(asked.identity[i], asked.number[i]) >> 11) * 0x1p-53;
+    const LawDraw uniform{stage.dice, asked.identity[i], asked.number[i]};
     bool may_mark = queue.ecn;
     bool hit = false;
     if (queue.discipline == Discipline::kRed) {
       const bool bytes = queue.limit.unit == QueueLimit::Unit::kBytes;
       const std::uint64_t free_ns = stage.server.free_ns(state.clock, asked.zero_ns);
       const std::uint64_t now_ns = burst.time_ns[i];
+      const bool idle = state.list.packets == 0 && now_ns > free_ns;
       const QueueSight sight{static_cast<double>(bytes ? state.list.bytes : state.list.packets),
-                             state.list.packets == 0 && now_ns > free_ns ? now_ns - free_ns : 0,
-                             stage.server.packet_ns()};
+                             idle ? now_ns - free_ns : 0,
+                             idle && state.law.red.average > 0 ? stage.server.packet_ns() : 1};
       hit = red_hits(queue, state.law.red, sight, uniform);
     } else {
       const std::uint64_t waiting = state.list.bytes - asked.backlog->head_bytes(state.list);
@@ -181,7 +181,11 @@ class QueuedStage {
   static void run_updates(const Parameters_& stage, ArrivalState& state, std::uint64_t zero_ns,
                           std::uint64_t now_ns) noexcept {
     const std::uint64_t interval_ns = stage.queue.interval_ns;
-    const std::uint64_t due = now_ns <= zero_ns ? 0 : (now_ns - zero_ns) / interval_ns;
+    const std::uint64_t since_ns = now_ns <= zero_ns ? 0 : now_ns - zero_ns;
+    const std::uint64_t last_ns = state.clock.spare * interval_ns;
+    if (since_ns >= last_ns && since_ns - last_ns < interval_ns)
+      return;
+    const std::uint64_t due = since_ns / interval_ns;
     constexpr std::uint32_t kLongAgo = UINT32_MAX / 2;
     std::uint32_t left = static_cast<std::uint32_t>(due) - state.clock.spare;
     if (left > kLongAgo)

@@ -10,7 +10,7 @@
 namespace faultline {
 
 ServedPool::ServedPool(std::uint64_t packets_max) {
-  capacity_ = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(packets_max, 1, 1U << 30));
+  capacity_ = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(packets_max, 1, (1U << 30) - 1));
   void* memory = mmap(nullptr, std::uint64_t{capacity_} * sizeof(Node), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   FAULTLINE_CHECK(memory != MAP_FAILED);

@@ -22,10 +22,12 @@ struct ServedQueue {
   std::uint32_t head = 0;  ///< place in the pool, plus one; 0: empty
   std::uint32_t tail = 0;  ///< likewise
   std::uint32_t undecided =
-      0;                      ///< likewise: the first node that waits; those before it are decided
-  std::uint32_t packets = 0;  ///< that wait
-  std::uint32_t bytes = 0;    ///< of them
-  std::uint32_t epoch = 0;    ///< of the pool; an older one: the queue was emptied since
+      0;  ///< likewise: the first node that waits; those before it are decided
+  std::uint32_t packets : 30 = 0;  ///< that wait
+  std::uint32_t timed : 1 = 0;     ///< when it is to be looked at has been laid down
+  std::uint32_t chased : 1 = 0;    ///< likewise, that its head is to leave before that
+  std::uint32_t bytes = 0;         ///< of them
+  std::uint32_t epoch = 0;         ///< of the pool; an older one: the queue was emptied since
 };
 
 class ServedPool {
@@ -35,9 +37,9 @@ class ServedPool {
     std::uint64_t departure_ns;            ///< of a packet sent; when it was dropped
     const CompiledImpairment* impairment;  ///< by which it is served
     std::uint64_t generation;              ///< of the policy that keeps that alive
-    std::uint32_t bytes;
-    std::uint32_t next;    ///< place plus one; 0: the last
-    std::uint32_t packet;  ///< under which its bytes are stored; 0: nowhere yet
+    std::uint32_t bytes;                   ///< or another measure of its stage's own
+    std::uint32_t next;                    ///< place plus one; 0: the last
+    std::uint32_t packet;                  ///< under which its bytes are stored; 0: nowhere yet
     Verdict verdict;
     std::uint8_t ecn;
   };

@@ -1,6 +1,7 @@
 // tcp: what a middlebox does to TCP. `reset` ends a connection: the segment is dropped, and one end
 // or both get an RST that they believe, with the sequence number they expect (RFC 5961 makes every
-// other one a question). `zero_window`, `strip_option` and `clamp_mss` change the segment.
+// other one a question). Which one that is depends on what becomes of segments on their way, so an
+// end may get two. `zero_window`, `strip_option` and `clamp_mss` change the segment.
 #include <array>
 
 #include "impair/edits.hpp"
@@ -9,7 +10,7 @@
 namespace faultline {
 namespace {
 
-enum class Only : std::uint8_t { kAll, kData, kAcks };
+enum class Only : std::uint8_t { kAll, kData, kAcks, kRetransmissions };
 
 struct Tcp {
   Hits hits;
@@ -24,39 +25,55 @@ struct Tcp {
   bool edits() const noexcept { return zero_window || mss != 0 || stripped != 0; }
 };
 
-constexpr std::uint8_t kFin = 1;
-constexpr std::uint8_t kSyn = 2;
-constexpr std::uint8_t kRst = 4;
-constexpr std::uint8_t kAck = 16;
-
-bool is_meant(Only only, const FrameFields& fields) noexcept {
-  if (fields.key.protocol != kProtocolTcp || fields.l4_offset == 0)
+bool is_meant(Only only, const Asked& asked, std::uint8_t i) noexcept {
+  const FrameFields& fields = (*asked.fields)[i];
+  if (!shows_tcp(fields))
     return false;
-  const bool data = fields.payload_bytes > 0;
-  const bool pure_ack =
-      !data && (fields.tcp_flags & kAck) != 0 && (fields.tcp_flags & (kFin | kSyn | kRst)) == 0;
-  return only == Only::kAll || (only == Only::kData ? data : pure_ack);
+  switch (only) {
+    case Only::kAll:
+      return true;
+    case Only::kData:
+      return fields.payload_bytes > 0;
+    case Only::kAcks:
+      return is_pure_ack(fields);
+    case Only::kRetransmissions:
+      return (*asked.tcp)[i].retransmission > 0;
+  }
+  return false;
 }
 
-/// Towards the receiver the segment's own sequence number: it takes the segment's place.
-constexpr std::uint64_t kToReceiver = 1;
+// What an answer is: to whom, and with which sequence number in the lower 32 bits. Without kGiven
+// it is what the segment itself says: to the receiver its own, to the sender what its ACK asks for.
+constexpr std::uint64_t kToReceiver = std::uint64_t{1} << 32;
+constexpr std::uint64_t kGiven = std::uint64_t{1} << 33;
+
+/// First what the end itself asked for, then where it is if all that was sent to it has come.
+void plan_resets(const Tcp& tcp, const Asked& asked, JudgedBurst& burst, std::uint8_t i) noexcept {
+  const TcpPlace& place = (*asked.tcp)[i];
+  if (tcp.resets_sender) {
+    plan_answer(asked, burst, i, true, 0);
+    if (place.sender_differs)
+      plan_answer(asked, burst, i, true, kGiven | place.sender_next);
+  }
+  if (tcp.resets_receiver) {
+    if (place.receiver_differs)
+      plan_answer(asked, burst, i, false, kToReceiver | kGiven | place.receiver_next);
+    plan_answer(asked, burst, i, false, kToReceiver);
+  }
+}
 
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Tcp& tcp = parameters.as<Tcp>();
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    if (burst.piece[i] == Piece::kLater || !is_meant(tcp.only, (*asked.fields)[i]) ||
-        !tcp.hits.hit(asked, i))
+    if (burst.piece[i] == Piece::kLater || !is_meant(tcp.only, asked, i) || !tcp.hits.hit(asked, i))
       continue;
     if (!tcp.resets()) {
       plan_edit(asked, burst, i, 0);
       continue;
     }
-    if (tcp.resets_sender)
-      plan_answer(asked, burst, i, true, 0);
-    if (tcp.resets_receiver)
-      plan_answer(asked, burst, i, false, kToReceiver);
+    plan_resets(tcp, asked, burst, i);
     burst.reason[i] = DropReason::kReject;
   }
 }
@@ -74,8 +91,12 @@ void edit(const Parameters& parameters, EditFrame& frame, std::uint64_t) noexcep
 
 std::uint32_t answer(const Parameters&, const EditFrame& packet, std::uint64_t what,
                      std::span<std::uint8_t> out) noexcept {
-  if (what != kToReceiver)
-    return craft_reset(packet, Towards::kSender, 0, out);
+  const auto given = static_cast<std::uint32_t>(what);
+  if ((what & kToReceiver) == 0)
+    return (what & kGiven) != 0 ? craft_reset_back(packet, given, out)
+                                : craft_reset(packet, Towards::kSender, 0, out);
+  if ((what & kGiven) != 0)
+    return craft_reset(packet, Towards::kReceiver, given, out);
   const std::uint32_t at = packet.fields().l4_offset + 4U;
   const std::uint32_t sequence = std::uint32_t{packet.word_at(at)} << 16 | packet.word_at(at + 2);
   return craft_reset(packet, Towards::kReceiver, sequence, out);
@@ -85,7 +106,7 @@ Explanation explain(const Parameters& parameters, const Asked& asked, const Judg
                     std::uint8_t i) {
   const Tcp& tcp = parameters.as<Tcp>();
   Explanation why = tcp.hits.explain(asked, i);
-  if (burst.piece[i] == Piece::kLater || !is_meant(tcp.only, (*asked.fields)[i]))
+  if (burst.piece[i] == Piece::kLater || !is_meant(tcp.only, asked, i))
     why.state = "not a segment that is meant";
   return why;
 }
@@ -116,8 +137,8 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   MappingReader reader(node, "tcp", problems);
   tcp.hits = read_hits(reader, context, problems);
   if (const ConfigNode* value = reader.take("only"))
-    if (const auto word = read_word(*value, {"data", "acks"}, problems))
-      tcp.only = *word == 0 ? Only::kData : Only::kAcks;
+    if (const auto word = read_word(*value, {"data", "acks", "retransmissions"}, problems))
+      tcp.only = static_cast<Only>(*word + 1);
   const ConfigNode* reset = reader.take("reset");
   if (reset != nullptr)
     if (const auto word = read_word(*reset, {"sender", "receiver", "both"}, problems)) {
@@ -144,6 +165,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
                        .answer = tcp.resets() ? answer : nullptr,
                        .explain = explain,
                        .uses_dice = true,
+                       .follows_tcp = tcp.resets() || tcp.only == Only::kRetransmissions,
                        .drops = tcp.resets()},
                       before, problems);
 }

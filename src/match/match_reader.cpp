@@ -3,20 +3,13 @@
 #include <pcap/pcap.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
-#include "base/units.hpp"
-#include "match/rule_match.hpp"
+#include "match/match_values.hpp"
 
 namespace faultline {
 namespace {
-
-struct Word {
-  std::string_view name;
-  std::uint32_t number;
-};
 
 constexpr Word kProtocols[] = {{"tcp", kProtocolTcp},
                                {"udp", kProtocolUdp},
@@ -54,80 +47,6 @@ constexpr IcmpWord kIcmpTypes[] = {{"echo-request", 8, 128},
                                    {"router-advertisement", 9, 134},
                                    {"neighbour-solicitation", -1, 135},
                                    {"neighbour-advertisement", -1, 136}};
-
-constexpr std::string_view kFlagNames[] = {"fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"};
-
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text, int base = 10) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-  if (error != std::errc{} || end != text.data() + text.size())
-    return std::nullopt;
-  return number;
-}
-
-/// Calls `read` for a scalar, or for each item of a list of scalars.
-template <typename Read>
-void for_each_value(const ConfigNode& node, Problems& problems, const Read& read) {
-  if (!node.is_sequence()) {
-    read(node);
-    return;
-  }
-  if (node.items.empty())
-    problems.push_back(
-        problem_at(node.mark, "an empty list matches nothing", "at least one value"));
-  for (const ConfigNode& item : node.items) read(item);
-}
-
-std::string written(const ConfigNode& node) {
-  if (node.is_scalar())
-    return node.text;
-  std::string text;
-  for (const ConfigNode& item : node.items) text += (text.empty() ? "" : ", ") + item.text;
-  return text;
-}
-
-/// Words, numbers and ranges of one kind.
-struct NumberKind {
-  std::span<const Word> words;
-  std::uint32_t minimum = 0;
-  std::uint32_t maximum = 0;
-  bool has_ranges = false;
-  bool has_hex = false;
-  std::string_view suffix;  ///< a unit that may stand behind a number
-  std::string allowed;
-  std::string_view noun;  ///< what is told of a wrong one: "no port"
-};
-
-std::optional<std::uint32_t> parse_one(std::string_view text, const NumberKind& kind) {
-  if (!kind.suffix.empty() && text.ends_with(kind.suffix))
-    text.remove_suffix(kind.suffix.size());
-  const bool hex = kind.has_hex && text.starts_with("0x");
-  const auto number = parse_number<std::uint32_t>(hex ? text.substr(2) : text, hex ? 16 : 10);
-  return number && *number >= kind.minimum && *number <= kind.maximum ? number : std::nullopt;
-}
-
-void read_number(const ConfigNode& node, const NumberKind& kind, std::vector<NumberRange>& ranges,
-                 Problems& problems) {
-  const std::string_view text = node.is_scalar() ? std::string_view(node.text) : "";
-  std::vector<std::string_view> known;
-  for (const Word& word : kind.words) {
-    if (text == word.name) {
-      ranges.push_back({word.number, word.number});
-      return;
-    }
-    known.push_back(word.name);
-  }
-  const std::size_t dash = kind.has_ranges ? text.find('-') : std::string_view::npos;
-  const auto first = parse_one(text.substr(0, dash), kind);
-  const auto last = dash == std::string_view::npos ? first : parse_one(text.substr(dash + 1), kind);
-  if (!first || !last || *last < *first) {
-    problems.push_back(problem_at(node.mark, std::string(kind.noun) + describe(node), kind.allowed,
-                                  node.is_scalar() ? nearest_word(node.text, known) : ""));
-    return;
-  }
-  ranges.push_back({*first, *last});
-}
 
 NumberKind protocol_kind() {
   return {kProtocols,
@@ -264,23 +183,6 @@ void read_icmp_type(const ConfigNode& node, MatchLeaf& leaf, Problems& problems)
   leaf.icmpv6_types.set(*number);
 }
 
-void read_tcp_flag(const ConfigNode& node, MatchLeaf& leaf, Problems& problems) {
-  const bool clear = node.is_scalar() && node.text.starts_with('!');
-  const std::string_view name =
-      node.is_scalar() ? std::string_view(node.text).substr(clear ? 1 : 0) : "";
-  for (unsigned bit = 0; bit < 8; ++bit) {
-    if (name != kFlagNames[bit])
-      continue;
-    auto& flags = clear ? leaf.flags_clear : leaf.flags_set;
-    flags = static_cast<std::uint8_t>(flags | (1U << bit));
-    return;
-  }
-  problems.push_back(problem_at(
-      node.mark, "no TCP flag: " + describe(node),
-      "fin, syn, rst, psh, ack, urg, ece, cwr, or one with '!' in front that must not be set",
-      nearest_word(name, {std::begin(kFlagNames), std::end(kFlagNames)})));
-}
-
 void close_filter(bpf_program* program) {
   pcap_freecode(program);
   delete program;
@@ -346,13 +248,6 @@ class TreeReader {
     node_.children.push_back(std::move(node));
   }
 
-  MatchLeaf leaf_of(MatchField field, std::string_view key, const ConfigNode& value) {
-    MatchLeaf leaf;
-    leaf.field = field;
-    leaf.text = fmt::format("{} {}", key, written(value));
-    return leaf;
-  }
-
   void refuse_at_depth() {
     for (const std::string_view key : {"role", "nth", "first"})
       if (const ConfigNode* value = reader_.take(key))
@@ -399,19 +294,7 @@ class TreeReader {
     const ConfigNode* value = reader_.take("tcp");
     if (value == nullptr)
       return;
-    MappingReader reader(*value, "tcp", problems_);
-    if (const ConfigNode* flags = reader.take("flags")) {
-      MatchLeaf leaf = leaf_of(MatchField::kTcpFlags, "tcp flags", *flags);
-      for_each_value(*flags, problems_,
-                     [&](const ConfigNode& item) { read_tcp_flag(item, leaf, problems_); });
-      add(std::move(leaf));
-    }
-    if (const ConfigNode* data = reader.take("data")) {
-      MatchLeaf leaf = leaf_of(MatchField::kTcpData, "tcp data", *data);
-      leaf.wanted = read_bool(*data, problems_).value_or(true);
-      add(std::move(leaf));
-    }
-    reader.finish();
+    for (MatchLeaf& leaf : read_tcp_match(*value, problems_)) add(std::move(leaf));
   }
 
   void icmp_type() {

@@ -81,6 +81,18 @@ bool passes_filter(const bpf_program& filter, const MatchPacket& packet) noexcep
                     static_cast<u_int>(packet.bytes.size())) != 0;
 }
 
+/// Whether one of the segment's bytes is meant.
+bool holds_sequence(const MatchLeaf& leaf, const MatchPacket& packet) noexcept {
+  if (packet.tcp == nullptr || !packet.tcp->is_numbered || packet.fields.payload_bytes == 0)
+    return false;
+  const std::int64_t first = packet.tcp->first_byte;
+  const std::int64_t last = first + packet.fields.payload_bytes - 1;
+  for (const ByteRange& range : leaf.bytes)
+    if (first <= range.last && last >= range.first)
+      return true;
+  return false;
+}
+
 /// Cheaper parts of a match come first, so a packet is searched only if they hold, and once.
 bool holds_payload(const MatchLeaf& leaf, const MatchPacket& packet) noexcept {
   PayloadHits* hits = packet.payload;
@@ -128,6 +140,10 @@ FlowVerdict MatchLeaf::of_flow(const FlowKey& key) const noexcept {
       return packet_decides_if(is_ip(key));
     case MatchField::kTcpFlags:
     case MatchField::kTcpData:
+    case MatchField::kTcpAck:
+    case MatchField::kTcpRetransmission:
+    case MatchField::kTcpSequence:
+    case MatchField::kTcpConnection:
       return packet_decides_if(is_ip(key) && key.protocol == kProtocolTcp);
     case MatchField::kIcmpType:
       return packet_decides_if(is_icmp(key));
@@ -166,11 +182,20 @@ bool MatchLeaf::of_packet(const MatchPacket& packet) const noexcept {
     case MatchField::kLength:
       return any_contains(ranges, fields.length);
     case MatchField::kTcpFlags:
-      return fields.is_ip() && fields.key.protocol == kProtocolTcp && fields.l4_offset != 0 &&
-             (fields.tcp_flags & flags_set) == flags_set && (fields.tcp_flags & flags_clear) == 0;
+      return shows_tcp(fields) && (fields.tcp_flags & flags_set) == flags_set &&
+             (fields.tcp_flags & flags_clear) == 0;
     case MatchField::kTcpData:
-      return fields.is_ip() && fields.key.protocol == kProtocolTcp && fields.l4_offset != 0 &&
-             (fields.payload_bytes > 0) == wanted;
+      return shows_tcp(fields) && (fields.payload_bytes > 0) == wanted;
+    case MatchField::kTcpAck:
+      return shows_tcp(fields) && is_pure_ack(fields);
+    case MatchField::kTcpRetransmission:
+      return packet.tcp != nullptr && packet.tcp->is_whole &&
+             any_contains(ranges, packet.tcp->retransmission);
+    case MatchField::kTcpSequence:
+      return holds_sequence(*this, packet);
+    case MatchField::kTcpConnection:
+      return packet.tcp != nullptr && knows_ports(packet) &&
+             any_contains(ranges, packet.tcp->connection);
     case MatchField::kIcmpType:
       return is_icmp(fields.key) && holds_icmp_type(*this, fields);
     case MatchField::kFragment:
@@ -246,10 +271,12 @@ bool MatchNode::asks_payload() const noexcept {
 
 namespace {
 
-bool asks_packets(const MatchNode& node) {
+/// Whether some leaf of the tree is on a field from first to last.
+bool asks_between(const MatchNode& node, MatchField first, MatchField last) {
   if (node.kind == MatchNode::Kind::kLeaf)
-    return node.leaf.field >= MatchField::kDscp;
-  return std::ranges::any_of(node.children, asks_packets);
+    return node.leaf.field >= first && node.leaf.field <= last;
+  return std::ranges::any_of(
+      node.children, [&](const MatchNode& child) { return asks_between(child, first, last); });
 }
 
 void collect_payloads(MatchNode& node, std::vector<MatchLeaf*>& leaves) {
@@ -290,7 +317,13 @@ std::optional<RuleMatch> RuleMatch::compile(const ConfigNode& node, Problems& pr
   if (!root || problems.size() != problems_before)
     return std::nullopt;
   match.root_ = std::move(*root);
-  match.per_packet_ = match.counts_packets() || asks_packets(match.root_);
+  const auto asks = [&](MatchField first, MatchField last) {
+    return asks_between(match.root_, first, last);
+  };
+  match.per_packet_ = match.counts_packets() || asks(MatchField::kDscp, MatchField::kPayload);
+  match.asks_connection_ =
+      match.role_ != Role::kAny || asks(MatchField::kTcpConnection, MatchField::kTcpConnection);
+  match.asks_tcp_ = asks(MatchField::kTcpRetransmission, MatchField::kTcpConnection);
   return match;
 }
 

@@ -14,7 +14,7 @@
 #include "base/config.hpp"
 #include "match/payload_hits.hpp"
 #include "match/payload_query.hpp"
-#include "packet/frame_fields.hpp"
+#include "packet/tcp_segment.hpp"
 
 struct bpf_program;
 
@@ -37,6 +37,12 @@ struct NumberRange {
   std::uint32_t last = 0;
 };
 
+/// Bytes of a stream from first to last, counted from 1.
+struct ByteRange {
+  std::int64_t first = 1;
+  std::int64_t last = 1;
+};
+
 /// Whether a match holds for a flow's packets.
 enum class FlowVerdict : std::uint8_t { kNever, kPerPacket, kAlways };
 
@@ -51,6 +57,7 @@ struct MatchPacket {
   bool portless = false;  ///< what a later fragment knows of its datagram's ports is not used
   PayloadHits* payload = nullptr;     ///< what was found so far; null: nothing ever
   PayloadScanner* scanner = nullptr;  ///< who finds more when it is asked for
+  const TcpPlace* tcp = nullptr;      ///< null: nobody followed its connection
 };
 
 enum class MatchField : std::uint8_t {
@@ -67,6 +74,10 @@ enum class MatchField : std::uint8_t {
   kTtl,
   kTcpFlags,
   kTcpData,
+  kTcpAck,
+  kTcpRetransmission,
+  kTcpSequence,
+  kTcpConnection,
   kIcmpType,
   kFragment,
   kBpf,
@@ -80,6 +91,7 @@ struct MatchLeaf {
   std::vector<AddressPrefix> prefixes;
   std::vector<NumberRange> ranges;
   std::bitset<256> icmpv6_types;  ///< kIcmpType: of ICMPv6; `ranges` are ICMP's
+  std::vector<ByteRange> bytes;   ///< kTcpSequence
   std::uint8_t flags_set = 0;     ///< kTcpFlags
   std::uint8_t flags_clear = 0;
   bool wanted = false;                          ///< kTcpData; kFragment with both kinds
@@ -122,6 +134,10 @@ class RuleMatch {
   }
 
   Role role() const noexcept { return role_; }
+  /// Whether it asks who opened the packet's connection, or which it is.
+  bool asks_connection() const noexcept { return asks_connection_; }
+  /// Whether it asks for the packet's TcpPlace.
+  bool asks_tcp() const noexcept { return asks_tcp_; }
   /// Of the packets for which the rest holds only this one; 0: all.
   std::uint64_t nth() const noexcept { return nth_; }
   /// Only so many; 0: all.
@@ -147,7 +163,12 @@ class RuleMatch {
   std::uint64_t nth_ = 0;
   std::uint64_t first_ = 0;
   bool per_packet_ = false;
+  bool asks_connection_ = false;
+  bool asks_tcp_ = false;
 };
+
+/// Reads `tcp:` of a match into leaves, all of which must hold (tcp_match.cpp).
+std::vector<MatchLeaf> read_tcp_match(const ConfigNode& node, Problems& problems);
 
 /// Reads the values of `match:` into a tree (match_reader.cpp).
 std::optional<MatchNode> read_match_tree(MappingReader& reader, const ConfigNode& node, int depth,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 namespace faultline {
 namespace {
@@ -102,9 +103,11 @@ class Crafted {
   bool fits_ = false;
 };
 
+/// Redirects count as such: they are not answered either (RFC 4443, section 2.4).
 bool is_icmp_error(const FrameFields& fields) noexcept {
+  constexpr std::uint8_t kRedirect6 = 137;
   if (fields.key.protocol == kProtocolIcmpv6)
-    return fields.icmp_type < 128;
+    return fields.icmp_type < 128 || fields.icmp_type == kRedirect6;
   // All but echo, router discovery, time stamp and address mask.
   constexpr std::uint32_t kQueries = 1U << 0 | 1U << 8 | 1U << 9 | 1U << 10 | 1U << 13 | 1U << 14 |
                                      1U << 15 | 1U << 16 | 1U << 17 | 1U << 18;
@@ -120,8 +123,11 @@ bool is_between_hosts(const EditFrame& packet) noexcept {
   const std::uint8_t* source =
       packet.bytes() + fields.l3_offset + (fields.key.kind == FlowKind::kIpv4 ? 12U : 8U);
   if (fields.key.kind == FlowKind::kIpv6) {
-    const bool nobody = std::all_of(source, source + 16, [](std::uint8_t b) { return b == 0; });
-    return !nobody && source[0] != 0xFF && source[16] != 0xFF;
+    const auto is_one_host = [](const std::uint8_t* address) {
+      return address[0] != 0xFF &&
+             std::any_of(address, address + 16, [](std::uint8_t part) { return part != 0; });
+    };
+    return is_one_host(source) && is_one_host(source + 16);
   }
   const auto is_one_host = [](std::uint8_t first) {
     return first != 0 && first != 127 && first < 224;
@@ -163,10 +169,10 @@ std::uint32_t craft_error(const EditFrame& packet, const IcmpError& error,
   return frame.finish(2);
 }
 
-}  // namespace
-
-std::uint32_t craft_reset(const EditFrame& packet, Towards towards, std::uint32_t sequence,
-                          std::span<std::uint8_t> out) noexcept {
+/// `sequence`: absent towards the sender, the packet's ACK asks for it.
+std::uint32_t reset_of(const EditFrame& packet, Towards towards,
+                       std::optional<std::uint32_t> sequence,
+                       std::span<std::uint8_t> out) noexcept {
   const FrameFields& fields = packet.fields();
   if (fields.key.protocol != kProtocolTcp || fields.l4_offset == 0 ||
       (fields.tcp_flags & kTcpRst) != 0 || !is_between_hosts(packet))
@@ -182,15 +188,15 @@ std::uint32_t craft_reset(const EditFrame& packet, Towards towards, std::uint32_
   if (towards == Towards::kReceiver) {
     store16(tcp, packet.word_at(l4));
     store16(tcp + 2, packet.word_at(l4 + 2));
-    store32(tcp + 4, sequence);
+    store32(tcp + 4, *sequence);
     store32(tcp + 8, has_ack ? acknowledged : 0);
     tcp[13] = has_ack ? kTcpRst | kTcpAck : kTcpRst;
     return frame.finish(16);
   }
   store16(tcp, packet.word_at(l4 + 2));
   store16(tcp + 2, packet.word_at(l4));
-  if (has_ack) {
-    store32(tcp + 4, acknowledged);
+  if (sequence || has_ack) {
+    store32(tcp + 4, sequence.value_or(acknowledged));
     tcp[13] = kTcpRst;
   } else {
     const std::uint32_t length = fields.payload_bytes +
@@ -202,15 +208,32 @@ std::uint32_t craft_reset(const EditFrame& packet, Towards towards, std::uint32_
   return frame.finish(16);
 }
 
+}  // namespace
+
+std::uint32_t craft_reset(const EditFrame& packet, Towards towards, std::uint32_t sequence,
+                          std::span<std::uint8_t> out) noexcept {
+  if (towards == Towards::kReceiver)
+    return reset_of(packet, towards, sequence, out);
+  return reset_of(packet, towards, std::nullopt, out);
+}
+
+std::uint32_t craft_reset_back(const EditFrame& packet, std::uint32_t sequence,
+                               std::span<std::uint8_t> out) noexcept {
+  return reset_of(packet, Towards::kSender, sequence, out);
+}
+
 std::uint32_t craft_unreachable(const EditFrame& packet, Unreachable what,
                                 std::span<std::uint8_t> out) noexcept {
   if (packet.fields().key.kind == FlowKind::kIpv4) {
     constexpr std::uint8_t kCodes[] = {0, 1, 2, 3, 13};
     return craft_error(packet, {3, kCodes[static_cast<std::size_t>(what)], 0}, out);
   }
-  // What IPv6 has for a protocol is a parameter problem at the next header field.
-  constexpr IcmpError kErrors[] = {{1, 0, 0}, {1, 3, 0}, {4, 1, 6}, {1, 4, 0}, {1, 1, 0}};
-  return craft_error(packet, kErrors[static_cast<std::size_t>(what)], out);
+  // What IPv6 has for a protocol is a parameter problem at the field that names it.
+  constexpr IcmpError kErrors[] = {{1, 0, 0}, {1, 3, 0}, {4, 1, 0}, {1, 4, 0}, {1, 1, 0}};
+  IcmpError error = kErrors[static_cast<std::size_t>(what)];
+  if (what == Unreachable::kProtocol)
+    error.rest = packet.protocol_at() - packet.fields().l3_offset;
+  return craft_error(packet, error, out);
 }
 
 std::uint32_t craft_too_big(const EditFrame& packet, std::uint32_t mtu,

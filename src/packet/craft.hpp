@@ -18,6 +18,10 @@ enum class Towards : std::uint8_t { kSender, kReceiver };
 std::uint32_t craft_reset(const EditFrame& packet, Towards towards, std::uint32_t sequence,
                           std::span<std::uint8_t> out) noexcept;
 
+/// Towards the sender with this sequence number, whatever the packet's ACK asks for.
+std::uint32_t craft_reset_back(const EditFrame& packet, std::uint32_t sequence,
+                               std::span<std::uint8_t> out) noexcept;
+
 /// Where a packet cannot be delivered to.
 enum class Unreachable : std::uint8_t { kNet, kHost, kProtocol, kPort, kAdmin };
 

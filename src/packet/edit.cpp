@@ -104,8 +104,11 @@ void EditFrame::measure() noexcept {
   const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
   datagram_end_ =
       std::min(length_, ipv4 ? l3 + word_at(l3 + 2) : l3 + kIpv6HeaderBytes + word_at(l3 + 4));
-  const std::uint32_t header_bytes = ipv4 ? (bytes_[l3] & 0x0FU) * 4 : kIpv6HeaderBytes;
-  network_ = {l3, std::min(l4 != 0 ? l4 : l3 + header_bytes, datagram_end_)};
+  network_ = {l3, std::min<std::uint32_t>(fields_.body_offset, datagram_end_)};
+  next_header_at_ = l3 + (ipv4 ? 9 : 6);
+  destination_at_ = l3 + (ipv4 ? 16 : 24);
+  if (!ipv4)
+    follow_extensions();
   if (l4 == 0)
     return;
   transport_ = {l4,
@@ -117,10 +120,6 @@ void EditFrame::measure() noexcept {
   // A datagram may go on behind the end of UDP, and nothing sums what stands there.
   sum_end_ = fields_.key.protocol == kProtocolUdp ? std::min(datagram_end_, l4 + word_at(l4 + 4))
                                                   : datagram_end_;
-  next_header_at_ = l3 + (ipv4 ? 9 : 6);
-  destination_at_ = l3 + (ipv4 ? 16 : 24);
-  if (!ipv4)
-    follow_extensions();
 }
 
 /// The pseudo-header names the transport, which the last extension header does, and the packet's
@@ -131,7 +130,7 @@ void EditFrame::follow_extensions() noexcept {
   constexpr std::uint8_t kFragment = 44;
   constexpr std::uint8_t kAuthentication = 51;
   constexpr std::uint32_t kOneAddress = 8 + 16;
-  for (std::uint32_t at = fields_.l3_offset + kIpv6HeaderBytes; at < fields_.l4_offset;) {
+  for (std::uint32_t at = fields_.l3_offset + kIpv6HeaderBytes; at < network_.end;) {
     const std::uint8_t kind = bytes_[next_header_at_];
     std::uint32_t size = (bytes_[at + 1] + 1U) * 8;
     if (kind == kFragment)
@@ -161,6 +160,8 @@ void EditFrame::shift(std::uint32_t by) noexcept {
   fields_.l3_offset = static_cast<std::uint16_t>(fields_.l3_offset + by);
   network_ = {network_.first + by, network_.end + by};
   datagram_end_ += by;
+  next_header_at_ += by;
+  destination_at_ += destination_at_ != 0 ? by : 0;
   if (fields_.l4_offset == 0)
     return;
   fields_.l4_offset = static_cast<std::uint16_t>(fields_.l4_offset + by);
@@ -170,8 +171,6 @@ void EditFrame::shift(std::uint32_t by) noexcept {
     return;
   checksum_at_ += by;
   sum_end_ += by;
-  next_header_at_ += by;
-  destination_at_ += destination_at_ != 0 ? by : 0;
 }
 
 EditFrame::Part EditFrame::link_part() const noexcept {
@@ -362,7 +361,7 @@ void EditFrame::clip() noexcept {
   fields_.l4_offset = fields_.payload_offset = 0;
   fields_.shows_ports = false;
   transport_ = {};
-  sum_end_ = checksum_at_ = next_header_at_ = destination_at_ = 0;
+  sum_end_ = checksum_at_ = 0;
 }
 
 void EditFrame::read_again() noexcept {

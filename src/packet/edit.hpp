@@ -47,6 +47,8 @@ class EditFrame {
   /// TCP with its options, UDP, ICMP, SCTP.
   Part transport_part() const noexcept { return transport_; }
   Part payload_part() const noexcept;  ///< behind that, to the end of the datagram
+  /// The byte of the IP header, or of the last extension header, that names the transport.
+  std::uint32_t protocol_at() const noexcept { return next_header_at_; }
 
   std::uint8_t at(std::uint32_t offset) const noexcept { return bytes_[offset]; }
   std::uint16_t word_at(std::uint32_t offset) const noexcept {
@@ -100,9 +102,9 @@ class EditFrame {
   Part network_;  ///< as the frame was read: damage to a length in it moves nothing
   Part transport_;
   std::uint32_t datagram_end_ = 0;
-  std::uint32_t sum_end_ = 0;         ///< of what the transport's checksum covers
-  std::uint32_t checksum_at_ = 0;     ///< of the transport; 0: none, or none in this fragment
-  std::uint32_t next_header_at_ = 0;  ///< the byte that names the transport
+  std::uint32_t sum_end_ = 0;      ///< of what the transport's checksum covers
+  std::uint32_t checksum_at_ = 0;  ///< of the transport; 0: none, or none in this fragment
+  std::uint32_t next_header_at_ = 0;
   std::uint32_t destination_at_ = 0;  ///< the address in its sum; 0: none that is known
   std::uint64_t network_sum_ = 0;     ///< to be added to the sum of the IPv4 header's words
   std::uint64_t transport_sum_ = 0;

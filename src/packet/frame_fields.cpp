@@ -144,8 +144,6 @@ class Parser {
     const std::uint8_t* header = &bytes_[offset];
     fields_.l3_header_bytes =
         static_cast<std::uint8_t>(version == 4 ? (header[0] & 0x0F) * 4U : kIpv6HeaderBytes);
-    fields_.ip_bytes = version == 4 ? load_be16(header + 2)
-                                    : kIpv6HeaderBytes + std::uint32_t{load_be16(header + 4)};
     return outcome;
   }
 
@@ -159,6 +157,7 @@ class Parser {
     if ((header[0] >> 4) != 4 || header_length < kIpv4HeaderBytes || total_length < header_length ||
         offset + total_length > end_ || !has(offset, header_length))
       return ParseOutcome::kUnparsed;
+    fields_.datagram_bytes = static_cast<std::uint32_t>(total_length);
     FlowKey& key = fields_.key;
     key.kind = FlowKind::kIpv4;
     key.protocol = header[9];
@@ -184,6 +183,7 @@ class Parser {
     const std::size_t end = offset + kIpv6HeaderBytes + load_be16(header + 4);
     if ((header[0] >> 4) != 6 || end > end_)
       return ParseOutcome::kUnparsed;
+    fields_.datagram_bytes = static_cast<std::uint32_t>(end - offset);
     FlowKey& key = fields_.key;
     key.kind = FlowKind::kIpv6;
     key.protocol = header[6];

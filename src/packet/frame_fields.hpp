@@ -19,13 +19,13 @@ enum class FragmentKind : std::uint8_t {
 struct FrameFields {
   FlowKey key;
   std::uint32_t length = 0;            ///< of the frame, without FCS
+  std::uint32_t datagram_bytes = 0;    ///< by its own header, without padding; 0: not IP
   std::uint32_t fragment_id = 0;       ///< identification; of fragments only
   std::uint16_t source_port = 0;       ///< as shown by the frame itself: by a first fragment too
   std::uint16_t destination_port = 0;  ///< likewise
   std::uint16_t l3_offset = 0;         ///< of the IP header; 0: not IP
   std::uint8_t vlan_tags = 0;          ///< kVlanDepth at most
   std::uint8_t l3_header_bytes = 0;    ///< of the IP header, IPv4 options included
-  std::uint32_t ip_bytes = 0;          ///< of the packet by its IP header, which counts; 0: not IP
   std::uint16_t body_offset = 0;       ///< behind the IP header and its extensions; 0: not IP
   std::uint16_t l4_offset = 0;         ///< of the transport header; 0: none was read
   std::uint16_t payload_offset = 0;    ///< behind the transport header; 0: none was read

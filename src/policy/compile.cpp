@@ -88,6 +88,7 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
       step.kind = kind;
       step.per = compiled->scope.value_or(spec.per);
       rule.delays |= compiled->delays;
+      rule.follows_tcp |= step.impairment.follows_tcp;
       rule.uses_dice |= compiled->uses_dice;
       rule.uses_step |= compiled->uses_step;
       rule.counts_scopes |=
@@ -339,10 +340,12 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
     rule.match = compile_once(*spec.match, request.cache, problems);
   compile_steps(spec, request, slots, rule, problems);
   rule.counts_scopes |= spec.per != Per::kRule && rule.counts_packets();
-  rule.needs_connection = (rule.match && rule.match->role() != Role::kAny) ||
+  rule.needs_connection = (rule.match && rule.match->asks_connection()) ||
                           (rule.uses_dice && rule.draw == Draw::kConnection);
-  bool needs_flow = rule.needs_connection || spec.match != nullptr ||
-                    (rule.uses_dice && rule.draw != Draw::kArrival);
+  rule.follows_tcp |= rule.match && rule.match->asks_tcp();
+  const bool in_connection = rule.needs_connection || rule.follows_tcp;
+  bool needs_flow =
+      in_connection || spec.match != nullptr || (rule.uses_dice && rule.draw != Draw::kArrival);
   for (const RuleStep& step : rule.steps) needs_flow |= step.per != Per::kRule;
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {
     PathProgram& path = policy.paths[port];
@@ -351,8 +354,11 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
     rule.paths.set(port);
     path.rules.push_back(static_cast<std::uint16_t>(policy.rules.size()));
     path.needs_flow |= needs_flow;
-    path.needs_connection |= rule.needs_connection;
-    policy.paths[path.egress].needs_connection |= rule.needs_connection;
+    for (const RuleStep& step : rule.steps) path.breaks_order |= step.impairment.breaks_order;
+    for (PathProgram* one : {&path, &policy.paths[path.egress]}) {
+      one->needs_connection |= in_connection;
+      one->follows_tcp |= rule.follows_tcp;
+    }
   }
   policy.rules.push_back(std::move(rule));
 }

@@ -54,7 +54,8 @@ struct RuleProgram {
   bool shared = false;            ///< one state for all paths
   bool final = false;             ///< no later rule sees a packet that this one matched
   bool portless = false;          ///< later fragments have no ports
-  bool needs_connection = false;  ///< it asks who opened what
+  bool needs_connection = false;  ///< it asks who opened what, or which connection it is
+  bool follows_tcp = false;       ///< it asks for sequence numbers of TCP
   bool delays = false;
   bool uses_dice = false;      ///< a step reads identity and number
   bool uses_step = false;      ///< a step reads a chain's index
@@ -92,8 +93,10 @@ struct PathProgram {
   RuleIndex index;                   ///< over their matches, by position in `rules`
   bool needs_flow = false;           ///< a rule matches on, or draws by, the flow
   bool needs_connection = false;     ///< a rule on this path or the way back asks who opened what
+  bool follows_tcp = false;          ///< likewise, for sequence numbers of TCP
   bool needs_payload = false;        ///< a rule looks behind the headers
   bool makes_copies = false;         ///< packets are judged one at a time
+  bool breaks_order = false;         ///< a rule lets packets overtake each other
   std::uint8_t wire = 0;             ///< the same for both paths of a wire
 };
 

@@ -26,7 +26,8 @@ std::string why_not(const RuleProgram& rule, const PacketTrail& trail,
       .role = trail.role,
       .portless = rule.portless,
       .payload = &payload,
-      .scanner = trail.policy->payload != nullptr ? trail.policy->payload->scanner(0) : nullptr};
+      .scanner = trail.policy->payload != nullptr ? trail.policy->payload->scanner(0) : nullptr,
+      .tcp = &trail.tcp};
   const std::string part = rule.match->why_not(packet);
   return part.empty() ? "not the packet that nth or first mean" : "not " + part;
 }

@@ -16,6 +16,8 @@ void Trail::arrived(const Arrivals& arrivals, const JudgedBurst& burst) noexcept
       continue;
     trail.fields = arrivals.fields[i];
     trail.role = arrivals.connections[i].role;
+    if (arrivals.policy.paths[arrivals.ingress].follows_tcp)
+      trail.tcp = arrivals.tcp[i];
     if (arrivals.policy.paths[arrivals.ingress].needs_payload)
       trail.payload = arrivals.payload[i];
   }

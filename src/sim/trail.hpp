@@ -33,6 +33,7 @@ struct PacketTrail {
   std::uint64_t number = 0;                 ///< in its flow, from 1; 0: not asked for, or unparsed
   FrameFields fields;                       ///< with TrailDetail::kAll
   Role role = Role::kAny;                   ///< likewise, where a rule asks for roles
+  TcpPlace tcp;                             ///< likewise, where they ask for that
   PayloadHits payload;                      ///< likewise, of its stream where rules ask for that
   std::vector<const RuleProgram*> matched;  ///< with TrailDetail::kAll
   std::vector<Touch> touches;

@@ -11,6 +11,7 @@ namespace faultline {
 /// Time stands where the simulator puts it.
 class VirtualTime {
  public:
+  static constexpr bool kInTurn = true;
   void set(std::uint64_t now_ns) noexcept { now_ns_ = now_ns; }
   std::uint64_t now_ns() const noexcept { return now_ns_; }
   /// A simulated port sends at the very instant that was asked for.

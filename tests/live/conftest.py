@@ -15,3 +15,10 @@ def wire():
     """A wire of MTU 1500; the test starts the daemon."""
     with Wire() as laid:
         yield laid
+
+
+@pytest.fixture
+def both():
+    """The same for IPv4 and IPv6."""
+    with Wire(ipv6=True) as laid:
+        yield laid

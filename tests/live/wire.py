@@ -103,8 +103,9 @@ class Wire:
         # Neighbours are known, so that the first packet of a test is the test's own.
         for which, other, number in (("a", "b", 2), ("b", "a", 1)):
             address = self.inside(other, "cat", "/sys/class/net/eth0/address").stdout.strip()
-            run("ip", "-n", self.namespace(which), "neigh", "replace", f"10.77.0.{number}",
-                "lladdr", address, "dev", "eth0", "nud", "permanent")
+            for network in ("10.77.0.", "fd77::") if self.ipv6 else ("10.77.0.",):
+                run("ip", "-n", self.namespace(which), "neigh", "replace", f"{network}{number}",
+                    "lladdr", address, "dev", "eth0", "nud", "permanent")
 
     def inside_words(self, which, *words):
         """The words of a command for a namespace, on the peers' core."""

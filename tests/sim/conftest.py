@@ -34,11 +34,12 @@ class Input:
 def make_input(tmp_path_factory):
     """Writes captures that are removed at the end of the session, large as they are."""
     folder = tmp_path_factory.mktemp("inputs")
-    made = []
+    made = set()
 
     def make(name, traffic):
-        made.append(folder / f"{name}.pcap")
-        return Input(made[-1], traffic.capture, traffic.flow)
+        path = folder / f"{name}.pcap"
+        made.add(path)
+        return Input(path, traffic.capture, traffic.flow)
 
     yield make
     for path in made:

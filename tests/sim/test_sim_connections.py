@@ -111,7 +111,7 @@ def test_roles(program, role):
     left = {serial for serial, (of, _, _) in enumerate(notes) if of != role}
     assert serials(outcome.output) == left and 0 < len(left) < len(notes)
     assert outcome.stats["connections"] == {"opened": model.opened, "guessed": model.guessed,
-                                            "lost": 0}
+                                            "lost": 0, "forgotten": 0}
     assert outcome.stats["reproducible"] is True
 
 

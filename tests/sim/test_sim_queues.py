@@ -10,8 +10,10 @@ from model import captures
 from model.codel import codel
 from model.dice import Dice
 from model.flows import flow_of
+from model.laws import scope_identity
 from model.mahimahi import link_trace
 from model.pie import pie
+from model.slots import slots
 from program import scenario_of
 
 MS = 10**6
@@ -60,18 +62,19 @@ def kinds(fates):
     return {kind: sum(fate[0] == kind for fate in fates) for kind in {fate[0] for fate in fates}}
 
 
-@pytest.mark.parametrize("rate, load, ecn, grid", [
-    (10**7, 1.5, False, 1), (10**7, 1.5, True, 1), (3 * 10**6 + 1, 2.0, True, 1000),
-    (10**7, 1.2, False, 10**5)])
-def test_codel_drops_what_its_model_drops(program, make_input, rate, load, ecn, grid):
+@pytest.mark.parametrize("rate, load, ecn, grid, target, interval", [
+    (10**7, 1.5, False, 1, 5, 100), (10**7, 1.5, True, 1, 5, 100),
+    (3 * 10**6 + 1, 2.0, True, 1000, 5, 100), (10**7, 1.2, False, 10**5, 12, 30)])
+def test_codel_drops_what_its_model_drops(program, make_input, rate, load, ecn, grid, target, interval):
     """The same packets are dropped, marked and tail-dropped as by RFC 8289, at the same times."""
     given, arrivals = offered(make_input, f"codel{rate}{ecn}{grid}", 30_000, rate, load=load, ecn=ecn,
                               grid=grid)
-    fates = codel(arrivals, rate, 5 * MS, 100 * MS, 1000, ecn)
+    fates = codel(arrivals, rate, target * MS, interval * MS, 1000, ecn)
     found = kinds(fates)
     assert found["codel"] > 0 and (found.get("marked", 0) > 0) == ecn
     impair = [f"rate: {rate}bit",
-              f"queue: {{limit: 1000p, discipline: codel, ecn: {str(ecn).lower()}}}"]
+              f"queue: {{limit: 1000p, discipline: codel, target: {target}ms, interval: {interval}ms, "
+              f"ecn: {str(ecn).lower()}}}"]
     for burst in ("1", "32"):
         outcome = program.simulated(scenario_of(("r", impair), seed=1), [given.path], "--burst",
                                     burst)
@@ -99,8 +102,9 @@ def test_codel_for_each_of_64k_flows(program, make_input):
             assert left.get(int(at)) == ((fate[1], 0) if fate[0] == "sent" else None), flow
 
 
-@pytest.mark.parametrize("ecn", [False, True])
-def test_pie_drops_what_its_model_drops(program, make_input, ecn):
+@pytest.mark.parametrize("ecn, alpha, beta", [(False, 0.125, 1.25), (True, 0.125, 1.25),
+                                              (False, 0.5, 5)])
+def test_pie_drops_what_its_model_drops(program, make_input, ecn, alpha, beta):
     """RFC 8033 with the rule's own dice: the same packets."""
     rate = 10**7
     given, arrivals = offered(make_input, f"pie{ecn}", 60_000, rate, load=1.3, ecn=ecn, salt=3,
@@ -110,11 +114,15 @@ def test_pie_drops_what_its_model_drops(program, make_input, ecn):
     dice = Dice(7, "r", 0, 0)
     draws = dice.run(identity, 1, len(arrivals))
     relative = [(time - zero, length, field) for time, length, field in arrivals]
-    fates = pie(relative, rate, 2000, 15 * MS, 15 * MS, 150 * MS, 0.125, 1.25,
+    fates = pie(relative, rate, 2000, 15 * MS, 15 * MS, 150 * MS, alpha, beta,
                 lambda number: float(int(draws[number - 1]) >> 11) * 2.0**-53, ecn)
     assert kinds(fates)["pie"] > 100
+    could_be_marked = sum(fate[0] == "pie" and arrival[2] != 0
+                          for fate, arrival in zip(fates, arrivals))
+    assert not ecn or could_be_marked > 10, "above 10 % marks are no more"
     impair = [f"rate: {rate}bit",
-              f"queue: {{limit: 2000p, discipline: pie, ecn: {str(ecn).lower()}}}"]
+              f"queue: {{limit: 2000p, discipline: pie, alpha: {alpha}, beta: {beta}, "
+              f"ecn: {str(ecn).lower()}}}"]
     for burst in ("1", "32"):
         outcome = program.simulated(scenario_of(("r", impair), seed=7), [given.path], "--burst",
                                     burst)
@@ -142,6 +150,44 @@ def test_red_holds_its_average(program, make_input):
     assert 50 < packets.mean() < 200
     gaps = np.diff(np.flatnonzero(~np.isin(np.arange(count), output.serial())))
     assert (gaps == 1).mean() < 0.2
+
+
+def red_by_length(arrivals, rate, least, most, probability, draw):
+    """Figure 2 of Floyd & Jacobson 1993 where the average is the length that a packet finds."""
+    free, there, count, fates = 0, [], -1, []
+    unit = 1 << 32
+    for at, (time, length, _) in enumerate(arrivals):
+        there = [each for each in there if each > time]
+        hit = len(there) >= most
+        if least <= len(there) < most:
+            count += 1
+            rising = probability * (len(there) - least) / (most - least)
+            hit = count * rising >= 1 or draw(at) * (1 - count * rising) < rising
+        if hit or len(there) < least:
+            count = 0 if hit else -1
+        if hit:
+            fates.append(("red",))
+            continue
+        free = max(time * unit, free) + 8 * length * 10**9 * unit // rate
+        there.append(-(-free // unit))
+        fates.append(("sent", there[-1]))
+    return fates
+
+
+@pytest.mark.parametrize("burst", ["1", "32"])
+def test_red_drops_what_its_figure_says(program, make_input, burst):
+    """With weight 1 the average is the length: the same packets."""
+    rate = 10**7
+    given, arrivals = offered(make_input, "redlength", 20_000, rate, load=1.3, salt=8)
+    identity = flow_of(given.capture.frame(0)).identity()
+    draws = Dice(7, "r", 0, 0).run(identity, 1, len(arrivals))
+    fates = red_by_length(arrivals, rate, 10, 60, 0.05,
+                          lambda at: float(int(draws[at]) >> 11) * 2.0**-53)
+    assert kinds(fates)["red"] > 500
+    impair = [f"rate: {rate}bit", "queue: {limit: 500p, discipline: red, min: 10p, max: 60p, "
+                                  "probability: 5%, weight: 1}"]
+    outcome = program.simulated(scenario_of(("r", impair), seed=7), [given.path], "--burst", burst)
+    check(outcome, arrivals, fates)
 
 
 def test_head_drop_keeps_the_youngest(program, make_input):
@@ -248,3 +294,25 @@ def test_fast_links_keep_their_mean_rate(program, rate, wire, gap):
     output = program.simulated(scenario_of(("r", impair), seed=1), [path]).output
     took = int(output.time_ns[-1]) - captures.FIRST_NS
     assert abs(took / (len(output) * gap) - 1) < 1e-6
+
+
+@pytest.mark.parametrize("burst", ["1", "32"])
+@pytest.mark.parametrize("keys, model", [
+    ("min: 3ms", {}), ("min: 1ms, max: 8ms", {}), ("min: 2ms, max: 4ms, packets: 7", {"packets": 7}),
+    ("min: 2ms, max: 9ms, packets: 20, bytes: 6KB", {"packets": 20, "bytes_": 6000})])
+@pytest.mark.parametrize("limit", [None, 30])
+def test_slots_open_as_the_model_says(program, make_input, keys, model, limit, burst):
+    """What has come leaves together; the next slot is drawn from the last one or from the packet."""
+    given, arrivals = offered(make_input, "slots", 8_000, 10**7, load=1.1, phase=700)
+    zero = arrivals[0][0]
+    identity = scope_identity("left", "right")
+    dice = Dice(7, "r", 0, 0)
+    draws = dice.run(identity, 0, len(arrivals))
+    times = [int(word.removesuffix("ms")) * MS for key, word in
+             (pair.split(": ") for pair in keys.split(", ")) if key in ("min", "max")]
+    left = slots([(time - zero, length) for time, length, _ in arrivals], times[0], times[-1],
+                 lambda slot: int(draws[slot]), limit=limit, **model)
+    impair = [f"slot: {{{keys}}}"] + ([f"queue: {{limit: {limit}p}}"] if limit else [])
+    outcome = program.simulated(scenario_of(("r", impair), seed=7), [given.path], "--burst", burst)
+    check(outcome, arrivals, [("dropped",) if time is None else ("sent", time) for time in left], zero)
+    assert limit is None or 100 < left.count(None)

@@ -11,7 +11,8 @@ from program import scenario_of
 from test_sim_loss import lost_of
 
 PORT = dict.fromkeys(("rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "rx_missed", "rx_errors",
-                      "rx_no_mbuf", "tx_full", "tx_errors"), int)
+                      "rx_no_mbuf", "tx_full", "tx_errors", "tx_reordered",
+                      "tx_extent_sum", "tx_extent_max"), int)
 RULE = {**dict.fromkeys(("matched", "dropped", "delayed", "duplicated", "corrupted", "reordered",
                          "edited", "injected", "clamped"), int),
         "loss": {"rate": float, "mean_run": float},

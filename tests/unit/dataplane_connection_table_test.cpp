@@ -45,12 +45,22 @@ class Wire {
   ConnectionPlace note(const Bytes& bytes) {
     FrameFields fields;
     EXPECT_EQ(parse_frame(bytes, bytes.size(), fields), ParseOutcome::kParsed);
-    return table.note({fields, bytes, wire, now_ns});
+    return table.note({fields, bytes, wire, now_ns}, &place);
+  }
+  /// The like, with what it is in its connection.
+  TcpPlace follow_one(const Tcp& sent) {
+    from_one(sent);
+    return place;
+  }
+  TcpPlace follow_two(const Tcp& sent) {
+    from_two(sent);
+    return place;
   }
 
   ConnectionTable table;
   std::uint64_t now_ns = 5;
   std::uint8_t wire = 0;
+  TcpPlace place;
 
  private:
   ConnectionPlace send(const Tcp& tcp, bool reverse) {
@@ -204,6 +214,72 @@ TEST(DataplaneConnectionTable, TheSameEndsInManyVlansAreManyConnections) {
     }
   EXPECT_EQ(wire.table.counters().opened, 500U);
   EXPECT_EQ(wire.table.counters().lost, 0U);
+}
+
+TEST(DataplaneConnectionTable, SegmentsAreFollowedInBothDirections) {
+  Wire wire;  // segments bring 4 bytes
+  EXPECT_EQ(wire.follow_one({.flags = kSyn, .sequence = 99}).retransmission, 0U);
+  EXPECT_EQ(wire.follow_two({.flags = kSynAck, .sequence = 6, .acknowledgement = 100}).first_byte,
+            1);
+  EXPECT_EQ(wire.follow_one({.sequence = 104, .acknowledgement = 11}).first_byte, 5);
+  const TcpPlace again = wire.follow_one({.sequence = 104, .acknowledgement = 7});
+  EXPECT_EQ(again.retransmission, 1U);
+  EXPECT_TRUE(again.receiver_differs);
+  EXPECT_EQ(again.receiver_next, 100U);
+  EXPECT_TRUE(again.sender_differs);
+  EXPECT_EQ(again.sender_next, 11U) << "behind the four bytes that came with the SYN";
+  EXPECT_EQ(wire.follow_two({.sequence = 7, .acknowledgement = 108}).retransmission, 1U);
+  // Another SYN, another connection: nothing was sent before.
+  EXPECT_EQ(wire.follow_one({.flags = kSyn, .sequence = 50}).connection, 2U);
+  const TcpPlace anew = wire.follow_one({.sequence = 51});
+  EXPECT_EQ(anew.retransmission, 1U) << "of the data that the SYN brought";
+  EXPECT_FALSE(anew.receiver_differs);
+  EXPECT_EQ(wire.follow_two({.sequence = 7}).retransmission, 0U);
+}
+
+TEST(DataplaneConnectionTable, ConnectionsOfAClientToAServiceAreNumbered) {
+  Wire wire;
+  for (std::uint16_t number = 1; number < 5; ++number) {
+    const auto port = static_cast<std::uint16_t>(50'000 - 7 * number);
+    EXPECT_EQ(wire.follow_one({.one_port = port, .flags = kSyn}).connection, number);
+    EXPECT_EQ(wire.follow_two({.one_port = port, .flags = kSynAck}).connection, number);
+  }
+  EXPECT_EQ(wire.follow_one({.one_port = 49'993}).connection, 1U);
+  EXPECT_EQ(wire.follow_one({.two_port = 81, .flags = kSyn}).connection, 1U) << "another service";
+  EXPECT_EQ(wire.follow_two({.one_port = 80, .two_port = 9, .flags = kSyn}).connection, 1U)
+      << "another client";
+  wire.wire = 2;
+  EXPECT_EQ(wire.follow_one({.flags = kSyn}).connection, 1U) << "another wire";
+  wire.udp(false, 9);
+  EXPECT_EQ(wire.place.connection, 0U);
+  EXPECT_FALSE(wire.place.is_whole);
+}
+
+TEST(DataplaneConnectionTable, FragmentsTeachNothing) {
+  Wire wire;
+  wire.from_one({.sequence = 1});
+  Bytes first = make(Ipv4Frame{.protocol = 6, .ports = {40'000, 80}, .fragment = 0x2000});
+  first.at(47) = kAck;
+  test::put16(first, 40, 1'000);
+  wire.note(first);
+  EXPECT_FALSE(wire.place.is_whole);
+  EXPECT_EQ(wire.place.connection, 1U);
+  EXPECT_EQ(wire.follow_one({.sequence = 5}).retransmission, 0U) << "1,000 was not seen";
+}
+
+TEST(DataplaneConnectionTable, WhatNobodyFollowedIsForgotten) {
+  Wire wire;
+  wire.from_one({.flags = kSyn, .sequence = 10});
+  EXPECT_EQ(wire.follow_one({.sequence = 15}).first_byte, 5);
+  wire.wire = 3;
+  wire.from_one({.flags = kSyn, .sequence = 10});
+  wire.table.forget_tracks(3);
+  const TcpPlace anew = wire.follow_one({.sequence = 15});
+  EXPECT_EQ(anew.first_byte, 1) << "met in its middle";
+  EXPECT_EQ(anew.connection, 1U) << "the connection is the same";
+  wire.wire = 0;
+  EXPECT_EQ(wire.follow_one({.sequence = 15}).retransmission, 1U) << "the other wire's are not";
+  EXPECT_EQ(wire.table.counters().opened, 2U);
 }
 
 TEST(DataplaneConnectionTable, WhatMakesRoomIsCounted) {

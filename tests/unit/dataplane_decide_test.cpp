@@ -352,6 +352,28 @@ TEST(DataplaneDecide, NumbersOfFlowsAndMatches) {
   EXPECT_EQ(bench.counted(0).matched, 5U);
 }
 
+TEST(DataplaneDecide, SegmentsThatNobodyFollowedAreNotKnown) {
+  constexpr std::string_view kAsks =
+      "version: 1\nrules: [{name: r, match: {tcp: {retransmission: true}}, impair: [loss: all]}]";
+  const auto segment = [](std::uint8_t number) {
+    Packet packet{make(Ipv4Frame{.protocol = 6})};
+    packet.frame.at(41) = number;
+    packet.frame.at(47) = 16;
+    return packet;
+  };
+  Bench bench(kAsks);
+  EXPECT_EQ(bench.judge_one(segment(100)).reason, DropReason::kNone);
+  EXPECT_EQ(bench.judge_one(segment(100)).reason, DropReason::kLoss);
+  bench.adopt(kAsks);
+  EXPECT_EQ(bench.judge_one(segment(100)).reason, DropReason::kLoss) << "a new policy knows";
+  bench.adopt("version: 1\nrules: [{name: r, match: {role: reply}, impair: [loss: all]}]");
+  bench.judge_one(segment(104));
+  bench.adopt(kAsks);
+  EXPECT_EQ(bench.judge_one(segment(104)).reason, DropReason::kNone) << "met in its middle";
+  EXPECT_EQ(bench.judge_one(segment(104)).reason, DropReason::kLoss);
+  EXPECT_EQ(bench.decide.connection_counters().opened, 1U);
+}
+
 TEST(DataplaneDecide, UnparsedFramesPassUntouchedAndAreCounted) {
   const std::vector<std::vector<std::string>> policies = {
       {"name: r, impair: [delay: 1us, loss: {model: gilbert, p: 100%, r: 0%}]"},

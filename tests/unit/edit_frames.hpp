@@ -18,6 +18,7 @@ struct MadeFrame {
   std::size_t tags = 0;
   std::size_t l3 = 0;
   std::size_t head_end = 0;  ///< of the IPv4 header with its options, of IPv6's fixed one
+  std::size_t body = 0;      ///< behind IPv6's extension headers too
   std::size_t l4 = 0;
   std::size_t payload = 0;      ///< behind the transport header
   std::size_t end = 0;          ///< of the datagram; padding follows
@@ -191,6 +192,7 @@ class FrameMaker {
   void put_transport(MadeFrame& made) {
     Bytes& bytes = made.bytes;
     const std::size_t first = bytes.size();
+    made.body = first;
     const std::size_t data = made.piece == Piece::kFirst ? 8 * random_.below(8) : random_.below(70);
     const bool known = made.protocol != 47;
     if (made.piece != Piece::kLater && known) {

@@ -475,7 +475,8 @@ TEST(MatchRuleMatch, ErrorsOfTheOtherKeys) {
       {"tcp: {flags: [sin], dat: true}",
        {"f:1:15: error: no TCP flag: 'sin'; fin, syn, rst, psh, ack, urg, ece, cwr, or one with "
         "'!' in front that must not be set; did you mean 'fin'?",
-        "f:1:21: error: tcp: unknown key 'dat'; known keys are flags, data; did you mean 'data'?"}},
+        "f:1:21: error: tcp: unknown key 'dat'; known keys are flags, data, ack, "
+        "retransmission, sequence, connection; did you mean 'data'?"}},
       {"icmp_type: echo-reqest",
        {"f:1:12: error: no ICMP type: 'echo-reqest'; a name such as echo-request or a number from "
         "0 "

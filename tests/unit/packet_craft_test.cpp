@@ -109,6 +109,19 @@ void expect_reset_on(const MadeFrame& made, const Bytes& out, std::size_t l4) {
   EXPECT_EQ(word_of(out, l4 + 12), acknowledges ? 0x5014U : 0x5004U);
 }
 
+/// With a number of one's own it needs no acknowledgement.
+void expect_reset_at(const MadeFrame& made, const EditFrame& frame, std::size_t l4) {
+  Bytes out(1'518, 0xEE);
+  out.resize(craft_reset_back(frame, 0x12345678, out));
+  ASSERT_GE(out.size(), l4 + 20);
+  EXPECT_EQ(word_of(out, l4), word_of(made.bytes, made.l4 + 2)) << "from port";
+  EXPECT_EQ(word_of(out, l4 + 2), word_of(made.bytes, made.l4)) << "to port";
+  EXPECT_EQ(long_of(out, l4 + 4), 0x12345678U);
+  const bool acknowledges = (made.bytes[made.l4 + 13] & 16) != 0;
+  if (acknowledges)
+    EXPECT_EQ(word_of(out, l4 + 12), 0x5004U);
+}
+
 /// Neither end is a group, everybody or nobody.
 bool is_between_hosts(const MadeFrame& made) {
   const auto first = [&](std::size_t at) { return made.bytes[made.l3 + at]; };
@@ -145,6 +158,8 @@ TEST(PacketCraft, Resets) {
                                   : expect_reset_on(made, out, l4);
       Bytes small(length - 1, 0);
       EXPECT_EQ(craft_reset(frame, towards, 0, small), 0U) << "no room";
+      if (towards == Towards::kSender)
+        expect_reset_at(made, frame, l4);
       ASSERT_FALSE(HasFailure()) << turn;
     }
   }
@@ -157,8 +172,8 @@ bool may_be_told(const MadeFrame& made) {
   if (made.piece == Piece::kLater || (in[0] & 1) != 0)
     return false;
   if (!made.ipv4) {
-    if (made.protocol == 58 && (made.l4 == 0 || in[made.l4] < 128))
-      return false;
+    if (made.protocol == 58 && (made.l4 == 0 || in[made.l4] < 128 || in[made.l4] == 137))
+      return false;  // errors and redirects
     return in[made.l3 + 8] != 0xFF && in[made.l3 + 24] != 0xFF;
   }
   for (const std::size_t at : {made.l3 + 12, made.l3 + 16})
@@ -175,7 +190,6 @@ struct ErrorCase {
   Unreachable what;
   std::uint16_t ipv4;  ///< type and code
   std::uint16_t ipv6;
-  std::uint32_t ipv6_rest;
 };
 
 void expect_error(const MadeFrame& made, Bytes out, std::size_t type_and_code, std::size_t rest) {
@@ -190,9 +204,9 @@ void expect_error(const MadeFrame& made, Bytes out, std::size_t type_and_code, s
 
 TEST(PacketCraft, Errors) {
   const ErrorCase cases[] = {
-      {Unreachable::kNet, 0x0300, 0x0100, 0},      {Unreachable::kHost, 0x0301, 0x0103, 0},
-      {Unreachable::kProtocol, 0x0302, 0x0401, 6}, {Unreachable::kPort, 0x0303, 0x0104, 0},
-      {Unreachable::kAdmin, 0x030D, 0x0101, 0},
+      {Unreachable::kNet, 0x0300, 0x0100},      {Unreachable::kHost, 0x0301, 0x0103},
+      {Unreachable::kProtocol, 0x0302, 0x0401}, {Unreachable::kPort, 0x0303, 0x0104},
+      {Unreachable::kAdmin, 0x030D, 0x0101},
   };
   FrameMaker maker(12);
   int made_count = 0;
@@ -207,7 +221,9 @@ TEST(PacketCraft, Errors) {
       continue;
     ++made_count;
     out.resize(length);
-    expect_error(made, out, made.ipv4 ? one.ipv4 : one.ipv6, made.ipv4 ? 0 : one.ipv6_rest);
+    const bool points = !made.ipv4 && one.what == Unreachable::kProtocol;
+    expect_error(made, out, made.ipv4 ? one.ipv4 : one.ipv6,
+                 points ? made.next_header - made.l3 : 0);
     Bytes too_big(1'518, 0xEE);
     length = craft_too_big(frame, 1'234, too_big);
     ASSERT_NE(length, 0U);

@@ -452,6 +452,36 @@ TEST(PolicyCompile, WhatARuleNeeds) {
   EXPECT_EQ(compiler.compile(with_rules({rule_named("a")})).rule_for_one_worker(), "");
 }
 
+TEST(PolicyCompile, KnowsWhatFollowsConnections) {
+  struct Case {
+    std::string_view rule;
+    bool connection;  ///< it asks who opened what: one worker
+    bool tcp;         ///< for sequence numbers
+  };
+  const Case cases[] = {
+      {"match: {tcp: {ack: pure, flags: psh}}, impair: [loss: 1%]", false, false},
+      {"impair: [tcp: {zero_window: true, only: acks}]", false, false},
+      {"match: {role: reply}, impair: [loss: 1%]", true, false},
+      {"draw: connection, impair: [loss: 1%]", true, false},
+      {"match: {tcp: {retransmission: true}}, impair: [loss: all]", false, true},
+      {"match: {tcp: {sequence: 1-9}}, impair: [loss: all]", false, true},
+      {"impair: [tcp: {reset: both}]", false, true},
+      {"impair: [delay: 1ms, tcp: {zero_window: true, only: retransmissions}]", false, true},
+      {"match: {tcp: {connection: 1}}, impair: [loss: all]", true, true},
+  };
+  for (const Case& one : cases) {
+    Compiler compiler;
+    const Policy policy =
+        compiler.compile(with_rules({"name: r, from: left, " + std::string(one.rule)}));
+    EXPECT_EQ(policy.rules[0].follows_tcp, one.tcp) << one.rule;
+    EXPECT_EQ(policy.rules[0].needs_one_worker(), one.connection) << one.rule;
+    for (const std::size_t port : {0U, 1U}) {  // the way back is followed too
+      EXPECT_EQ(policy.paths[port].needs_connection, one.connection || one.tcp) << one.rule;
+      EXPECT_EQ(policy.paths[port].follows_tcp, one.tcp) << one.rule;
+    }
+  }
+}
+
 TEST(PolicyCompile, CarriesItsRequest) {
   Compiler compiler;
   const Policy policy = compiler.compile("version: 1\nname: lab\n",

@@ -1,0 +1,47 @@
+"""Which tests hold each page of docs/faults: their names, or "later: …" with the reason. One of them
+at least runs the fault in `simulate`."""
+
+LATER = "later: its tests are being written"
+
+FAULTS = {
+    "loss_bernoulli": "test_the_lost_are_the_models ImpairLossBernoulli.TablesForASeed",
+    "loss_correlated": "test_correlated ImpairLossCorrelated.TablesForASeed",
+    "loss_gilbert_elliott": "test_gilbert_elliott_by_rate_and_burst "
+                            "ImpairLossGilbertElliott.TablesForASeed",
+    "loss_markov4": "test_markov4 ImpairLossMarkov4.TablesForASeed",
+    "loss_every": "test_every ImpairLossEvery.Numbers",
+    "loss_list": "test_list ImpairLossList.NumbersAndRanges",
+    "loss_burst": "test_burst ImpairLossBurst.ARunningBurstIsNotStartedAgain",
+    "loss_outage": "test_outage_constant ImpairLossOutage.TablesForASeed",
+    "loss_bit_error": "test_bit_error ImpairLossBitError.FramesArePaddedTo64Bytes",
+    "loss_all": "test_all ImpairLossAll.EverythingIsLost",
+    "delay": "test_delay_is_exact_and_loses_nothing test_the_field_is_the_models "
+             "ImpairDelay.AddsItsTime",
+    "reorder": "test_early test_late_by_time test_late_by_packets "
+               "ImpairReorder.OneInGapIsEarly",
+    "duplicate": "test_duplicates_are_the_models ImpairDuplicate.CopiesAreBytesAndTimes",
+    "replay": "test_replayed_packets_are_the_models "
+              "ImpairReplay.TheDiceSayWhoAndTheAgeWhen",
+    "corrupt": "test_one_bit_where_it_was_asked_for test_bits_with_sums_mended_or_broken "
+               "test_bursts test_words_that_change_places test_bytes_at_a_place_drawn "
+               "test_bit_error_rates test_edits_are_the_models",
+    "truncate": "test_a_rate_and_a_match_choose test_edits_follow_one_another",
+    "mtu": "test_mtu test_mtu_cuts_as_rfc_791_says",
+    "set": "test_edits_are_the_models test_edits_follow_one_another",
+    "tcp": "test_edits_are_the_models test_tcp_reset",
+    "icmp_unreachable": "test_unreachable test_what_must_not_be_answered PacketCraft.Errors",
+    "reject": "test_reject test_each_direction_is_answered_where_it_came_from",
+    "mark_ce": "test_edits_are_the_models test_a_rate_and_a_match_choose",
+    "stop_after": "test_stop_after ImpairStopAfter.NumbersUpToNPass",
+    "inject": "test_rounds_at_their_instants test_a_capture_keeps_its_gaps",
+    "rate": "test_fast_links_keep_their_mean_rate ImpairRate.Departures",
+    "queue": "test_codel_drops_what_its_model_drops test_pie_drops_what_its_model_drops "
+             "test_red_holds_its_average test_red_drops_what_its_figure_says "
+             "test_head_drop_keeps_the_youngest ImpairQueue.Limits",
+    "police": "test_police_is_a_token_bucket",
+    "slot": "test_slots_open_as_the_model_says ImpairSlot.OneSlotInTurn",
+    "link_trace": "test_a_recorded_link_serves_as_mahimahi_would",
+}
+
+# Keys whose tests are being written.
+KEYS_LATER = {}
