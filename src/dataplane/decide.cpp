@@ -134,7 +134,7 @@ std::uint64_t Decide::refresh(std::uint64_t now_ns) noexcept {
 void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
                         JudgedBurst& burst) noexcept {
   for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
-    burst.time_ns[i] = burst.arrival_ns[i];
+    burst.time_ns[i] = burst.earliest_ns[i] = burst.arrival_ns[i];
     burst.reason[i] = DropReason::kNone;
     burst.length_bytes[i] = frames[i].length;
     burst.ecn[i] = kEcnNotCapable;

@@ -27,6 +27,7 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
   pending_[copy_count_++] = {place_, static_cast<std::uint16_t>(step + 1), asked_.entered_ns[of]};
   burst.arrival_ns[copy] = burst.arrival_ns[of];
   burst.time_ns[copy] = burst.time_ns[of];
+  burst.earliest_ns[copy] = burst.earliest_ns[of];
   burst.identity[copy] = burst.identity[of];
   burst.number[copy] = burst.number[of];
   burst.length_bytes[copy] = burst.length_bytes[of];
@@ -123,7 +124,7 @@ void Decide::resume(const Resume& resume, const HoldKey& key, const FrameView& f
 void Decide::take_up(const Resume& resume, const HoldKey& key, const FrameView& frame,
                      JudgedBurst& burst) noexcept {
   burst.arrival_ns[0] = key.arrival_ns;
-  burst.time_ns[0] = key.release_ns;
+  burst.time_ns[0] = burst.earliest_ns[0] = key.release_ns;
   burst.identity[0] = resume.identity;
   burst.number[0] = resume.number;
   burst.sequence[0] = key.sequence;

@@ -121,6 +121,7 @@ inline constexpr std::uint32_t kAnswersMax = 4;
 struct JudgedBurst {
   PerPacket<std::uint64_t> arrival_ns;    ///< when the packet came in
   PerPacket<std::uint64_t> time_ns;       ///< the packet's own time: arrival, advanced by delays
+  PerPacket<std::uint64_t> earliest_ns;   ///< arrival, or the last stage that it waited for
   PerPacket<std::uint64_t> identity;      ///< of its directed flow
   PerPacket<std::uint64_t> number;        ///< of the packet within its directed flow, from 1
   PerPacket<std::uint32_t> length_bytes;  ///< of the frame, without FCS

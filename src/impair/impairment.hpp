@@ -178,8 +178,10 @@ struct CompiledImpairment {
   std::uint32_t copies = 0;                       ///< it may make of one packet
   bool damages = false;                           ///< its edits are counted as corruption
   bool drops = false;                             ///< may end a packet's life
-  bool owns_scope = false;           ///< one worker must see all packets of the scope, in order
-  bool breaks_order = false;         ///< packets of its scope may overtake each other
+  bool owns_scope = false;       ///< one worker must see all packets of the scope, in order
+  bool breaks_order = false;     ///< packets of its scope may overtake each other
+  bool counts_in_order = false;  ///< counts packets of its scope in the order in which they reach
+                                 ///< its rule: all of them come to that at their own times
   bool needs_order = false;          ///< judges packets of its scope in the order of their times
   bool releases_on_arrival = false;  ///< what waits to be served may leave because others came
   bool adds_unbounded = false;       ///< no bound but the hold's on what it adds

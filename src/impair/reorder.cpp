@@ -4,6 +4,8 @@
 // probability `rate` until one is. Their share is 1 / (gap − 1 + 1/rate).
 // late: with probability `rate` a packet waits `by` longer and so is overtaken; or until it has
 // been overtaken by so many packets of its scope, in a served queue.
+#include <algorithm>
+
 #include "base/units.hpp"
 #include "impair/edits.hpp"
 #include "impair/served_pool.hpp"
@@ -33,8 +35,9 @@ void decide_early(const Parameters& parameters, Asked& asked, JudgedBurst& burst
       continue;
     }
     passed = 0;
-    tally.reordered += burst.time_ns[i] > asked.entered_ns[i] ? 1U : 0U;
-    burst.time_ns[i] = asked.entered_ns[i];
+    const std::uint64_t early_ns = std::max(asked.entered_ns[i], burst.earliest_ns[i]);
+    tally.reordered += burst.time_ns[i] > early_ns ? 1U : 0U;
+    burst.time_ns[i] = early_ns;
   }
 }
 
@@ -165,7 +168,8 @@ std::optional<CompiledImpairment> compile_early(MappingReader& reader, const Con
                        .uses_state = true,
                        .delays = true,
                        .owns_scope = true,
-                       .breaks_order = true},
+                       .breaks_order = true,
+                       .counts_in_order = early.gap > 1},
                       before, problems);
 }
 

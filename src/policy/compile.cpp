@@ -168,18 +168,29 @@ bool breaks_order_for(const RuleProgram& earlier, const RuleStep& before, const 
          (rule.shared && earlier.paths != rule.paths);
 }
 
-bool must_park(const std::vector<RuleProgram>& rules, std::size_t index, std::size_t stage) {
+/// Whether what stands before step `end` of rule `index` brings packets out of order for its step
+/// `stage`.
+bool is_out_of_order(const std::vector<RuleProgram>& rules, std::size_t index, std::size_t end,
+                     std::size_t stage) {
   const RuleProgram& rule = rules[index];
-  if (!rule.steps[stage].impairment.needs_order)
-    return false;
   for (std::size_t earlier = 0; earlier <= index; ++earlier) {
     if ((rules[earlier].paths & rule.paths).none())
       continue;
-    const std::size_t end = earlier == index ? stage : rules[earlier].steps.size();
-    for (std::size_t step = 0; step < end; ++step)
+    const std::size_t steps = earlier == index ? end : rules[earlier].steps.size();
+    for (std::size_t step = 0; step < steps; ++step)
       if (breaks_order_for(rules[earlier], rules[earlier].steps[step], rule, rule.steps[stage]))
         return true;
   }
+  return false;
+}
+
+bool must_park(const std::vector<RuleProgram>& rules, std::size_t index, std::size_t stage) {
+  const std::vector<RuleStep>& steps = rules[index].steps;
+  if (steps[stage].impairment.needs_order && is_out_of_order(rules, index, stage, stage))
+    return true;
+  for (std::size_t later = 0; stage == 0 && later < steps.size(); ++later)
+    if (steps[later].impairment.counts_in_order && is_out_of_order(rules, index, 0, later))
+      return true;
   return false;
 }
 

@@ -98,7 +98,7 @@ def judge(program, mixture, number):
     outcome, written = first
     check_books(outcome.stats)
     assert (np.diff(outcome.output.time_ns.astype(np.int64)) >= 0).all()
-    for burst in ("1", "64", "32"):
+    for burst in ("1", "64", "32") if number % 4 == 0 else ("1", "64"):
         assert simulated(program, composition.text, path, burst, "again.pcapng")[1] == written, burst
     told = program.run("explain", program.folder / "scenario.yaml", "--pcap", path, "--json")
     assert told.status == 0, told.text()
