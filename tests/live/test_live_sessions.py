@@ -102,7 +102,9 @@ def test_a_reset_ends_a_transfer_at_its_segment(both):
                     came += piece
             assert 0 < len(came) <= 49 * segment and stream.startswith(came)
     stats = both.settle()
-    assert stats["rules"]["cut"]["dropped"] == 2 and stats["rules"]["cut"]["injected"] == 4
+    assert stats["rules"]["cut"]["dropped"] == 2
+    # Where acknowledgements are under way an end has two resets, one of which is right.
+    assert 4 <= stats["rules"]["cut"]["injected"] <= 8
     assert law_holds(stats)
 
 
