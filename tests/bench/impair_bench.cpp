@@ -38,6 +38,13 @@ struct Row {
   bool opens = false;     ///< segments are SYNs with options
 };
 
+/// Of a link of 9 Gbit/s: 750 in each ms.
+std::string opportunities() {
+  std::string text;
+  for (int line = 0; line < 750; ++line) text += "1\\n";
+  return text;
+}
+
 std::vector<Row> rows() {
   std::vector<Row> all;
   const auto add = [&](std::string name, const std::string& item, std::string rule = {},
@@ -86,6 +93,7 @@ std::vector<Row> rows() {
   add("rate + head drop", "{rate: 10Gbit}, {queue: {limit: 1000p, discipline: head}}");
   add("police", "{police: {rate: 10Gbit, burst: 10KB}}");
   add("slot", "{slot: {min: 10us, max: 10us}}");
+  add("link_trace", "{link_trace: {file: inline, contents: \"" + opportunities() + "\"}}");
   add("inject 1 in 100", "{inject: {hex: \"" + std::string(120, '0') + "\", every: 10us}}");
   return all;
 }
