@@ -45,7 +45,15 @@ def simulated(program, text, path, burst, out):
     for port in told["ports"].values():  # at one instant the order of a poll counts
         for key in ("tx_reordered", "tx_extent_sum", "tx_extent_max"):
             del port[key]
-    return outcome, (outcome.out.read_bytes(), (program.folder / "d.pcapng").read_bytes(), told)
+    return outcome, (outcome.out.read_bytes(), dropped(program.folder / "d.pcapng"), told)
+
+
+def dropped(path):
+    """What was dropped, when and why. With head drop a packet is told of when the one on the link
+    has left, which may be after others that were dropped later."""
+    drops = captures.read_pcapng(path)
+    return sorted((time, port, drops.frame(at), drops.comment(at)) for at, (time, port) in
+                  enumerate(zip(drops.time_ns.tolist(), drops.interface.tolist())))
 
 
 def check_books(stats):
