@@ -28,7 +28,9 @@ void Decide::let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t in
     one.position[0] = i;
     park(index, step + 1, one, burst);
     const ServedQueue& queue = asked_.state[i]->as<ServedQueue>();
-    if (queue.head != waits_[i])
+    // A queue that others' coming had emptied still has its wake. Laid under a policy with a longer
+    // wait it may come later than asked.
+    if (queue.head != waits_[i] || queue.timed != 0)
       continue;
     wake.time_ns =
         served.impairment.serve(*asked_.state[i], served_, asked_.zero_ns, burst.time_ns[i]);

@@ -1,5 +1,6 @@
-// When which served queue is to be looked at again: one entry for each queue with packets in it, in
-// a heap by time. Equal times go by who the queue is, so that nobody's way of asking shows.
+// When which served queue is to be looked at again: one entry for each queue with packets in it,
+// and a second one where packets leave because others came, in a heap by time. Equal times go by
+// who the queue is, so that nobody's way of asking shows.
 #pragma once
 
 #include <sys/mman.h>

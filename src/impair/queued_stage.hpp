@@ -187,12 +187,15 @@ class QueuedStage {
       return;
     const std::uint64_t due = since_ns / interval_ns;
     constexpr std::uint32_t kLongAgo = UINT32_MAX / 2;
+    constexpr std::uint32_t kAtOnceMax =
+        100'000;  // some ms of work, and long enough to come to rest
     std::uint32_t left = static_cast<std::uint32_t>(due) - state.clock.spare;
     if (left > kLongAgo)
       left = 0;  // `update` was made longer
     const std::uint64_t free_ns = std::max(stage.server.free_ns(state.clock, zero_ns), zero_ns);
     if (now_ns > free_ns && (now_ns - free_ns) / interval_ns > kLongAgo)
       left = kLongAgo;
+    left = std::min(left, kAtOnceMax);  // many more where `update` was made shorter
     state.clock.spare = static_cast<std::uint32_t>(due);
     for (; left > 0; --left) {
       const std::uint64_t instant_ns = zero_ns + (due - left + 1) * interval_ns;

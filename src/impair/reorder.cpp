@@ -173,6 +173,17 @@ std::optional<CompiledImpairment> compile_early(MappingReader& reader, const Con
                       before, problems);
 }
 
+/// How long a link would take for as many of the smallest frames as wait on average: one packet in
+/// 1/rate is late, and waits while packets/(1 − rate) come. By the slowest link that has a name.
+std::uint64_t usual_stay_ns(const LateByPackets& late) {
+  constexpr double kFrameNs = 672;  // 84 bytes at 1 Gbit/s
+  const double rate = late.hits.rate.approximate();
+  if (rate >= 1)
+    return late.max_ns;
+  const double waiting = static_cast<double>(late.packets) * rate / (1 - rate) + 1;
+  return static_cast<std::uint64_t>(std::min(waiting * kFrameNs, static_cast<double>(late.max_ns)));
+}
+
 std::optional<CompiledImpairment> compile_late_by_packets(MappingReader& reader, const Hits& hits,
                                                           const ConfigNode& by, std::size_t before,
                                                           Problems& problems) {
@@ -199,7 +210,8 @@ std::optional<CompiledImpairment> compile_late_by_packets(MappingReader& reader,
                        .owns_scope = true,
                        .breaks_order = true,
                        .needs_order = true,
-                       .releases_on_arrival = true},
+                       .releases_on_arrival = true,
+                       .usual_ns = usual_stay_ns(late)},
                       before, problems);
 }
 

@@ -35,7 +35,6 @@ struct Row {
   std::string always;     ///< items of `impair`, on every packet
   std::string sometimes;  ///< the same on one in a hundred; empty: it has no rate
   std::string rule;       ///< more keys of the rule
-  bool opens = false;     ///< segments are SYNs with options
 };
 
 /// Of a link of 9 Gbit/s: 750 in each ms.
@@ -47,8 +46,7 @@ std::string opportunities() {
 
 std::vector<Row> rows() {
   std::vector<Row> all;
-  const auto add = [&](std::string name, const std::string& item, std::string rule = {},
-                       bool opens = false) {
+  const auto add = [&](std::string name, const std::string& item, std::string rule = {}) {
     const auto with = [&](const std::string& rate) {
       std::string text = item;
       if (const auto at = text.find("RATE"); at != std::string::npos)
@@ -56,8 +54,8 @@ std::vector<Row> rows() {
       return text;
     };
     const bool rated = item.find("RATE") != std::string::npos;
-    all.push_back({std::move(name), with("100%"), rated ? with("1%") : std::string{},
-                   std::move(rule), opens});
+    all.push_back(
+        {std::move(name), with("100%"), rated ? with("1%") : std::string{}, std::move(rule)});
   };
   add("loss bernoulli", "{loss: RATE}");
   add("loss gilbert-elliott", "{loss: {model: gilbert-elliott, p: 1%, r: 50%}}");
@@ -79,7 +77,7 @@ std::vector<Row> rows() {
   add("set dst, dport", "{set: {rate: RATE, dst: 192.0.2.1, dport: 99}}");
   add("set vlan push", "{set: {rate: RATE, vlan: {push: 7}}}");
   add("tcp zero_window", "{tcp: {rate: RATE, zero_window: true}}");
-  add("tcp clamp_mss", "{tcp: {clamp_mss: 1000}}");
+  add("tcp clamp_mss (no SYN)", "{tcp: {clamp_mss: 1000}}");
   add("tcp reset", "{tcp: {rate: RATE, reset: sender}}");
   add("icmp_unreachable", "{icmp_unreachable: {rate: RATE, code: host}}");
   add("reject", "{reject: {rate: RATE}}");
@@ -101,14 +99,14 @@ std::vector<Row> rows() {
 /// Makes TCP segments of some flows, and frees what is sent.
 class BenchPort {
  public:
-  BenchPort(rte_mempool* pool, bool opens) : pool_(pool) {
+  explicit BenchPort(rte_mempool* pool) : pool_(pool) {
     for (std::uint32_t flow = 0; flow < kFlows; ++flow) {
       test::Bytes frame =
           test::make(test::Ipv4Frame{.protocol = 6,
                                      .ports = {static_cast<std::uint16_t>(4'000 + flow), 80},
                                      .payload_bytes = kPayloadBytes});
-      frame[15] = 2;               // ECT(0)
-      frame[47] = opens ? 2 : 16;  // SYN, ACK
+      frame[15] = 2;   // ECT(0)
+      frame[47] = 16;  // ACK
       std::copy(frame.begin(), frame.begin() + kFrameBytes, frames_[flow].begin());
     }
   }
@@ -176,8 +174,7 @@ class BenchTime {
 /// A worker with one policy.
 class Bench {
  public:
-  Bench(const std::string& yaml, bool opens, rte_mempool* pool)
-      : left_(pool, opens), right_(pool, opens), slots_(2) {
+  Bench(const std::string& yaml, rte_mempool* pool) : left_(pool), right_(pool), slots_(2) {
     right_.turn(false);
     Result<Scenario> scenario = read_scenario(test::tree_of(yaml), ScenarioUse::kSimulate);
     if (!scenario.has_value())
@@ -240,11 +237,11 @@ void measure(const Row& row, rte_mempool* pool) {
   std::vector<double> base;
   std::vector<double> always;
   std::vector<double> sometimes;
-  Bench none(nothing, row.opens, pool);
-  Bench all(scenario_of(row.always, "match: {proto: tcp}, " + row.rule), row.opens, pool);
+  Bench none(nothing, pool);
+  Bench all(scenario_of(row.always, "match: {proto: tcp}, " + row.rule), pool);
   Bench some(row.sometimes.empty() ? nothing
                                    : scenario_of(row.sometimes, "match: {proto: tcp}, " + row.rule),
-             row.opens, pool);
+             pool);
   for (int round = 0; round < kRounds + 1; ++round) {
     const double base_ns = none.ns_a_packet();
     const double always_ns = all.ns_a_packet();

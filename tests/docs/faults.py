@@ -1,7 +1,5 @@
-"""Which tests hold each page of docs/faults: their names, or "later: …" with the reason. One of them
-at least runs the fault in `simulate`."""
-
-LATER = "later: its tests are being written"
+"""Which tests hold each page of docs/faults: their names. One of them at least runs the fault
+in `simulate`."""
 
 FAULTS = {
     "loss_bernoulli": "test_the_lost_are_the_models ImpairLossBernoulli.TablesForASeed",
@@ -42,6 +40,3 @@ FAULTS = {
     "slot": "test_slots_open_as_the_model_says ImpairSlot.OneSlotInTurn",
     "link_trace": "test_a_recorded_link_serves_as_mahimahi_would",
 }
-
-# Keys whose tests are being written.
-KEYS_LATER = {}

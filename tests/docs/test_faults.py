@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from faults import FAULTS, KEYS_LATER
+from faults import FAULTS
 from test_statements import NAMES, faults
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -44,14 +44,12 @@ def test_every_page_has_its_tests():
     """Rows and pages are the same, and of each row one test at least is simulated."""
     assert faults(FAULTS, sorted(PAGES), NAMES) == []
     simulated = set(re.findall(r"^def (test_\w+)", "\n".join(SIMULATED), re.MULTILINE))
-    assert [stem for stem, names in FAULTS.items()
-            if not names.startswith("later: ") and not simulated & set(names.split())] == []
+    assert [stem for stem, names in FAULTS.items() if not simulated & set(names.split())] == []
 
 
-@pytest.mark.parametrize("stem", sorted(stem for stem in PAGES
-                                        if not FAULTS.get(stem, "").startswith("later: ")))
+@pytest.mark.parametrize("stem", sorted(PAGES))
 def test_every_key_of_a_fault_is_tested(stem):
-    assert set(untested(stem, keys_of(PAGES[stem]), texts_of(stem))) <= KEYS_LATER.get(stem, set())
+    assert untested(stem, keys_of(PAGES[stem]), texts_of(stem)) == []
 
 
 def test_every_match_is_tested():

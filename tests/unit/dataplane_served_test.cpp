@@ -313,6 +313,19 @@ TEST(DataplaneServed, ALimitInTimeIsOneOfWaiting) {
             (std::vector<std::int64_t>{100, 200, 300, -300, -300}));
 }
 
+/// A queue that others' coming empties and fills again has two wakes at most.
+TEST(DataplaneServed, WakesDoNotPileUp) {
+  ServedBench bench({"name: a, impair: [reorder: {mode: late, rate: 30%, by: 1p, max: 1h}]"});
+  std::vector<DecideBench::Arrival> packets;
+  for (std::uint64_t at = 1; at <= 2'000; ++at) packets.push_back({udp_to(80), at * 1'000});
+  bench.run(packets, 1);
+  std::size_t wakes = 0;
+  bench.decide.wakes().for_each([&](const Wake&) { ++wakes; });
+  EXPECT_LE(wakes, 2U);
+  bench.serve_all();
+  EXPECT_EQ(bench.waiting(), 0U);
+}
+
 /// 45 packets of 1,000 bytes, 1 ms each, by RFC 8289 with a target of 1 ms and an interval of 10:
 /// the second is the first above the target, at 1 ms, so that dropping begins at 11 ms, and goes on
 /// 10, 10/√2, 10/√3, … ms later; it ends where no more than an MTU is left.
