@@ -243,9 +243,8 @@ class Act {
   /// lateness. `turn` gives when the next served queue is due: it goes before. Returns how many
   /// were taken.
   template <typename Departure, typename Judge, typename Turn>
-  std::uint32_t release(std::uint64_t now_ns, std::uint32_t budget, Histogram& lateness,
-                        const Departure& departure, const Judge& resume,
-                        const Turn& turn) noexcept {
+  std::uint32_t release(std::uint64_t now_ns, std::uint32_t budget, const Departure& departure,
+                        const Judge& resume, const Turn& turn) noexcept {
     std::uint32_t released = 0;
     while (released < budget && hold_.next_release_ns() <= now_ns &&
            (hold_.next_release_ns() < turn() || hold_.next_release_ns() == 0)) {
@@ -262,7 +261,7 @@ class Act {
         continue;
       }
       hold_.pop();
-      leave(mbuf, held.key, held.flushed, now_ns, lateness, departure);
+      leave(mbuf, held.key, held.flushed, now_ns, departure);
     }
     return released;
   }
@@ -270,8 +269,8 @@ class Act {
   /// Sends a packet that was in the hold and notes how late it is.
   template <typename Departure>
   void leave(rte_mbuf* mbuf, const HoldKey& key, bool flushed, std::uint64_t now_ns,
-             Histogram& lateness, const Departure& departure) noexcept {
-    note_departure(key, flushed, departure(now_ns, key.release_ns), lateness);
+             const Departure& departure) noexcept {
+    note_departure(key, flushed, departure(now_ns, key.release_ns));
     send(mbuf, key);
   }
 
@@ -280,6 +279,7 @@ class Act {
     for (std::size_t egress = 0; egress < out_.size(); ++egress)
       if (out_[egress].count > 0)
         transmit(egress);
+    count_late();
     free_done();
   }
 
@@ -290,6 +290,9 @@ class Act {
     store_.clear();
     queued_ = 0;
   }
+
+  /// How long after their time packets left, as of the last finish().
+  const Histogram& lateness() const noexcept { return lateness_; }
 
   Hold& held() noexcept { return hold_; }
   const Hold& held() const noexcept { return hold_; }
@@ -386,16 +389,26 @@ class Act {
   /// What a packet may take along: a Resume and a rule for each of a policy.
   static constexpr std::size_t kResumeBytesMax = 32'768;
 
-  void note_departure(const HoldKey& key, bool flushed, std::uint64_t departs_ns,
-                      Histogram& lateness) noexcept {
+  void note_departure(const HoldKey& key, bool flushed, std::uint64_t departs_ns) noexcept {
     if (departs_ns < key.release_ns) {
       ++(flushed ? counters_.flushed : counters_.early);
       return;
     }
     const std::uint64_t late_ns = departs_ns - key.release_ns;
-    lateness.add(late_ns);
-    if (late_ns > counters_.lateness_max_ns)
-      counters_.lateness_max_ns = late_ns;
+    if (late_ns != late_ns_) {
+      count_late();
+      late_ns_ = late_ns;
+    }
+    ++late_times_;
+  }
+
+  /// Packets that were equally late are counted together.
+  void count_late() noexcept {
+    if (late_times_ == 0)
+      return;
+    lateness_.add(late_ns_, late_times_);
+    counters_.lateness_max_ns = std::max(counters_.lateness_max_ns, late_ns_);
+    late_times_ = 0;
   }
 
   /// Packets [first, end) of the port's burst have left.
@@ -463,6 +476,9 @@ class Act {
   std::uint64_t queued_ = 0;
   WorkerCounters& counters_;
   std::vector<PortCounters>& port_counters_;
+  Histogram lateness_;
+  std::uint64_t late_ns_ = 0;  ///< of the packets that left last
+  std::uint64_t late_times_ = 0;
   std::vector<OutBurst> out_;
   std::unique_ptr<ReorderingMeter[]> reordering_;  ///< by egress
   std::vector<bool> overtaken_;                    ///< by egress: its order is measured

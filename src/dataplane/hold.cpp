@@ -1,16 +1,18 @@
-// The packed delay line. Everything is allocated in the constructor.
+// The packed delay line: lines, and chunks of loose packets. Everything is allocated in the
+// constructor.
 #include "dataplane/hold.hpp"
 
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstring>
+#include <bit>
+#include <utility>
 
 namespace faultline {
 
 Hold::Hold(std::uint64_t bytes) {
   chunk_count_ = static_cast<std::uint32_t>(
-      std::max<std::uint64_t>(1, std::min<std::uint64_t>(bytes / kChunkBytes, UINT32_MAX)));
+      std::max<std::uint64_t>(1, std::min<std::uint64_t>(bytes / kChunkBytes, UINT32_MAX - 1)));
   const std::uint64_t size = capacity_bytes();
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -22,148 +24,164 @@ Hold::Hold(std::uint64_t bytes) {
   for (std::uint32_t index = 0; index < chunk_count_; ++index)
     free_chunks_[index] = chunk_count_ - 1 - index;
   free_chunk_count_ = chunk_count_;
-  lines_.resize(kLinesMax);
-  heap_.resize(kLinesMax);
-  by_tail_.resize(kLinesMax);
-  free_lines_.resize(kLinesMax);
   for (std::uint32_t index = 0; index < kLinesMax; ++index)
     free_lines_[index] = kLinesMax - 1 - index;
+  wheel_ = std::make_unique<ReleaseWheel>(memory_, size / sizeof(LooseRecord), order_);
 }
 
 Hold::~Hold() {
   munmap(memory_, capacity_bytes());
 }
 
-std::byte* Hold::push(const HoldKey& key, Size size) noexcept {
-  FAULTLINE_CHECK(key.release_ns >= key.arrival_ns && size.frame <= kFrameBytesMax);
-  const std::uint32_t needed = record_bytes(size);
-  if (key.release_ns - key.arrival_ns > kWaitMaxNs || needed > kChunkBytes - kFirstRecord ||
-      size.resume / 8 > 0xFFF)
+std::byte* Hold::push_elsewhere(const HeldKey& key, Size size) noexcept {
+  if (!fits(key.open(), size))
     return nullptr;
-  std::uint32_t place = line_for(key);
+  std::byte* place = push_line(key, size);
+  return place != nullptr ? place : push_loose(key, size);
+}
+
+/// Null when no line takes it.
+std::byte* Hold::push_line(const HeldKey& key, Size size) noexcept {
+  const std::uint32_t place = line_for(key);
   const bool opens = place == lines_in_use_;
   if (opens && !open_line())
     return nullptr;
   const std::uint32_t index = by_tail_[place];
   Line& line = lines_[index];
-  if (line.tail_offset + needed > kChunkBytes && !extend_line(line))
+  if (line.tail_offset + HeldRecord::bytes(size) > kChunkBytes && !extend_line(line))
     return nullptr;
-  auto* place_of_record = chunk(line.tail_chunk) + line.tail_offset;
-  const Record record{key.release_ns,
-                      ((key.release_ns - key.arrival_ns) << 16) | size.frame,
-                      key.sequence,
-                      key.ingress & 63U,
-                      key.egress & 63U,
-                      key.copy,
-                      (size.resume / 8) & 0xFFFU};
-  std::memcpy(place_of_record, &record, sizeof record);
-  line.tail_offset += needed;
-  line.tail = key;
-  ++line.packets;
   if (opens) {
     line.head = key;
     heap_[lines_in_use_ - 1] = index;
     sift_up(lines_in_use_ - 1);
   }
-  ++packets_;
-  bytes_ += needed;
-  peak_bytes_ = std::max(peak_bytes_, bytes_);
-  return place_of_record + sizeof(Record);
+  std::byte* bytes = append(line, key, size);
+  if (opens)
+    find_next();
+  return bytes;
 }
 
-HeldPacket Hold::front() const noexcept {
-  const Line& line = lines_[heap_[0]];
-  const Record& record = record_at(line.head_chunk, line.head_offset);
-  const Size size = size_of(record);
-  const auto* behind = reinterpret_cast<const std::byte*>(&record) + sizeof(Record);
-  return {line.head, size.resume > 0 ? behind : nullptr, behind + size.resume, size.frame,
-          flushed(line.head)};
+std::byte* Hold::push_loose(const HeldKey& key, Size size) noexcept {
+  if (!wheel_->takes(key))
+    return nullptr;
+  const auto of_class = static_cast<std::uint32_t>(std::bit_width(key.release_ns - key.arrival_ns));
+  const std::uint32_t needed = HeldRecord::bytes(size) + kFirstRecord;
+  OpenChunk* room = room_for_loose(of_class, needed);
+  if (room == nullptr)
+    return nullptr;
+  ++chunk_head(room->chunk).next_or_packets;
+  const std::uint64_t place = std::uint64_t{room->chunk} * kChunkBytes + room->offset;
+  room->offset += needed;
+  auto* loose = reinterpret_cast<LooseRecord*>(memory_ + place);
+  loose->record = HeldRecord::of(key, size.frame);
+  wheel_->push(place);
+  count_in(needed);
+  find_next();
+  return reinterpret_cast<std::byte*>(loose + 1);
 }
 
-void Hold::pop() noexcept {
-  const std::uint32_t index = heap_[0];
-  Line& line = lines_[index];
-  const Record& record = record_at(line.head_chunk, line.head_offset);
-  const std::uint32_t size = record_bytes(size_of(record));
+/// Room for a loose packet of this class, in a new chunk or else among those of another; null when
+/// there is none.
+Hold::OpenChunk* Hold::room_for_loose(std::uint32_t of_class, std::uint32_t bytes) noexcept {
+  const auto has_room = [bytes](const OpenChunk& open) {
+    return open.chunk != kNoChunk && open.offset + bytes <= kChunkBytes;
+  };
+  OpenChunk& own = open_[of_class];
+  if (has_room(own)) [[likely]]
+    return &own;
+  if (bytes > kChunkBytes - kFirstRecord)
+    return nullptr;
+  if (free_chunk_count_ == 0) {
+    const auto other = std::ranges::find_if(open_, has_room);
+    return other != open_.end() ? &*other : nullptr;
+  }
+  if (own.chunk != kNoChunk)
+    chunk_head(own.chunk).end_or_class = kClasses;  // full: nobody's any more
+  own = {free_chunks_[--free_chunk_count_], kFirstRecord};
+  chunk_head(own.chunk) = {0, of_class};
+  return &own;
+}
+
+void Hold::pop_any() noexcept {
+  if (next_is_loose_) {
+    pop_loose();
+  } else {
+    const std::uint32_t index = heap_[0];
+    Line& line = lines_[index];
+    take_head(line, HeldRecord::bytes(head_of(line).size()));
+    if (line.packets == 0)
+      close_line(index);
+    else
+      advance_line(line);
+  }
+  find_next();
+  if (order_.flushing)
+    order_.flushing = !empty() && order_.flushed(next_key_);
+}
+
+void Hold::pop_loose() noexcept {
+  const std::uint64_t place = wheel_->front();
+  const auto& loose = *reinterpret_cast<const LooseRecord*>(memory_ + place);
+  bytes_ -= HeldRecord::bytes(loose.record.size()) + kFirstRecord;
   --packets_;
-  bytes_ -= size;
-  line.head_offset += size;
-  if (--line.packets == 0)
-    close_line(index);
-  else
-    advance_line(line);
-  if (flushing_)
-    flushing_ = !empty() && flushed(lines_[heap_[0]].head);
+  wheel_->pop();
+  const auto index = static_cast<std::uint32_t>(place / kChunkBytes);
+  ChunkHead& head = chunk_head(index);
+  if (--head.next_or_packets > 0)
+    return;
+  if (head.end_or_class < kClasses)
+    open_[head.end_or_class] = {};
+  free_chunks_[free_chunk_count_++] = index;
+}
+
+/// Which packet leaves next.
+void Hold::find_next() noexcept {
+  if (lines_in_use_ > 0)
+    next_key_ = lines_[heap_[0]].head;
+  next_is_loose_ = false;
+  if (wheel_->empty()) [[likely]]
+    return;
+  if (lines_in_use_ > 0 && !order_.flushing && next_key_.release_ns < wheel_->front_release_ns())
+    return;
+  const HeldKey loose = wheel_->front_key();
+  if (lines_in_use_ > 0 && order_.before(next_key_, loose))
+    return;
+  next_is_loose_ = true;
+  next_key_ = loose;
 }
 
 /// The line at the heap's top goes on to its next record.
 void Hold::advance_line(Line& line) noexcept {
-  if (line.head_chunk != line.tail_chunk && line.head_offset == chunk_head(line.head_chunk).end) {
-    const std::uint32_t next = chunk_head(line.head_chunk).next;
+  if (ends_chunk(line, line.head_offset)) {
+    const std::uint32_t next = chunk_head(line.head_chunk).next_or_packets;
     free_chunks_[free_chunk_count_++] = line.head_chunk;
     line.head_chunk = next;
     line.head_offset = kFirstRecord;
   }
-  const Record& head = record_at(line.head_chunk, line.head_offset);
+  const HeldRecord& head = head_of(line);
   __builtin_prefetch(reinterpret_cast<const std::byte*>(&head) + 256);
-  line.head = key_of(head);
+  line.head = head.key();
   sift_down(0);
 }
 
 void Hold::begin_flush(std::uint32_t end) noexcept {
-  flushing_ = !empty();
-  flush_end_ = end;
+  order_ = {end, !empty()};
   for (std::uint32_t place = lines_in_use_ / 2; place-- > 0;) sift_down(place);
-}
-
-HoldKey Hold::key_of(const Record& record) noexcept {
-  return {record.release_ns,
-          record.release_ns - (record.waited_and_length >> 16),
-          record.sequence,
-          static_cast<std::uint8_t>(record.ingress),
-          static_cast<std::uint8_t>(record.egress),
-          static_cast<std::uint8_t>(record.copy)};
-}
-
-namespace {
-
-bool sequence_before(const HoldKey& left, const HoldKey& right) noexcept {
-  return static_cast<std::int32_t>(left.sequence - right.sequence) < 0;
-}
-
-/// The order in which packets leave: (release, arrival, ingress, sequence, copy).
-bool key_before(const HoldKey& left, const HoldKey& right) noexcept {
-  if (left.release_ns != right.release_ns)
-    return left.release_ns < right.release_ns;
-  if (left.arrival_ns != right.arrival_ns)
-    return left.arrival_ns < right.arrival_ns;
-  if (left.ingress != right.ingress)
-    return left.ingress < right.ingress;
-  return left.sequence != right.sequence ? sequence_before(left, right) : left.copy < right.copy;
-}
-
-}  // namespace
-
-bool Hold::leaves_before(const HoldKey& left, const HoldKey& right) const noexcept {
-  if (flushing_) {
-    const bool left_flushed = flushed(left);
-    if (left_flushed != flushed(right))
-      return left_flushed;
-    if (left_flushed)
-      return left.sequence != right.sequence ? sequence_before(left, right)
-                                             : left.copy < right.copy;
-  }
-  return key_before(left, right);
+  wheel_->begin_flush();
+  if (!empty())
+    find_next();
 }
 
 /// The place in by_tail_ of the line that takes this packet: the first whose tail is not behind it.
 /// lines_in_use_ when there is none.
-std::uint32_t Hold::line_for(const HoldKey& key) const noexcept {
+std::uint32_t Hold::line_for(const HeldKey& key) const noexcept {
   std::uint32_t low = 0;
   std::uint32_t high = lines_in_use_;
+  if (high > 0 && LeavingOrder::key_before(key, lines_[by_tail_[high - 1]].tail))
+    return high;
   while (low < high) {
     const std::uint32_t middle = (low + high) / 2;
-    if (!key_before(key, lines_[by_tail_[middle]].tail))
+    if (!LeavingOrder::key_before(key, lines_[by_tail_[middle]].tail))
       high = middle;
     else
       low = middle + 1;
@@ -171,9 +189,11 @@ std::uint32_t Hold::line_for(const HoldKey& key) const noexcept {
   return low;
 }
 
-/// Appends a line behind all others: its first packet's key is before every tail.
+/// Appends a line behind all others: its first packet's key is before every tail. Not where there
+/// are loose packets: lines did not do for these.
 bool Hold::open_line() noexcept {
-  if (lines_in_use_ == kLinesMax || free_chunk_count_ == 0)
+  if (lines_in_use_ == kLinesMax || free_chunk_count_ == 0 ||
+      (lines_in_use_ > 0 && !wheel_->empty()))
     return false;
   const std::uint32_t index = free_lines_[kLinesMax - 1 - lines_in_use_];
   const std::uint32_t first = free_chunks_[--free_chunk_count_];

@@ -1,12 +1,16 @@
-// The hold: where packets wait for their release time. Bytes only, packed into a log of chunks, so
-// that memory is the bandwidth-delay product and the mbuf pool stays small and warm. Owns no mbuf.
+// The hold: where packets wait for their release time. Bytes only, packed into chunks, so that
+// memory is the bandwidth-delay product and the mbuf pool stays small and warm. Owns no mbuf.
 //
-// The log is a set of lines, each a FIFO whose keys never fall. A packet joins the line with the
-// latest end that is not behind its own key (binary search); if none fits, a line is opened. This
-// greedy choice opens as few lines as any could (patience sorting; Aldous & Diaconis, 1999): one
-// for a constant delay, k for k constant delays mixed, however they interleave. A heap over the
-// lines' heads gives the next release. A chunk belongs to one line and is freed when its last
-// record has left, so one packet held for a minute pins one chunk and not a minute of traffic.
+// Most packets stand in lines, each a FIFO whose keys never fall. A packet joins the line with the
+// latest end that is not behind its own key; if none fits, a line is opened. This greedy choice
+// opens as few lines as any could (patience sorting; Aldous & Diaconis, 1999): one for a constant
+// delay, k for k constant delays mixed, however they interleave. A heap over the lines' heads gives
+// the next release. Where a few lines do not do, as with random delays that let packets overtake,
+// the others are loose: the release wheel keeps their order.
+//
+// A chunk belongs to one line, or to loose packets that wait about equally long, and is freed when
+// its last record has left: one packet held for a minute pins one chunk and not a minute of
+// traffic.
 #pragma once
 
 #include <array>
@@ -16,22 +20,10 @@
 #include <vector>
 
 #include "base/check.hpp"
+#include "dataplane/held_record.hpp"
+#include "dataplane/release_wheel.hpp"
 
 namespace faultline {
-
-/// Packets leave in the order (release, arrival, ingress, sequence, copy).
-struct HoldKey {
-  std::uint64_t release_ns = 0;
-  std::uint64_t arrival_ns =
-      0;                       ///< not after release_ns, and less than 2^48 ns (78 hours) before it
-  std::uint32_t sequence = 0;  ///< of the packet at its worker; wraps
-  std::uint8_t ingress = 0;    ///< below 64, as the egress
-  std::uint8_t egress = 0;
-  std::uint8_t copy = 0;  ///< 0: the packet itself; then its copies; from kFirstAnswer on what was
-                          ///< made because of one of them; kOwnFrame: of nobody's packet
-};
-inline constexpr std::uint8_t kFirstAnswer = 64;
-inline constexpr std::uint8_t kOwnFrame = 255;
 
 struct HeldPacket {
   HoldKey key;
@@ -44,7 +36,7 @@ struct HeldPacket {
 class Hold {
  public:
   static constexpr std::uint32_t kChunkBytes = 65'536;
-  static constexpr std::uint32_t kLinesMax = 8'192;
+  static constexpr std::uint32_t kLinesMax = 16;
   static constexpr std::uint32_t kFrameBytesMax = 65'000;
 
   /// Reserves `bytes` of memory, at least one chunk. Pages are taken when first used and then
@@ -57,27 +49,53 @@ class Hold {
   /// How long a packet may wait at most.
   static constexpr std::uint64_t kWaitMaxNs = (std::uint64_t{1} << 48) - 1;
 
-  /// Bytes of one packet: a record to go on with (a multiple of 8), and the frame behind it.
-  struct Size {
-    std::uint32_t resume = 0;
-    std::uint32_t frame = 0;
-  };
+  using Size = HeldSize;
   /// Makes room for one packet and returns where its bytes go; null when the hold is full,
   /// or the packet too large or its wait too long for a record.
-  std::byte* push(const HoldKey& key, Size size) noexcept;
+  std::byte* push(const HoldKey& key, Size size) noexcept {
+    FAULTLINE_CHECK(key.release_ns >= key.arrival_ns && size.frame <= kFrameBytesMax);
+    const HeldKey packed = HeldKey::of(key, size.resume);
+    const std::uint32_t needed = HeldRecord::bytes(size);
+    if (lines_in_use_ == 1 && !LeavingOrder::key_before(packed, lines_[by_tail_[0]].tail))
+        [[likely]] {
+      Line& line = lines_[by_tail_[0]];
+      if (line.tail_offset + needed <= kChunkBytes && fits(key, size)) [[likely]]
+        return append(line, packed, size);
+    }
+    return push_elsewhere(packed, size);
+  }
 
-  bool empty() const noexcept { return lines_in_use_ == 0; }
+  bool empty() const noexcept { return packets_ == 0; }
   /// The release time of the packet that is next to leave: 0 for one that is flushed, UINT64_MAX
   /// when the hold is empty.
   std::uint64_t next_release_ns() const noexcept {
     if (empty())
       return UINT64_MAX;
-    const HoldKey& head = lines_[heap_[0]].head;
-    return flushed(head) ? 0 : head.release_ns;
+    const HeldKey& head = next_key_;
+    return order_.flushed(head) ? 0 : head.release_ns;
   }
   /// The packet that is next to leave. The hold must not be empty.
-  HeldPacket front() const noexcept;
-  void pop() noexcept;
+  HeldPacket front() const noexcept {
+    const HeldRecord& record = next_record();
+    const Size size = record.size();
+    const auto* behind = reinterpret_cast<const std::byte*>(&record + 1);
+    return {record.key().open(), size.resume > 0 ? behind : nullptr, behind + size.resume,
+            size.frame, order_.flushed(next_key_)};
+  }
+  void pop() noexcept {
+    if (lines_in_use_ == 1 && !order_.flushing && wheel_->empty()) [[likely]] {
+      Line& line = lines_[heap_[0]];
+      const std::uint32_t size = HeldRecord::bytes(head_of(line).size());
+      if (line.packets > 1 && !ends_chunk(line, line.head_offset + size)) [[likely]] {
+        take_head(line, size);
+        const HeldRecord& head = head_of(line);
+        __builtin_prefetch(reinterpret_cast<const std::byte*>(&head) + 256);
+        next_key_ = line.head = head.key();
+        return;
+      }
+    }
+    pop_any();
+  }
 
   /// Every packet whose sequence is before `end` leaves first, in arrival order, whatever its
   /// release time; packets from `end` on are not touched.
@@ -90,35 +108,34 @@ class Hold {
     return std::uint64_t{chunk_count_} * kChunkBytes;
   }
   std::uint32_t lines() const noexcept { return lines_in_use_; }
+  /// Of the packets, those that stand in no line.
+  std::uint64_t loose_packets() const noexcept { return wheel_->packets(); }
 
  private:
-  /// As it lies in the log, in front of the frame's bytes, eight-byte aligned.
-  struct Record {
-    std::uint64_t release_ns;
-    std::uint64_t waited_and_length;  ///< (release − arrival) << 16 | length
-    std::uint32_t sequence;
-    std::uint32_t ingress : 6;
-    std::uint32_t egress : 6;
-    std::uint32_t copy : 8;
-    std::uint32_t resume_words : 12;  ///< of eight bytes each, between record and frame
-  };
-  static_assert(sizeof(Record) == 24);
-
-  struct ChunkHead {
-    std::uint32_t next = 0;
-    std::uint32_t end = 0;  ///< where its records end, once the line has moved on
-  };
+  static constexpr std::uint32_t kNoChunk = UINT32_MAX;
   static constexpr std::uint32_t kFirstRecord = 8;
+
+  /// Of a line: which chunk is next, and where this one's records end once the line has moved on.
+  /// Of loose packets: how many are in it, and how long they wait, as a place in open_.
+  struct ChunkHead {
+    std::uint32_t next_or_packets = 0;
+    std::uint32_t end_or_class = 0;
+  };
   static_assert(sizeof(ChunkHead) == kFirstRecord);
 
   struct Line {
-    HoldKey head;
-    HoldKey tail;
+    HeldKey head;
+    HeldKey tail;
     std::uint32_t head_chunk = 0;
     std::uint32_t head_offset = 0;
     std::uint32_t tail_chunk = 0;
     std::uint32_t tail_offset = 0;
     std::uint64_t packets = 0;
+  };
+  /// Where the next loose packet of a class goes.
+  struct OpenChunk {
+    std::uint32_t chunk = kNoChunk;
+    std::uint32_t offset = 0;
   };
 
   std::byte* chunk(std::uint32_t index) const noexcept {
@@ -127,26 +144,57 @@ class Hold {
   ChunkHead& chunk_head(std::uint32_t index) const noexcept {
     return *reinterpret_cast<ChunkHead*>(chunk(index));
   }
-  const Record& record_at(std::uint32_t chunk_index, std::uint32_t offset) const noexcept {
-    return *reinterpret_cast<const Record*>(chunk(chunk_index) + offset);
+  const HeldRecord& head_of(const Line& line) const noexcept {
+    return *reinterpret_cast<const HeldRecord*>(chunk(line.head_chunk) + line.head_offset);
   }
-  static HoldKey key_of(const Record& record) noexcept;
-  static std::uint32_t record_bytes(Size size) noexcept {
-    return (static_cast<std::uint32_t>(sizeof(Record)) + size.resume + size.frame + 7) & ~7U;
+  const HeldRecord& next_record() const noexcept {
+    return next_is_loose_ ? reinterpret_cast<const LooseRecord*>(memory_ + wheel_->front())->record
+                          : head_of(lines_[heap_[0]]);
   }
-  static Size size_of(const Record& record) noexcept {
-    return {std::uint32_t{record.resume_words} * 8,
-            static_cast<std::uint32_t>(record.waited_and_length & 0xFFFF)};
+  static bool fits(const HoldKey& key, Size size) noexcept {
+    return key.release_ns - key.arrival_ns <= kWaitMaxNs &&
+           HeldRecord::bytes(size) <= kChunkBytes - kFirstRecord &&
+           size.resume <= HeldRecord::kResumeBytesMax;
+  }
+  /// Behind the line's tail, where there is room.
+  std::byte* append(Line& line, const HeldKey& key, Size size) noexcept {
+    auto* place = chunk(line.tail_chunk) + line.tail_offset;
+    const std::uint32_t needed = HeldRecord::bytes(size);
+    auto* record = reinterpret_cast<HeldRecord*>(place);
+    *record = HeldRecord::of(key, size.frame);
+    line.tail_offset += needed;
+    line.tail = key;
+    ++line.packets;
+    count_in(needed);
+    return place + sizeof(HeldRecord);
+  }
+  /// Whether a record at `offset` of the line's first chunk would be behind its last.
+  bool ends_chunk(const Line& line, std::uint32_t offset) const noexcept {
+    return line.head_chunk != line.tail_chunk && offset == chunk_head(line.head_chunk).end_or_class;
+  }
+  void take_head(Line& line, std::uint32_t bytes) noexcept {
+    --packets_;
+    --line.packets;
+    bytes_ -= bytes;
+    line.head_offset += bytes;
+  }
+  void count_in(std::uint32_t bytes) noexcept {
+    ++packets_;
+    bytes_ += bytes;
+    peak_bytes_ = bytes_ > peak_bytes_ ? bytes_ : peak_bytes_;
   }
 
-  bool flushed(const HoldKey& key) const noexcept {
-    return flushing_ && static_cast<std::int32_t>(key.sequence - flush_end_) < 0;
-  }
-  bool leaves_before(const HoldKey& left, const HoldKey& right) const noexcept;
+  std::byte* push_elsewhere(const HeldKey& key, Size size) noexcept;
+  std::byte* push_line(const HeldKey& key, Size size) noexcept;
+  std::byte* push_loose(const HeldKey& key, Size size) noexcept;
+  OpenChunk* room_for_loose(std::uint32_t of_class, std::uint32_t bytes) noexcept;
+  void pop_any() noexcept;
+  void pop_loose() noexcept;
+  void find_next() noexcept;
   bool line_before(std::uint32_t left, std::uint32_t right) const noexcept {
-    return leaves_before(lines_[left].head, lines_[right].head);
+    return order_.before(lines_[left].head, lines_[right].head);
   }
-  std::uint32_t line_for(const HoldKey& key) const noexcept;
+  std::uint32_t line_for(const HeldKey& key) const noexcept;
   bool open_line() noexcept;
   bool extend_line(Line& line) noexcept;
   void advance_line(Line& line) noexcept;
@@ -154,20 +202,26 @@ class Hold {
   void sift_up(std::uint32_t place) noexcept;
   void sift_down(std::uint32_t place) noexcept;
 
+  /// By how many bits the wait of a packet takes.
+  static constexpr std::uint32_t kClasses = 49;
+
   std::byte* memory_ = nullptr;
   std::uint32_t chunk_count_ = 0;
-  std::vector<std::uint32_t> free_chunks_;  ///< a stack: the chunk freed last is the warmest
-  std::vector<Line> lines_;
-  std::vector<std::uint32_t> free_lines_;
-  std::vector<std::uint32_t> heap_;     ///< line indices, by head
-  std::vector<std::uint32_t> by_tail_;  ///< line indices, latest tail first
   std::uint32_t lines_in_use_ = 0;
   std::uint32_t free_chunk_count_ = 0;
+  bool next_is_loose_ = false;
+  LeavingOrder order_;
   std::uint64_t packets_ = 0;
   std::uint64_t bytes_ = 0;
   std::uint64_t peak_bytes_ = 0;
-  std::uint32_t flush_end_ = 0;
-  bool flushing_ = false;
+  HeldKey next_key_;                                ///< of the packet that is next to leave
+  std::array<std::uint32_t, kLinesMax> heap_{};     ///< line indices, by head
+  std::array<std::uint32_t, kLinesMax> by_tail_{};  ///< line indices, latest tail first
+  std::array<Line, kLinesMax> lines_{};
+  std::array<std::uint32_t, kLinesMax> free_lines_{};
+  std::vector<std::uint32_t> free_chunks_;  ///< a stack: the chunk freed last is the warmest
+  std::array<OpenChunk, kClasses> open_{};
+  std::unique_ptr<ReleaseWheel> wheel_;
 };
 
 }  // namespace faultline

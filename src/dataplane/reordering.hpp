@@ -22,17 +22,17 @@ class ReorderingMeter {
       leaders_at_[leaders_++ % kLeadersMax] = {number, place};
       return 0;
     }
-    // Leaders rise both in number and in place: the first one that came later.
-    std::uint64_t first = leaders_ > kLeadersMax ? leaders_ - kLeadersMax : 0;
-    std::uint64_t last = leaders_ - 1;
-    while (first < last) {
-      const std::uint64_t middle = first + (last - first) / 2;
-      if (later(at(middle).number, number))
-        last = middle;
-      else
-        first = middle + 1;
-    }
-    return place - at(first).place;
+    // Leaders rise both in number and in place: the first one that came later, looked for from the
+    // end in steps that double, for it is seldom far.
+    const std::uint64_t kept = leaders_ > kLeadersMax ? kLeadersMax : leaders_;
+    const auto came_later = [&](std::uint64_t back) {
+      return back < kept && later(at(leaders_ - 1 - back).number, number);
+    };
+    std::uint64_t step = 1;
+    while (came_later(step)) step *= 2;
+    std::uint64_t back = step / 2;
+    for (step /= 4; step > 0; step /= 2) back += came_later(back + step) ? step : 0;
+    return place - at(leaders_ - 1 - back).place;
   }
 
  private:

@@ -120,7 +120,7 @@ class Worker {
   }
   SnapshotBox& snapshots() noexcept { return box_; }
   FlowSurvey& survey() noexcept { return survey_; }
-  const Histogram& lateness() const noexcept { return lateness_; }
+  const Histogram& lateness() const noexcept { return act_.lateness(); }
   const Histogram& delays_of(std::uint16_t slot) const noexcept { return decide_.delays_of(slot); }
   void fill(WorkerSnapshot& snapshot) const noexcept;
 
@@ -299,7 +299,7 @@ class Worker {
     std::uint32_t released = 0;
     for (;;) {
       released += act_.release(
-          now_ns, release_budget_ - released, lateness_, departure(),
+          now_ns, release_budget_ - released, departure(),
           [&](rte_mbuf* mbuf, const HeldPacket& held) noexcept { resume(mbuf, held, now_ns); },
           [&]() noexcept { return decide_.wakes().next_ns(); });
       if (decide_.wakes().next_ns() > now_ns || released >= release_budget_ || !act_.has_spare())
@@ -486,7 +486,6 @@ class Worker {
   std::unique_ptr<WholeFrame[]> whole_frames_;
   bool injects_ = false;        ///< there may be frames of our own, now or later
   bool reads_payload_ = false;  ///< a rule now or to come looks behind frames' headers
-  Histogram lateness_;
   std::atomic<std::uint64_t> last_poll_ns_{0};
   std::atomic<std::uint64_t> busy_ns_{0};
   bool had_work_ = false;

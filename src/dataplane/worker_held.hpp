@@ -58,7 +58,7 @@ void Worker<Port, Time>::flush_held() noexcept {
       HoldKey key = queued.key;
       key.release_ns = now_ns + 1;  // its turn had not come
       if (queued.mbuf != nullptr)
-        act_.leave(queued.mbuf, key, true, now_ns, lateness_, departure());
+        act_.leave(queued.mbuf, key, true, now_ns, departure());
       policies_.give_back(node.generation);
     }
   }
@@ -72,7 +72,7 @@ void Worker<Port, Time>::resume(rte_mbuf* mbuf, const HeldPacket& held,
   const std::uint64_t generation = record.policy->generation;
   if (held.flushed) {
     act_.held().pop();
-    act_.leave(mbuf, came, true, now_ns, lateness_, departure());
+    act_.leave(mbuf, came, true, now_ns, departure());
     policies_.give_back(generation);
     return;
   }
@@ -91,7 +91,7 @@ void Worker<Port, Time>::act_on_one(rte_mbuf* mbuf, const HoldKey& came,
     if (key.release_ns > came.release_ns)
       act_.hold(made, key);
     else
-      act_.leave(made, key, false, now_ns, lateness_, departure());
+      act_.leave(made, key, false, now_ns, departure());
   };
   PerPacket<rte_mbuf*> mbufs;
   mbufs[0] = mbuf;

@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::uint64_t kMebibyte = 1 << 20;
 
+/// What a loose packet takes beside its record.
+constexpr std::uint64_t kLinkBytes = 8;
+
 /// What a record takes in the log: a head of 24 bytes, the frame, up to a multiple of 8.
 std::uint64_t record_bytes(std::uint64_t length) {
   return (24 + length + 7) / 8 * 8;
@@ -43,14 +46,16 @@ class Model {
             std::uint8_t ingress = 0) {
     const HoldKey key{release_ns, arrival_ns, static_cast<std::uint32_t>(next_), ingress,
                       static_cast<std::uint8_t>(1 - ingress)};
+    const std::uint64_t loose = hold.loose_packets();
     std::byte* place = hold.push(key, {0, length});
     if (place == nullptr)
       return false;
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(place) % 8, 0U);
     const std::vector<std::byte> bytes = payload_of(key.sequence, length);
     std::memcpy(place, bytes.data(), length);
     waiting.emplace(std::tuple(release_ns, arrival_ns, ingress, next_), length);
     ++next_;
-    held_bytes_ += record_bytes(length);
+    held_bytes_ += record_bytes(length) + (hold.loose_packets() - loose) * kLinkBytes;
     peak_bytes_ = std::max(peak_bytes_, held_bytes_);
     return true;
   }
@@ -100,6 +105,7 @@ class Model {
     if (waiting.empty()) {
       EXPECT_EQ(hold.next_release_ns(), UINT64_MAX);
       EXPECT_EQ(hold.lines(), 0U);
+      EXPECT_EQ(hold.loose_packets(), 0U);
     }
   }
 
@@ -116,8 +122,9 @@ class Model {
     ASSERT_EQ(held.length, length);
     const std::vector<std::byte> bytes = payload_of(held.key.sequence, length);
     EXPECT_EQ(std::memcmp(held.bytes, bytes.data(), length), 0) << held.key.sequence;
+    const std::uint64_t loose = hold.loose_packets();
     hold.pop();
-    held_bytes_ -= record_bytes(length);
+    held_bytes_ -= record_bytes(length) + (loose - hold.loose_packets()) * kLinkBytes;
     waiting.erase(expected);
   }
 
@@ -141,12 +148,12 @@ const std::vector<Traffic>& traffics() {
       {"eight delays at random",
        [](std::uint64_t, test::Random& random) { return random.below(8) * 5'000; }, 8},
       {"any delay", [](std::uint64_t, test::Random& random) { return random.below(100'000); },
-       2'000},
+       Hold::kLinesMax},
       {"mostly short, some very long",
        [](std::uint64_t, test::Random& random) {
          return random.below(50) == 0 ? 1'000'000 + random.below(9) : 10'000U;
        },
-       20},
+       Hold::kLinesMax},
   };
   return all;
 }
@@ -240,15 +247,16 @@ TEST(DataplaneHold, AChunkIsUsedToItsLastByte) {
   model.drain();
 }
 
-TEST(DataplaneHold, MemoryReturnsFromManyLines) {
-  // Ever earlier releases: one line, and so one chunk, a packet.
-  constexpr std::uint64_t kChunks = 100;
+TEST(DataplaneHold, MemoryReturnsFromLinesAndLoosePackets) {
+  // Ever earlier releases: the first packets have a line each, the others are loose.
+  constexpr std::uint64_t kChunks = 20;
   Model model(kChunks * Hold::kChunkBytes);
   for (int round = 0; round < 3; ++round) {
-    std::uint64_t stored = 0;
-    while (model.push(1'000'000 - stored, 500'000 - stored, 100)) ++stored;
-    EXPECT_EQ(stored, kChunks);
-    EXPECT_EQ(model.hold.lines(), kChunks);
+    for (std::uint64_t stored = 0; stored < 1'000; ++stored) {
+      ASSERT_TRUE(model.push(1'000'000 - stored, 500'000 - stored, 100));
+    }
+    EXPECT_EQ(model.hold.lines(), Hold::kLinesMax);
+    EXPECT_EQ(model.hold.loose_packets(), 1'000U - Hold::kLinesMax);
     model.drain();
     // All chunks are free again: one line can have every one of them.
     std::uint64_t filled = 0;
@@ -258,14 +266,62 @@ TEST(DataplaneHold, MemoryReturnsFromManyLines) {
   }
 }
 
-TEST(DataplaneHold, AtMostEightThousandLines) {
-  Model model(std::uint64_t{Hold::kLinesMax + 10} * Hold::kChunkBytes);
+TEST(DataplaneHold, LoosePacketsFillEveryChunk) {
+  constexpr std::uint64_t kChunks = Hold::kLinesMax + 3;
+  Model model(kChunks * Hold::kChunkBytes);
   std::uint64_t stored = 0;
-  while (model.push(1'000'000 - stored, 0, 14)) ++stored;
-  EXPECT_EQ(stored, Hold::kLinesMax);
-  EXPECT_TRUE(model.push(2'000'000, 0, 14)) << "what needs no line of its own still fits";
+  while (model.push(10'000'000 - stored, 0, 60)) ++stored;
+  EXPECT_EQ(stored, Hold::kLinesMax + 3 * (65'528 / (record_bytes(60) + kLinkBytes)));
+  EXPECT_TRUE(model.push(20'000'000, 0, 60)) << "what fits a line still has room in its chunk";
   model.drain();
-  EXPECT_TRUE(model.push(1, 0, 14));
+}
+
+TEST(DataplaneHold, LoosePacketsOfAnyWaitShareTheLastChunk) {
+  Model model((Hold::kLinesMax + 1) * std::uint64_t{Hold::kChunkBytes});
+  for (std::uint64_t line = 0; line < Hold::kLinesMax; ++line)
+    ASSERT_TRUE(model.push(1'000'000'000'000 - line, 0, 60));
+  for (std::uint64_t wait_ns = 1; wait_ns < 500'000'000'000; wait_ns *= 2)
+    ASSERT_TRUE(model.push(wait_ns, 0, 60)) << wait_ns;
+  EXPECT_GT(model.hold.loose_packets(), 30U);
+  model.drain();
+}
+
+TEST(DataplaneHold, LoosePacketsLeaveInOrderOverEveryReach) {
+  // Waits from nanoseconds to days, so that all levels of the wheel are in use, and far ones first:
+  // what is at hand must make way for what comes later and goes before.
+  test::Random random(8);
+  for (const std::uint64_t reach_ns :
+       {std::uint64_t{3'000}, std::uint64_t{3'000'000}, std::uint64_t{3'000'000'000},
+        std::uint64_t{200'000'000'000}, std::uint64_t{250'000'000'000'000}}) {
+    Model model(64 * kMebibyte);
+    std::uint64_t now_ns = 77;
+    for (std::uint64_t packet = 0; packet < 20'000 && !HasFailure(); ++packet) {
+      if (packet % 8 == 0)
+        now_ns += random.below(reach_ns / 2'000);
+      const std::uint64_t wait_ns = packet < 40 ? reach_ns - packet : random.below(reach_ns);
+      ASSERT_TRUE(model.push(now_ns + wait_ns, now_ns, 60));
+      while (!HasFailure() && model.hold.next_release_ns() <= now_ns) model.pop();
+      // And a pause in which most of them leave.
+      if (packet % 5'000 == 4'999)
+        now_ns += reach_ns / 2;
+    }
+    EXPECT_GT(model.hold.loose_packets(), 100U);
+    model.drain();
+    ASSERT_FALSE(HasFailure()) << reach_ns;
+  }
+}
+
+TEST(DataplaneHold, ManyLoosePacketsOfOneInstant) {
+  Model model(64 * kMebibyte);
+  for (std::uint64_t line = 0; line < Hold::kLinesMax; ++line)
+    ASSERT_TRUE(model.push(2'000'000'000 - line, 0, 60));
+  // All in one slot, then earlier ones in between: that slot is closed and opened again.
+  for (std::uint64_t packet = 0; packet < 5'000; ++packet) {
+    ASSERT_TRUE(model.push(1'000'000'000, packet, 60));
+    if (packet % 10 == 9) {
+      ASSERT_TRUE(model.push(900'000'000 - packet * 1'000, packet, 60));
+    }
+  }
   model.drain();
 }
 

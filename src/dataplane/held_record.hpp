@@ -1,0 +1,110 @@
+// A packet in the hold: by which key it leaves, and how both lie in memory. Bytes only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace faultline {
+
+/// Packets leave in the order (release, arrival, ingress, sequence, copy).
+struct HoldKey {
+  std::uint64_t release_ns = 0;
+  std::uint64_t arrival_ns =
+      0;                       ///< not after release_ns, and less than 2^48 ns (78 hours) before it
+  std::uint32_t sequence = 0;  ///< of the packet at its worker; wraps
+  std::uint8_t ingress = 0;    ///< below 64, as the egress
+  std::uint8_t egress = 0;
+  std::uint8_t copy = 0;  ///< 0: the packet itself; then its copies; from kFirstAnswer on what was
+                          ///< made because of one of them; kOwnFrame: of nobody's packet
+};
+inline constexpr std::uint8_t kFirstAnswer = 64;
+inline constexpr std::uint8_t kOwnFrame = 255;
+
+/// Bytes of one packet: a record to go on with (a multiple of 8), and the frame behind it.
+struct HeldSize {
+  std::uint32_t resume = 0;
+  std::uint32_t frame = 0;
+};
+
+/// The key in whole words, which a processor reads back at once when they were just written.
+struct HeldKey {
+  std::uint64_t release_ns = 0;
+  std::uint64_t arrival_ns = 0;
+  std::uint64_t who = 0;  ///< sequence, ingress (6 bits), egress (6), copy (8), resume words (12)
+
+  static HeldKey of(const HoldKey& key, std::uint32_t resume_bytes) noexcept {
+    return {key.release_ns, key.arrival_ns,
+            key.sequence | std::uint64_t{key.ingress & 63U} << 32 |
+                std::uint64_t{key.egress & 63U} << 38 | std::uint64_t{key.copy} << 44 |
+                std::uint64_t{resume_bytes / 8} << 52};
+  }
+  HoldKey open() const noexcept {
+    return {
+        release_ns, arrival_ns, sequence(), ingress(), static_cast<std::uint8_t>(who >> 38 & 63U),
+        copy()};
+  }
+  std::uint32_t sequence() const noexcept { return static_cast<std::uint32_t>(who); }
+  std::uint8_t ingress() const noexcept { return static_cast<std::uint8_t>(who >> 32 & 63U); }
+  std::uint8_t copy() const noexcept { return static_cast<std::uint8_t>(who >> 44); }
+  std::uint32_t resume_bytes() const noexcept { return static_cast<std::uint32_t>(who >> 52) * 8; }
+};
+
+/// As it lies in memory, in front of what the packet takes along and of its frame, eight-byte
+/// aligned.
+struct HeldRecord {
+  static constexpr std::uint32_t kResumeBytesMax = 0xFFF * 8;
+
+  std::uint64_t release_ns;
+  std::uint64_t waited_and_length;  ///< (release − arrival) << 16 | length
+  std::uint64_t who;                ///< see HeldKey
+
+  static HeldRecord of(const HeldKey& key, std::uint32_t length) noexcept {
+    return {key.release_ns, (key.release_ns - key.arrival_ns) << 16 | length, key.who};
+  }
+  HeldKey key() const noexcept { return {release_ns, release_ns - (waited_and_length >> 16), who}; }
+  HeldSize size() const noexcept {
+    return {static_cast<std::uint32_t>(who >> 52) * 8,
+            static_cast<std::uint32_t>(waited_and_length & 0xFFFF)};
+  }
+  static std::uint32_t bytes(HeldSize size) noexcept {
+    return (static_cast<std::uint32_t>(sizeof(HeldRecord)) + size.resume + size.frame + 7) & ~7U;
+  }
+};
+static_assert(sizeof(HeldRecord) == 24);
+
+/// In which order packets leave. While `flushing`, those whose sequence is before `end` go first,
+/// in the order of their sequence.
+struct LeavingOrder {
+  std::uint32_t end = 0;
+  bool flushing = false;
+
+  static bool sequence_before(std::uint32_t left, std::uint32_t right) noexcept {
+    return static_cast<std::int32_t>(left - right) < 0;
+  }
+  static bool key_before(const HeldKey& left, const HeldKey& right) noexcept {
+    if (left.release_ns != right.release_ns)
+      return left.release_ns < right.release_ns;
+    if (left.arrival_ns != right.arrival_ns)
+      return left.arrival_ns < right.arrival_ns;
+    if (left.ingress() != right.ingress())
+      return left.ingress() < right.ingress();
+    return left.sequence() != right.sequence() ? sequence_before(left.sequence(), right.sequence())
+                                               : left.copy() < right.copy();
+  }
+  bool flushed(const HeldKey& key) const noexcept {
+    return flushing && sequence_before(key.sequence(), end);
+  }
+  bool before(const HeldKey& left, const HeldKey& right) const noexcept {
+    if (!flushing) [[likely]]
+      return key_before(left, right);
+    const bool left_flushed = flushed(left);
+    if (left_flushed != flushed(right))
+      return left_flushed;
+    if (!left_flushed)
+      return key_before(left, right);
+    return left.sequence() != right.sequence() ? sequence_before(left.sequence(), right.sequence())
+                                               : left.copy() < right.copy();
+  }
+};
+
+}  // namespace faultline
