@@ -252,7 +252,7 @@ void Decide::apply_rule(std::uint16_t index, std::uint8_t ingress, const Selecti
     witness_->matched(rule, matched, burst);
   const Selection judged = survivors(take_with(index, matched), burst);
   number_dice(rule, ingress, judged, burst);
-  asked_.entered_ns = burst.time_ns;
+  copy_selected(burst.time_ns, judged, asked_.entered_ns);
   run_steps(index, 0, ingress, judged, burst);
 }
 

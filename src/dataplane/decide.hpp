@@ -3,6 +3,7 @@
 // reads no clock. Everything is allocated in the constructor.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -52,6 +53,17 @@ inline Selection survivors(const Selection& among, const JudgedBurst& burst) noe
     alive.count += burst.reason[among.position[turn]] == DropReason::kNone ? 1U : 0U;
   }
   return alive;
+}
+
+/// Copies the entries of the selected packets, and of those between them.
+template <typename T>
+void copy_selected(const PerPacket<T>& from, const Selection& selection,
+                   PerPacket<T>& to) noexcept {
+  if (selection.count == 0)
+    return;
+  const std::size_t first = selection.position[0];
+  const std::size_t end = selection.position[selection.count - 1] + std::size_t{1};
+  std::copy(from.begin() + first, from.begin() + end, to.begin() + first);
 }
 
 class Decide {

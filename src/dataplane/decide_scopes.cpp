@@ -59,7 +59,8 @@ void Decide::count_matches(const RuleProgram& rule, std::uint8_t ingress, const 
 void Decide::number_dice(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
                          const JudgedBurst& burst) noexcept {
   if (rule.uses_step)
-    asked_.step = rule.per == Per::kFlow ? burst.number : asked_.match_number;
+    copy_selected(rule.per == Per::kFlow ? burst.number : asked_.match_number, matched,
+                  asked_.step);
   if (!rule.uses_dice)
     return;
   if (rule.draw == Draw::kArrival) {
@@ -75,8 +76,8 @@ void Decide::number_dice(const RuleProgram& rule, std::uint8_t ingress, const Se
       asked_.number[i] = connection_[i].number;
     }
   } else {
-    asked_.identity = burst.identity;
-    asked_.number = burst.number;
+    copy_selected(burst.identity, matched, asked_.identity);
+    copy_selected(burst.number, matched, asked_.number);
   }
   for (std::uint32_t turn = 0; salted_ && turn < matched.count; ++turn)
     asked_.identity[matched.position[turn]] ^= salt_[matched.position[turn]];
@@ -89,8 +90,11 @@ std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
                                   std::uint32_t first, const JudgedBurst& burst) noexcept {
   const std::uint32_t slot = step.first_state + (rule.shared ? 0U : ingress);
   if (step.per == Per::kRule) {
-    asked_.scope.fill(scope_identity(step.per, rule.shared, ingress, 0, burst));
-    asked_.state.fill(&states_[slot]);
+    const std::uint64_t identity = scope_identity(step.per, rule.shared, ingress, 0, burst);
+    for (std::uint32_t turn = first; turn < selection.count; ++turn) {
+      asked_.scope[selection.position[turn]] = identity;
+      asked_.state[selection.position[turn]] = &states_[slot];
+    }
     return selection.count;
   }
   scopes_.begin_round();
