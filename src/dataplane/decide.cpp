@@ -174,17 +174,17 @@ void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& bu
   const bool shared = std::all_of(first, first + part.count, [&](const Plan& plan) {
     return plan.data() == first->data() && plan.size() == first->size();
   });
-  if (!shared) {
+  if (shared) {
+    Selection all;
+    for (std::uint32_t i = 0; i < part.count; ++i)
+      all.position[i] = static_cast<std::uint8_t>(part.first + i);
+    all.count = part.count;
+    follow_plan(plan_[part.first], 0, all, part.ingress, burst);
+  } else {
     apply_mixed_plans(part, burst);
-    return;
   }
-  Selection all;
-  for (std::uint32_t i = 0; i < part.count; ++i)
-    all.position[i] = static_cast<std::uint8_t>(part.first + i);
-  all.count = part.count;
-  follow_plan(plan_[part.first], 0, all, part.ingress, burst);
   if (copy_count_ > 0) [[unlikely]]
-    judge_copies(plan_[part.first], part.ingress, burst);
+    judge_copies(part.ingress, burst);
 }
 
 /// Applies the rules of a plan that all packets of `left` have, from the one at place `from` on.
@@ -198,7 +198,6 @@ void Decide::follow_plan(Plan plan, std::size_t from, Selection left, std::uint8
     const Selection matched = matching(entry, ingress, left, burst);
     if (matched.count == 0)
       continue;
-    place_ = static_cast<std::uint32_t>(place);
     apply_rule(rule, ingress, matched, burst);
     if (policy_->rules[rule].final)
       left = without(left, matched);

@@ -86,15 +86,26 @@ class Decide {
   /// Ends rules whose time is over. Returns the next instant at which one ends.
   std::uint64_t refresh(std::uint64_t now_ns) noexcept;
 
-  /// Fills time_ns and reason of the part's packets. `frames` and `burst` are indexed alike. Where
-  /// copies may be made the part is one packet, in the lower half of the burst; its copies are
-  /// behind it, see copies().
+  /// Fills time_ns and reason of the part's packets, at most part_max() of them. `frames` and
+  /// `burst` are indexed alike. Where copies may be made the part is in the lower half of the
+  /// burst, and copies are in the upper half, see copies().
   void judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
              WorkerCounters& counters) noexcept;
-  /// The copies of the packet judged last: entries of the burst from kFirstCopy on.
+  /// How many packets may be judged at once. What stands behind a step that makes copies must see
+  /// each between its packet and the next.
+  std::uint32_t part_max(std::uint8_t ingress) const noexcept {
+    if (policy_ == nullptr || !policy_->paths[ingress].makes_copies)
+      return kBurstMax;
+    const std::uint32_t copies = policy_->paths[ingress].copies_at_the_end;
+    return copies > 0 ? kCopiesMax / copies : 1;
+  }
+  /// The copies of the packets judged last: entries of the burst from kFirstCopy on, in the order
+  /// of their packets.
   static constexpr std::uint32_t kFirstCopy = kBurstMax / 2;
   static constexpr std::uint32_t kCopiesMax = kBurstMax - kFirstCopy;
   std::uint32_t copies() const noexcept { return copy_count_; }
+  /// The packet that entry kFirstCopy + `at` is a copy of.
+  std::uint8_t copied_from(std::uint32_t at) const noexcept { return pending_[at].packet; }
 
   /// Whether packet `i` of the last burst must be judged again at burst.time_ns[i], and then how
   /// many bytes it takes with it for that.
@@ -143,10 +154,6 @@ class Decide {
            (!policy_->paths[ingress].rules.empty() || policy_->paths[ingress].needs_connection);
   }
 
-  bool makes_copies(std::uint8_t ingress) const noexcept {
-    return policy_ != nullptr && policy_->paths[ingress].makes_copies;
-  }
-
   const std::vector<RuleCounters>& rule_counters() const noexcept { return rule_counters_; }
   RuleCounters& counters_of(std::uint16_t slot) noexcept { return rule_counters_[slot]; }
   const Histogram& delays_of(std::uint16_t slot) const noexcept { return delays_[slot]; }
@@ -184,7 +191,9 @@ class Decide {
                    JudgedBurst& burst) noexcept;
   void make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t of, std::uint32_t which,
                  JudgedBurst& burst) noexcept;
-  void judge_copies(Plan plan, std::uint8_t ingress, JudgedBurst& burst) noexcept;
+  void judge_copies(std::uint8_t ingress, JudgedBurst& burst) noexcept;
+  void judge_copy(std::uint32_t at, std::uint8_t ingress, const Selection& one,
+                  JudgedBurst& burst) noexcept;
   void judge_resumed(const Resume& resume, std::uint32_t turn, std::size_t step, std::uint8_t i,
                      std::uint8_t ingress, JudgedBurst& burst) noexcept;
   void park(std::uint16_t index, std::size_t step, const Selection& alive,
@@ -257,15 +266,15 @@ class Decide {
   PerPacket<std::uint32_t> waits_;        ///< place in served_; 0: not in a queue
   PerPacket<Resume> parked_;              ///< `rules` above 0: judged again later
   std::vector<ResumeRule> parked_rules_;  ///< by i · kRulesMax
-  /// A copy that is to be judged from step `step` of the rule at `place` of the plan.
+  /// A copy that is to be judged from step `step` of rule `rule`.
   struct PendingCopy {
-    std::uint32_t place = 0;
+    std::uint16_t rule = 0;
     std::uint16_t step = 0;
+    std::uint8_t packet = 0;       ///< position in the burst of the one that it comes from
     std::uint64_t entered_ns = 0;  ///< when that rule took up the packet it is a copy of
   };
   std::array<PendingCopy, kCopiesMax> pending_;  ///< of entry kFirstCopy + its place here
   std::uint32_t copy_count_ = 0;
-  std::uint32_t place_ = 0;             ///< in the plan, of the rule that is applied
   PerPacket<std::uint64_t> salt_;       ///< of a copy's dice; 0: the packet itself
   bool salted_ = false;                 ///< some are not 0
   const FlowKey* scope_key_ = nullptr;  ///< while a packet is taken up again: its key on arrival

@@ -24,7 +24,11 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
                        std::uint32_t which, JudgedBurst& burst) noexcept {
   const RuleStep& made_by = rule.steps[step];
   const auto copy = static_cast<std::uint8_t>(kFirstCopy + copy_count_);
-  pending_[copy_count_++] = {place_, static_cast<std::uint16_t>(step + 1), asked_.entered_ns[of]};
+  pending_[copy_count_] = {.rule = static_cast<std::uint16_t>(&rule - policy_->rules.data()),
+                           .step = static_cast<std::uint16_t>(step + 1),
+                           .packet = of >= kFirstCopy ? pending_[of - kFirstCopy].packet : of,
+                           .entered_ns = asked_.entered_ns[of]};
+  ++copy_count_;
   burst.arrival_ns[copy] = burst.arrival_ns[of];
   burst.time_ns[copy] = burst.time_ns[of];
   burst.earliest_ns[copy] = burst.earliest_ns[of];
@@ -64,21 +68,35 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
     witness_->copied(rule, step, burst, of, copy);
 }
 
-/// Judges the copies of a packet that went its way by `plan`, and the copies made of them.
-void Decide::judge_copies(Plan plan, std::uint8_t ingress, JudgedBurst& burst) noexcept {
+/// Judges the copies of the packets that were judged just now, and the copies made of them.
+void Decide::judge_copies(std::uint8_t ingress, JudgedBurst& burst) noexcept {
+  const bool done = policy_->paths[ingress].copies_at_the_end > 0;
   for (std::uint32_t at = 0; at < copy_count_; ++at) {
-    const PendingCopy pending = pending_[at];
     Selection one;
     one.position[0] = static_cast<std::uint8_t>(kFirstCopy + at);
     one.count = 1;
-    const auto index = static_cast<std::uint16_t>(plan[pending.place] & kRuleOfEntry);
-    place_ = pending.place;
-    asked_.entered_ns[one.position[0]] = pending.entered_ns;
-    number_dice(policy_->rules[index], ingress, one, burst);
-    run_steps(index, pending.step, ingress, survivors(one, burst), burst);
-    if (!policy_->rules[index].final)
-      follow_plan(plan, pending.place + 1, one, ingress, burst);
+    const RuleProgram& rule = policy_->rules[pending_[at].rule];
+    asked_.entered_ns[one.position[0]] = pending_[at].entered_ns;
+    if (!done)
+      judge_copy(at, ingress, one, burst);
+    else if (rule.delays)
+      count_delays(rule, rule_counters_[rule.slot], one, burst);
   }
+}
+
+/// Asks what stands behind the step that made the copy, in the plan of its packet.
+void Decide::judge_copy(std::uint32_t at, std::uint8_t ingress, const Selection& one,
+                        JudgedBurst& burst) noexcept {
+  const PendingCopy pending = pending_[at];
+  const RuleProgram& rule = policy_->rules[pending.rule];
+  number_dice(rule, ingress, one, burst);
+  run_steps(pending.rule, pending.step, ingress, survivors(one, burst), burst);
+  if (rule.final)
+    return;
+  const Plan plan = plan_[pending.packet];
+  std::size_t place = 0;
+  while ((plan[place] & kRuleOfEntry) != pending.rule) ++place;
+  follow_plan(plan, place + 1, one, ingress, burst);
 }
 
 // --- waiting for a stage -------------------------------------------------------------------------
@@ -157,9 +175,13 @@ void Decide::go_on(const Resume& resume, std::uint8_t ingress, JudgedBurst& burs
   asked_.zero_ns = policy_->zero_ns;
   scope_key_ = &resume.key;
   judge_resumed(resume, 0, resume.step, 0, ingress, burst);
-  for (std::uint32_t at = 0; at < copy_count_; ++at)
-    judge_resumed(resume, pending_[at].place, pending_[at].step,
-                  static_cast<std::uint8_t>(kFirstCopy + at), ingress, burst);
+  const auto* rules = reinterpret_cast<const ResumeRule*>(&resume + 1);
+  for (std::uint32_t at = 0; at < copy_count_; ++at) {
+    std::uint32_t turn = 0;
+    while (rules[turn].rule != pending_[at].rule) ++turn;
+    judge_resumed(resume, turn, pending_[at].step, static_cast<std::uint8_t>(kFirstCopy + at),
+                  ingress, burst);
+  }
   scope_key_ = nullptr;
   frames_ = frames;
   policy_ = current;
@@ -176,7 +198,6 @@ void Decide::judge_resumed(const Resume& resume, std::uint32_t turn, std::size_t
   one.count = 1;
   const std::uint32_t count = resume.rules;
   for (; turn < count; ++turn) {
-    place_ = turn;
     const auto index = static_cast<std::uint16_t>(rules[turn].rule);
     asked_.match_number[i] = rules[turn].match_number;
     const Selection judged = survivors(take_with(index, one), burst);

@@ -166,8 +166,8 @@ class Worker {
       if (burst_.arrival_ns[first] >= next_instant_ns_)
         advance(burst_.arrival_ns[first]);
       std::uint32_t end = first + 1;
-      const bool alone = decide_.makes_copies(ingress);
-      while (!alone && end < count && burst_.arrival_ns[end] < next_instant_ns_) ++end;
+      const std::uint32_t most = std::min(count, first + decide_.part_max(ingress));
+      while (end < most && burst_.arrival_ns[end] < next_instant_ns_) ++end;
       const BurstPart part{first, end - first, ingress};
       decide_.judge(frames, part, burst_, counters_);
       act_on(part, mbufs);
@@ -185,17 +185,18 @@ class Worker {
       answer(part, egress, mbufs, go);
     PerPacket<rte_mbuf*> copies;
     const std::uint32_t copied = decide_.copies();
-    for (std::uint32_t at = 0; at < copied; ++at)
-      copies[at] =
-          act_.copy(mbufs[part.first], key_of(Decide::kFirstCopy + at, part.ingress, egress));
+    std::uint32_t next = 0;
     for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
       sequence_ = burst_.sequence[i] + 1;
+      const std::uint32_t first_copy = next;
+      for (; next < copied && decide_.copied_from(next) == i; ++next)
+        copies[next] = act_.copy(mbufs[i], key_of(Decide::kFirstCopy + next, part.ingress, egress));
       dispose(mbufs[i], key_of(i, part.ingress, egress), i, go);
+      for (std::uint32_t at = first_copy; at < next; ++at)
+        if (copies[at] != nullptr)
+          dispose(copies[at], key_of(Decide::kFirstCopy + at, part.ingress, egress),
+                  Decide::kFirstCopy + at, go);
     }
-    for (std::uint32_t at = 0; at < copied; ++at)
-      if (copies[at] != nullptr)
-        dispose(copies[at], key_of(Decide::kFirstCopy + at, part.ingress, egress),
-                Decide::kFirstCopy + at, go);
   }
 
   HoldKey key_of(std::uint32_t i, std::uint8_t ingress, std::uint8_t egress) const noexcept {
@@ -253,8 +254,10 @@ class Worker {
       key.egress = wanted.back ? part.ingress : egress;
       key.release_ns = wanted.time_ns;
       key.copy = number;
-      // No packet was received where copies stand: all of them are of the part's only one.
-      const std::uint32_t of = decide_.copies() > 0 ? part.first : wanted.of;
+      // No packet was received where copies stand.
+      const bool of_copy = decide_.copies() > 0 && wanted.of >= Decide::kFirstCopy;
+      const std::uint32_t of =
+          of_copy ? decide_.copied_from(wanted.of - Decide::kFirstCopy) : wanted.of;
       rte_mbuf* made = act_.answer(mbufs[of], key, because, wanted, decide_.fields(wanted.of));
       if (made == nullptr)
         continue;

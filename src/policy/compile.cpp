@@ -117,6 +117,21 @@ void check_delays(const Scenario& scenario, const Policy& policy, Problems& prob
                                     "at most " + format_duration(kPathDelayMaxNs)));
 }
 
+/// Finds the paths on which only the last step of the last rule makes copies.
+void find_last_copies(Policy& policy) {
+  for (PathProgram& path : policy.paths) {
+    if (!path.makes_copies)
+      continue;
+    std::size_t copying = 0;
+    for (const std::uint16_t index : path.rules)
+      for (const RuleStep& step : policy.rules[index].steps)
+        copying += step.impairment.copies > 0 ? 1U : 0U;
+    const std::vector<RuleStep>& last = policy.rules[path.rules.back()].steps;
+    if (copying == 1 && !last.empty())
+      path.copies_at_the_end = last.back().impairment.copies;
+  }
+}
+
 /// Numbers copies so that no two of one packet are alike, whatever is copied again: each step
 /// counts in multiples of how many there may be before it, on any path.
 void number_copies(Policy& policy, const Scenario& scenario, Problems& problems) {
@@ -410,6 +425,7 @@ Result<Policy> compile_rules(const Scenario& scenario, const std::vector<RuleSpe
   lay_schedules(scenario, policy, problems);
   check_delays(scenario, policy, problems);
   number_copies(policy, scenario, problems);
+  find_last_copies(policy);
   lay_payloads(scenario, request, policy, problems);
   if (!problems.empty())
     return tl::unexpected(std::move(problems));

@@ -95,9 +95,12 @@ struct PathProgram {
   bool needs_connection = false;     ///< a rule on this path or the way back asks who opened what
   bool follows_tcp = false;          ///< likewise, for sequence numbers of TCP
   bool needs_payload = false;        ///< a rule looks behind the headers
-  bool makes_copies = false;         ///< packets are judged one at a time
-  bool breaks_order = false;         ///< a rule lets packets overtake each other
-  std::uint8_t wire = 0;             ///< the same for both paths of a wire
+  bool makes_copies = false;         ///< a rule does
+  /// How many of one packet, where nothing stands behind the step that makes them; 0: something
+  /// does, and packets are judged one at a time.
+  std::uint32_t copies_at_the_end = 0;
+  bool breaks_order = false;  ///< a rule lets packets overtake each other
+  std::uint8_t wire = 0;      ///< the same for both paths of a wire
 };
 
 /// What a worker does with held packets at the moment it adopts a policy.

@@ -258,10 +258,62 @@ TEST(DataplaneCopies, FragmentsGoOnByThemselves) {
   expect_share(lost, 0.3, 6'000);
 }
 
-TEST(DataplaneCopies, OfAPathOnly) {
-  const DecideBench bench({"name: a, from: left, impair: [duplicate: 1%]"});
-  EXPECT_TRUE(bench.decide.makes_copies(0));
-  EXPECT_FALSE(bench.decide.makes_copies(1));
+TEST(DataplaneCopies, PacketsAreJudgedTogetherWhereNothingIsBehind) {
+  const auto part_max = [](const std::string& rule, std::uint8_t ingress) {
+    return DecideBench({"name: b, from: left, impair: [loss: 1%]", rule}).decide.part_max(ingress);
+  };
+  EXPECT_EQ(part_max("name: a, from: left, impair: [duplicate: 1%]", 0), 32U);
+  EXPECT_EQ(part_max("name: a, from: left, impair: [duplicate: 1%]", 1), kBurstMax);
+  EXPECT_EQ(part_max("name: a, from: left, impair: [duplicate: {copies: 5}]", 0), 6U);
+  EXPECT_EQ(part_max("name: a, from: left, impair: [duplicate: {copies: 32}]", 0), 1U);
+  EXPECT_EQ(part_max("name: a, impair: [duplicate: 1%, loss: 1%]", 0), 1U);
+  EXPECT_EQ(part_max("name: a, impair: [duplicate: 1%, duplicate: 1%]", 0), 1U);
+}
+
+TEST(DataplaneCopies, TogetherAsOneByOne) {
+  // Two flows of which the second rule knows one, so that plans differ within a burst.
+  const std::vector<std::string> lines{
+      "name: a, impair: [loss: 30%, delay: 5us]",
+      "name: b, match: {dport: 81}, impair: [loss: 20%, delay: 1us, "
+      "duplicate: {rate: 40%, copies: 3, delay: 2us}]"};
+  DecideBench together(lines);
+  DecideBench alone(lines);
+  std::uint64_t copies = 0;
+  for (std::uint64_t burst = 0; burst < 300 && !HasFailure(); ++burst) {
+    constexpr std::uint32_t kPart = 10;
+    std::vector<DecideBench::Arrival> packets;
+    for (std::uint64_t at = 0; at < kPart; ++at)
+      packets.push_back({udp_to(at % 3 == 0 ? 80 : 81), burst * 1'000'000 + at * 10});
+    together.judge_part(packets);
+    std::uint32_t at = 0;
+    for (std::uint32_t packet = 0; packet < kPart; ++packet) {
+      alone.judge(packets[packet].frame, packets[packet].time_ns);
+      EXPECT_EQ(together.burst.reason[packet], alone.burst.reason[0]);
+      EXPECT_EQ(together.burst.time_ns[packet], alone.burst.time_ns[0]);
+      for (std::uint32_t copy = 0; copy < alone.decide.copies(); ++copy, ++at) {
+        ASSERT_LT(at, together.decide.copies());
+        EXPECT_EQ(together.decide.copied_from(at), packet);
+        EXPECT_EQ(together.burst.time_ns[Decide::kFirstCopy + at],
+                  alone.burst.time_ns[Decide::kFirstCopy + copy]);
+        EXPECT_EQ(together.burst.copy[Decide::kFirstCopy + at], copy + 1);
+      }
+    }
+    EXPECT_EQ(at, together.decide.copies());
+    copies += at;
+  }
+  EXPECT_GT(copies, 500U);
+  for (const std::size_t rule : {0U, 1U}) {
+    const RuleCounters& left = together.counted(rule);
+    const RuleCounters& right = alone.counted(rule);
+    EXPECT_EQ(left.matched, right.matched);
+    EXPECT_EQ(left.lost, right.lost);
+    EXPECT_EQ(left.loss_runs, right.loss_runs);
+    EXPECT_EQ(left.dropped, right.dropped);
+    EXPECT_EQ(left.duplicated, right.duplicated);
+    EXPECT_EQ(left.delayed, right.delayed);
+    EXPECT_EQ(left.delay_sum_ns, right.delay_sum_ns);
+    EXPECT_EQ(left.delay_max_ns, right.delay_max_ns);
+  }
 }
 
 // --- packets that waited -------------------------------------------------------------------------
