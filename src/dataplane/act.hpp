@@ -423,7 +423,27 @@ class Act {
     }
   }
 
+  /// Those that were done with serve again without a way through the pool, where they are its own.
+  void take_back_done() noexcept {
+    std::uint32_t kept = 0;
+    for (std::uint32_t at = 0; at < done_count_; ++at) {
+      rte_mbuf* mbuf = done_[at];
+      if (mbuf->pool != pool_ || !is_ours_alone(mbuf)) {
+        done_[kept++] = mbuf;
+        continue;
+      }
+      poison(mbuf);
+      rte_pktmbuf_reset(mbuf);
+      spare_[spare_count_++] = mbuf;
+    }
+    done_count_ = kept;
+  }
+
+  /// There are none.
   bool refill_spare() noexcept {
+    take_back_done();
+    if (spare_count_ > 0)
+      return true;
     constexpr std::uint32_t kRefill = 32;
     if (rte_pktmbuf_alloc_bulk(pool_, spare_.data(), kRefill) == 0) {
       spare_count_ = kRefill;

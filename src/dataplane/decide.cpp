@@ -311,7 +311,8 @@ void Decide::run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t
   counters.dropped += ended.count - alive.count;
   counters.edited +=
       static_cast<std::uint32_t>(std::popcount(marked_of(alive, burst) & ~marked_before));
-  count_losses(rule, ingress, ended, burst);
+  if (rule.loses)
+    count_losses(rule, ingress, ended, burst);
   if (rule.delays)
     count_delays(rule, counters, alive, burst);
 }

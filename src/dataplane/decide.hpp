@@ -275,9 +275,10 @@ class Decide {
   };
   std::array<PendingCopy, kCopiesMax> pending_;  ///< of entry kFirstCopy + its place here
   std::uint32_t copy_count_ = 0;
-  PerPacket<std::uint64_t> salt_;       ///< of a copy's dice; 0: the packet itself
-  bool salted_ = false;                 ///< some are not 0
-  const FlowKey* scope_key_ = nullptr;  ///< while a packet is taken up again: its key on arrival
+  PerPacket<std::uint64_t> salt_;        ///< of a copy's dice; 0: the packet itself
+  bool salted_ = false;                  ///< some are not 0
+  PerPacket<ScopeState*> rule_scope_{};  ///< in scopes_, of the rule that looked last
+  const FlowKey* scope_key_ = nullptr;   ///< while a packet is taken up again: its key on arrival
   bool resuming_ = false;  ///< the first step asked is one that the packet has waited for
   Witness* witness_ = nullptr;
 };

@@ -34,9 +34,10 @@ RuleScopeState& Decide::scope_of(const RuleProgram& rule, std::uint8_t ingress, 
   const std::uint64_t identity = scope_identity(rule.per, rule.shared, ingress, i, burst);
   const auto slot = static_cast<std::uint32_t>(kScopeStatesMax + rule.slot * ports_ + path);
   scopes_.begin_round();
-  return scopes_
-      .find({slot, rule_epochs_[rule.slot], StateQueue::kNone}, identity, burst.arrival_ns[i])
-      ->as<RuleScopeState>();
+  rule_scope_[i] =
+      scopes_.find_again(rule_scope_[i], {slot, rule_epochs_[rule.slot], StateQueue::kNone},
+                         identity, burst.arrival_ns[i]);
+  return rule_scope_[i]->as<RuleScopeState>();
 }
 
 void Decide::count_matches(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,

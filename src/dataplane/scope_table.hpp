@@ -3,6 +3,7 @@
 // counted, for what it knew cannot come back.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "dataplane/bucket_table.hpp"
@@ -55,7 +56,22 @@ class ScopeTable {
   /// The state of scope `identity` of an owner; all zero when new. Stays where it is until
   /// begin_round(). Null when room could only be made by forgetting a scope of this round: never
   /// the first time after begin_round().
-  ScopeState* find(const Owner& owner, std::uint64_t identity, std::uint64_t now_ns) noexcept;
+  ScopeState* find(const Owner& owner, std::uint64_t identity, std::uint64_t now_ns) noexcept {
+    const std::uint64_t spread = spread_of(owner, identity);
+    Entry* known = entry_of(owner, identity, spread);
+    if (known == nullptr) [[unlikely]]
+      return begin(owner, identity, spread, now_ns);
+    known->last_seen_ns = now_ns;
+    known->round = round_;
+    return &known->state;
+  }
+  /// The same, when find() gave `before` for the packet just now and the scope is still there.
+  ScopeState* find_again(ScopeState* before, const Owner& owner, std::uint64_t identity,
+                         std::uint64_t now_ns) noexcept {
+    if (before != nullptr && is_of(*entry_at(before), owner, identity))
+      return before;
+    return find(owner, identity, now_ns);
+  }
   /// The same, null when there is none.
   ScopeState* known(const Owner& owner, std::uint64_t identity) noexcept;
 
@@ -73,8 +89,22 @@ class ScopeTable {
   };
   static_assert(sizeof(Entry) == 96);
 
-  static std::uint64_t spread_of(const Owner& owner, std::uint64_t identity) noexcept;
-  Entry* entry_of(const Owner& owner, std::uint64_t identity, std::uint64_t spread) noexcept;
+  static bool is_of(const Entry& entry, const Owner& owner, std::uint64_t identity) noexcept {
+    return entry.slot == owner.slot && entry.identity == identity && entry.epoch == owner.epoch;
+  }
+  static const Entry* entry_at(const ScopeState* state) noexcept {
+    return reinterpret_cast<const Entry*>(reinterpret_cast<const std::byte*>(state) -
+                                          offsetof(Entry, state));
+  }
+  static std::uint64_t spread_of(const Owner& owner, std::uint64_t identity) noexcept {
+    const std::uint64_t spread = (identity ^ (owner.slot + 1)) * 0x9E3779B97F4A7C15;
+    return spread ^ (spread >> 32);
+  }
+  Entry* entry_of(const Owner& owner, std::uint64_t identity, std::uint64_t spread) noexcept {
+    return scopes_.find(spread, [&](const Entry& entry) { return is_of(entry, owner, identity); });
+  }
+  ScopeState* begin(const Owner& owner, std::uint64_t identity, std::uint64_t spread,
+                    std::uint64_t now_ns) noexcept;
   bool goes_before(const Entry& entry, const Entry& other) const noexcept;
 
   BucketTable<Entry> scopes_;

@@ -91,8 +91,8 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
       rule.follows_tcp |= step.impairment.follows_tcp;
       rule.uses_dice |= compiled->uses_dice;
       rule.uses_step |= compiled->uses_step;
-      rule.counts_scopes |=
-          spec.per != Per::kRule && (compiled->uses_match_number || compiled->drops);
+      rule.loses |= kind == "loss";
+      rule.counts_scopes |= spec.per != Per::kRule && (compiled->uses_match_number || rule.loses);
       rule.steps.push_back(std::move(step));
     }
     ++index;

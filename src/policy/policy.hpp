@@ -61,6 +61,7 @@ struct RuleProgram {
   bool uses_step = false;      ///< a step reads a chain's index
   bool asks_payload = false;   ///< its match searches payloads
   bool asks_stream = false;    ///< some of it in streams
+  bool loses = false;          ///< has a `loss`: runs of losses are counted
   bool counts_scopes = false;  ///< matches are counted for each scope, not for the path
 
   /// Whether nth or first is among its match.
