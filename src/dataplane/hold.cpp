@@ -42,6 +42,12 @@ std::byte* Hold::push_elsewhere(const HeldKey& key, Size size) noexcept {
 
 /// Null when no line takes it.
 std::byte* Hold::push_line(const HeldKey& key, Size size) noexcept {
+  // Where there are loose packets lines did not do: no more are opened, and few are searched.
+  const bool loose = !wheel_->empty();
+  if (loose && (lines_in_use_ == 0 ||
+                LeavingOrder::key_before(
+                    key, lines_[by_tail_[std::min(lines_in_use_, kLinesWithLoose) - 1]].tail)))
+    return nullptr;
   const std::uint32_t place = line_for(key);
   const bool opens = place == lines_in_use_;
   if (opens && !open_line())
@@ -177,8 +183,6 @@ void Hold::begin_flush(std::uint32_t end) noexcept {
 std::uint32_t Hold::line_for(const HeldKey& key) const noexcept {
   std::uint32_t low = 0;
   std::uint32_t high = lines_in_use_;
-  if (high > 0 && LeavingOrder::key_before(key, lines_[by_tail_[high - 1]].tail))
-    return high;
   while (low < high) {
     const std::uint32_t middle = (low + high) / 2;
     if (!LeavingOrder::key_before(key, lines_[by_tail_[middle]].tail))
@@ -189,11 +193,9 @@ std::uint32_t Hold::line_for(const HeldKey& key) const noexcept {
   return low;
 }
 
-/// Appends a line behind all others: its first packet's key is before every tail. Not where there
-/// are loose packets: lines did not do for these.
+/// Appends a line behind all others: its first packet's key is before every tail.
 bool Hold::open_line() noexcept {
-  if (lines_in_use_ == kLinesMax || free_chunk_count_ == 0 ||
-      (lines_in_use_ > 0 && !wheel_->empty()))
+  if (lines_in_use_ == kLinesMax || free_chunk_count_ == 0)
     return false;
   const std::uint32_t index = free_lines_[kLinesMax - 1 - lines_in_use_];
   const std::uint32_t first = free_chunks_[--free_chunk_count_];

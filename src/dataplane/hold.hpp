@@ -37,6 +37,8 @@ class Hold {
  public:
   static constexpr std::uint32_t kChunkBytes = 65'536;
   static constexpr std::uint32_t kLinesMax = 16;
+  /// So many lines, those with the latest ends, go on while there are loose packets.
+  static constexpr std::uint32_t kLinesWithLoose = 2;
   static constexpr std::uint32_t kFrameBytesMax = 65'000;
 
   /// Reserves `bytes` of memory, at least one chunk. Pages are taken when first used and then

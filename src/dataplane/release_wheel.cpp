@@ -88,9 +88,8 @@ void ReleaseWheel::put(std::uint64_t place) noexcept {
   Level& level = levels_[which];
   const std::uint64_t slot = release_ns >> kShift[which];
   const std::uint64_t index = slot % kSlots;
-  packet.next = level.slots[index];
-  level.slots[index] = place + 1;
-  mark(level.used, index);
+  packet.next = std::exchange(level.slots[index], place + 1);
+  mark(level.used, index);  // without asking whether it was: nobody could foretell that
   mark(level.words, index / 64);
   mark(level.blocks, index / 4'096);
   first_ns_[which] = std::min(first_ns_[which], slot << kShift[which]);
@@ -99,6 +98,11 @@ void ReleaseWheel::put(std::uint64_t place) noexcept {
 void ReleaseWheel::put_due(std::uint64_t place) noexcept {
   due_[due_count_++] = {at(place).record.release_ns, place};
   std::push_heap(due_, due_ + due_count_,
+                 [this](const Due& left, const Due& right) { return leaves_later(left, right); });
+}
+
+void ReleaseWheel::make_due() noexcept {
+  std::make_heap(due_, due_ + due_count_,
                  [this](const Due& left, const Due& right) { return leaves_later(left, right); });
 }
 
@@ -146,7 +150,7 @@ std::uint64_t ReleaseWheel::next_used(std::uint32_t which, std::uint64_t index) 
 /// The packets of the first slot are at hand; those of a coarse one go to finer slots before.
 void ReleaseWheel::open_next() noexcept {
   for (;;) {
-    std::uint32_t which = kLevels - 1;
+    std::uint32_t which = first_ns_[0] < std::min(first_ns_[1], first_ns_[2]) ? 0 : kLevels - 1;
     while (which > 0 &&
            first_ns_[which] > *std::min_element(first_ns_.begin(), first_ns_.begin() + which))
       --which;
@@ -165,10 +169,12 @@ void ReleaseWheel::open_next() noexcept {
     }
     if (!opens)
       continue;
-    std::make_heap(due_, due_ + due_count_,
-                   [this](const Due& left, const Due& right) { return leaves_later(left, right); });
+    if (due_count_ > 1)
+      make_due();
     open_begin_ns_ = begin_ns;
     open_end_ns_ = last_ns + 1;
+    if (first_ns_[0] != kNoSlot)
+      __builtin_prefetch(memory_ + levels_[0].slots[(first_ns_[0] >> kShift[0]) % kSlots] - 1);
     return;
   }
 }
@@ -183,8 +189,7 @@ void ReleaseWheel::close_open() noexcept {
       put(due_[at].place);
   }
   due_count_ = kept;
-  std::make_heap(due_, due_ + due_count_,
-                 [this](const Due& left, const Due& right) { return leaves_later(left, right); });
+  make_due();
   open_begin_ns_ = open_end_ns_ = base_ns_;
   credit_ = kReopenedMax;
 }
@@ -210,8 +215,7 @@ void ReleaseWheel::begin_flush() noexcept {
     others = at(place).next;
     put(place);
   }
-  std::make_heap(due_, due_ + due_count_,
-                 [this](const Due& left, const Due& right) { return leaves_later(left, right); });
+  make_due();
 }
 
 }  // namespace faultline

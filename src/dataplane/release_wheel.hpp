@@ -1,5 +1,5 @@
 // In which order packets leave that stand in no line: a wheel of slots in three levels, finest
-// 1,024 ns, and a heap of those whose slot is next. A packet is a place in the hold's memory; its
+// 256 ns, and a heap of those whose slot is next. A packet is a place in the hold's memory; its
 // record there carries the link to the next one of its slot. Putting in and taking out cost the
 // same whatever the number of packets (Varghese & Lauck, 1987), and the heap makes the order exact.
 #pragma once
@@ -48,7 +48,7 @@ class ReleaseWheel {
  private:
   static constexpr std::uint32_t kLevels = 3;
   static constexpr std::uint32_t kSlots = 1U << 20;
-  static constexpr std::array<std::uint32_t, kLevels> kShift{10, 16, 30};
+  static constexpr std::array<std::uint32_t, kLevels> kShift{8, 16, 30};
   /// So many packets, and one more for each that came since the last time, go back to their slots
   /// when one comes that goes before them.
   static constexpr std::uint64_t kReopenedMax = 64;
@@ -78,6 +78,7 @@ class ReleaseWheel {
   }
   void put(std::uint64_t place) noexcept;
   void put_due(std::uint64_t place) noexcept;
+  void make_due() noexcept;
   bool leaves_later(const Due& left, const Due& right) const noexcept;
   std::uint64_t take_slot(std::uint32_t level, std::uint64_t index) noexcept;
   std::uint64_t next_used(std::uint32_t level, std::uint64_t index) const noexcept;
