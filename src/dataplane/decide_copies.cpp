@@ -57,7 +57,7 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
   if (frames_ != nullptr)
     (*frames_)[copy] = (*frames_)[of];
   // Dice of its own, in every rule to come; who it is stays, for the states of flows.
-  const std::uint64_t place = hash_name(rule.name) ^ (std::uint64_t{step + 1} << 32) ^ which;
+  const std::uint64_t place = rule.name_hash ^ (std::uint64_t{step + 1} << 32) ^ which;
   std::uint64_t salt = (salt_[of] ^ place) * 0x9E3779B97F4A7C15;
   salt ^= salt >> 32;
   salt_[copy] = salt * 0xD6E8FEB86659FD93;

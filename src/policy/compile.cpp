@@ -348,6 +348,7 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
                   Policy& policy, Problems& problems) {
   RuleProgram rule;
   rule.name = spec.name;
+  rule.name_hash = hash_name(spec.name);
   rule.enabled = spec.enabled;
   rule.per = spec.per;
   rule.draw = spec.draw;

@@ -40,6 +40,7 @@ struct RuleStep {
 
 struct RuleProgram {
   std::string name;
+  std::uint64_t name_hash = 0;
   std::uint16_t slot = 0;  ///< index of the rule's counters; lives as long as the name
   bool enabled = false;
   std::uint64_t begins_ns = kNever;   ///< when it was enabled; schedules count from it
