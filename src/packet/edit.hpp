@@ -60,6 +60,11 @@ class EditFrame {
     put(offset, static_cast<std::uint8_t>(value >> 8));
     put(offset + 1, static_cast<std::uint8_t>(value));
   }
+  /// Writes one byte that no sum is to follow: behind it comes settle(kKeep).
+  void put_unsummed(std::uint32_t offset, std::uint8_t value) noexcept {
+    changed_ |= bytes_[offset] != value;
+    bytes_[offset] = value;
+  }
   /// Whether a checksum lies at this byte: of IPv4, TCP, UDP, ICMP or ICMPv6.
   bool is_checksum(std::uint32_t offset) const noexcept;
 
