@@ -2,7 +2,6 @@
 #include "packet/edit.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 namespace faultline {
@@ -14,13 +13,6 @@ constexpr std::uint32_t kUdpHeaderBytes = 8;
 // In the IPv4 header: TTL and protocol, behind which the checksum stands, and the addresses.
 constexpr std::uint32_t kProtocolWord = 8;
 constexpr std::uint32_t kIpv4Addresses = 12;
-
-std::uint16_t folded(std::uint64_t sum) noexcept {
-  // As often as the largest needs, and no question in between: its answer could not be foretold.
-  sum = (sum & 0xFFFFFFFF) + (sum >> 32);
-  for (int times = 0; times < 3; ++times) sum = (sum & 0xFFFF) + (sum >> 16);
-  return static_cast<std::uint16_t>(sum);
-}
 
 /// Where the checksum stands in a transport header; 0: it has none that is a sum.
 std::uint32_t checksum_place(std::uint8_t protocol) noexcept {
@@ -58,33 +50,6 @@ bool has_pseudo_header(const FlowKey& key) noexcept {
 }
 
 }  // namespace
-
-// In the machine's order of bytes, which turns the sum round and no more (RFC 1071, section 2).
-std::uint16_t ones_sum(std::span<const std::uint8_t> bytes, std::uint32_t sum) noexcept {
-  static_assert(std::endian::native == std::endian::little);
-  std::uint64_t total = 0;
-  std::size_t at = 0;
-  for (std::uint32_t four = 0; at + sizeof four <= bytes.size(); at += sizeof four) {
-    std::memcpy(&four, &bytes[at], sizeof four);
-    total += four;
-  }
-  for (unsigned shift = 0; at < bytes.size(); ++at, shift += 8)
-    total += std::uint64_t{bytes[at]} << shift;
-  return folded(std::uint64_t{sum} + __builtin_bswap16(folded(total)));
-}
-
-std::uint16_t transport_checksum(const FlowKey& key,
-                                 std::span<const std::uint8_t> segment) noexcept {
-  if (key.kind == FlowKind::kIpv4 && key.protocol == kProtocolIcmp)
-    return static_cast<std::uint16_t>(~ones_sum(segment));
-  const std::size_t address_bytes = key.kind == FlowKind::kIpv4 ? 4 : 16;
-  std::uint32_t sum = key.protocol + static_cast<std::uint32_t>(segment.size() >> 16) +
-                      static_cast<std::uint32_t>(segment.size() & 0xFFFF);
-  sum += ones_sum({key.source.data(), address_bytes});
-  sum += ones_sum({key.destination.data(), address_bytes});
-  const auto checksum = static_cast<std::uint16_t>(~ones_sum(segment, sum));
-  return key.protocol == kProtocolUdp && checksum == 0 ? 0xFFFF : checksum;
-}
 
 EditFrame::EditFrame(std::span<std::uint8_t> bytes, Room room, const FrameFields& fields) noexcept
     : bytes_(bytes.data()),

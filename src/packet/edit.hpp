@@ -8,6 +8,7 @@
 #include <span>
 
 #include "packet/frame_fields.hpp"
+#include "packet/ones_sum.hpp"
 
 namespace faultline {
 
@@ -132,15 +133,6 @@ inline bool can_cut_fixed(const FrameFields& fields, std::uint32_t length) noexc
   return fields.is_ip() && fields.fragment == FragmentKind::kNone && fields.l4_offset != 0 &&
          length >= fields.payload_offset;
 }
-
-/// The ones' complement sum of 16-bit words (RFC 1071), not complemented; an odd last byte counts
-/// as the upper half of a word.
-std::uint16_t ones_sum(std::span<const std::uint8_t> bytes, std::uint32_t sum = 0) noexcept;
-
-/// The checksum a transport header should carry: pseudo-header of IPv4 (RFC 793) or IPv6 (RFC 8200
-/// section 8.1), and `segment`, whose own checksum field is zero.
-std::uint16_t transport_checksum(const FlowKey& key,
-                                 std::span<const std::uint8_t> segment) noexcept;
 
 /// Edits of single fields. Where the frame has no such field they do nothing. Checksums are kept
 /// right: call settle(kFix) once behind them.
