@@ -35,11 +35,18 @@ struct KeyWords {
 };
 static_assert(offsetof(FlowKey, source_port) == 32 && offsetof(FlowKey, outer_vlan) == 40);
 
+// Word by word: what is copied whole would be read again before it is there.
 KeyWords words_of(const FlowKey& key) noexcept {
   static_assert(std::endian::native == std::endian::little);
-  KeyWords words;
-  std::memcpy(&words, &key, sizeof key);
-  return words;
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(&key);
+  const auto word = [bytes](std::size_t at) {
+    std::uint64_t value = 0;
+    std::memcpy(&value, bytes + at, sizeof value);
+    return value;
+  };
+  std::uint32_t tags = 0;
+  std::memcpy(&tags, &key.outer_vlan, sizeof tags);
+  return {{word(0), word(8)}, {word(16), word(24)}, word(32), tags};
 }
 
 /// Of shown_key(fields).
