@@ -178,10 +178,15 @@ void EditFrame::put(std::uint32_t offset, std::uint8_t value) noexcept {
 
 /// Words of the two sums that lie as the sums take them, and are no part of both but an address.
 void EditFrame::put_word(std::uint32_t offset, std::uint16_t value) noexcept {
+  if (!fields_.is_ip() || offset + 2 <= fields_.l3_offset) {  // nothing sums the link's header
+    put_unsummed(offset, static_cast<std::uint8_t>(value >> 8));
+    put_unsummed(offset + 1, static_cast<std::uint8_t>(value));
+    return;
+  }
   const std::uint32_t distance = offset - fields_.l3_offset;
   const std::uint32_t transport = checksum_at();
   const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
-  const bool even = fields_.is_ip() && offset >= fields_.l3_offset && distance % 2 == 0;
+  const bool even = offset >= fields_.l3_offset && distance % 2 == 0;
   const bool in_network = even && ipv4 && offset + 2 <= network_part().end &&
                           (distance < kProtocolWord || distance >= kIpv4Addresses);
   const bool in_transport = even && transport != 0 && offset >= fields_.l4_offset &&

@@ -58,7 +58,7 @@ class EditFrame {
   /// Writes one byte; the sums that cover it are noted.
   void put(std::uint32_t offset, std::uint8_t value) noexcept;
   void put_word(std::uint32_t offset, std::uint16_t value) noexcept;
-  /// Writes one byte that no sum is to follow: behind it comes settle(kKeep).
+  /// Writes one byte that no sum has, or is to follow: then settle(kKeep) comes behind it.
   void put_unsummed(std::uint32_t offset, std::uint8_t value) noexcept {
     changed_ |= bytes_[offset] != value;
     bytes_[offset] = value;
