@@ -68,10 +68,13 @@ class Dice {
                static_cast<std::uint32_t>(identity), static_cast<std::uint32_t>(identity >> 32)});
   }
 
-  /// The whole number u in [0, 2^64) of packet `index` of `identity`.
+  /// The whole number u in [0, 2^64) of packet `index` of `identity`, given its upper half.
+  constexpr std::uint64_t uniform(std::uint32_t upper, std::uint64_t identity,
+                                  std::uint64_t index) const noexcept {
+    return (std::uint64_t{upper} << 32) | block(identity, index, 1)[index & 3];
+  }
   constexpr std::uint64_t uniform(std::uint64_t identity, std::uint64_t index) const noexcept {
-    const std::size_t lane = index & 3;
-    return (std::uint64_t{block(identity, index, 0)[lane]} << 32) | block(identity, index, 1)[lane];
+    return uniform(block(identity, index, 0)[index & 3], identity, index);
   }
 
   /// u < threshold, given the upper half of u.

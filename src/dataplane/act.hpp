@@ -113,17 +113,30 @@ class Act {
   rte_mbuf* answer(const rte_mbuf* mbuf, const HoldKey& key, const HoldKey& of,
                    const FrameAnswer& answer, const FrameFields& fields) noexcept {
     // Answers need headers and the first bytes behind them, no more.
-    std::array<std::uint8_t, kAnswerBytesMax> bytes;
-    const std::uint32_t count = std::min<std::uint32_t>(mbuf->pkt_len, bytes.size());
-    std::memcpy(bytes.data(), rte_pktmbuf_read(mbuf, 0, count, bytes.data()), count);
-    const EditFrame frame({bytes.data(), count}, {}, fields);
-    std::array<std::uint8_t, kAnswerBytesMax> built;
-    const std::uint32_t length =
-        answer.impairment->answer(answer.impairment->parameters, frame, answer.what, built);
+    std::array<std::uint8_t, kAnswerBytesMax> pieces;
+    const std::uint32_t count = std::min<std::uint32_t>(mbuf->pkt_len, pieces.size());
+    const void* bytes = rte_pktmbuf_read(mbuf, 0, count, pieces.data());
+    // Not written to: a frame that may be changed is made of them, and is const.
+    const EditFrame frame({static_cast<std::uint8_t*>(const_cast<void*>(bytes)), count}, {},
+                          fields);
+    // Made in place; aside where there is no mbuf, or none with so much room.
+    std::array<std::uint8_t, kAnswerBytesMax> aside;
+    rte_mbuf* made = rte_pktmbuf_alloc(pool_);
+    const bool in_place = made != nullptr && rte_pktmbuf_tailroom(made) >= aside.size();
+    std::uint8_t* place = in_place ? rte_pktmbuf_mtod(made, std::uint8_t*) : aside.data();
+    const std::uint32_t length = answer.impairment->answer(answer.impairment->parameters, frame,
+                                                           answer.what, {place, aside.size()});
+    if (made != nullptr && (length == 0 || !in_place)) {
+      free_mbufs(&made, 1);
+      made = nullptr;
+    }
     if (length == 0)
       return nullptr;
     ++counters_.ledger.injected;
-    rte_mbuf* made = make({built.data(), length});
+    if (in_place)
+      made->data_len = static_cast<std::uint16_t>(made->pkt_len = length);
+    else
+      made = make({aside.data(), length});
     if (made == nullptr) {
       lose(key, mbuf, DropReason::kNoMbuf);
       return nullptr;

@@ -1,7 +1,12 @@
 // Connections by the hash that both directions of a flow share.
 #include "dataplane/connection_table.hpp"
 
+#include <bit>
+#include <cstddef>
+#include <cstring>
 #include <utility>
+
+#include "base/int128.hpp"
 
 namespace faultline {
 namespace {
@@ -19,6 +24,77 @@ FlowKey reversed(const FlowKey& key) noexcept {
   std::swap(reverse.source, reverse.destination);
   std::swap(reverse.source_port, reverse.destination_port);
   return reverse;
+}
+
+/// A key as five words and its tags. In the last word the ports stand lowest.
+struct KeyWords {
+  std::uint64_t source[2];
+  std::uint64_t destination[2];
+  std::uint64_t rest;
+  std::uint32_t tags;
+};
+static_assert(offsetof(FlowKey, source_port) == 32 && offsetof(FlowKey, outer_vlan) == 40);
+
+// Word by word: what is copied whole would be read again before it is there.
+KeyWords words_of(const FlowKey& key) noexcept {
+  static_assert(std::endian::native == std::endian::little);
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(&key);
+  const auto word = [bytes](std::size_t at) {
+    std::uint64_t value = 0;
+    std::memcpy(&value, bytes + at, sizeof value);
+    return value;
+  };
+  std::uint32_t tags = 0;
+  std::memcpy(&tags, &key.outer_vlan, sizeof tags);
+  return {{word(0), word(8)}, {word(16), word(24)}, word(32), tags};
+}
+
+/// Of shown_key(fields).
+KeyWords words_of(const FrameFields& fields) noexcept {
+  constexpr std::uint64_t kPorts = 0xFFFF'FFFF;
+  KeyWords words = words_of(fields.key);
+  words.rest =
+      (words.rest & ~kPorts) | fields.source_port | std::uint64_t{fields.destination_port} << 16;
+  return words;
+}
+
+std::uint64_t with_ports_swapped(std::uint64_t rest) noexcept {
+  return (rest & ~std::uint64_t{0xFFFF'FFFF}) | std::rotl(static_cast<std::uint32_t>(rest), 16);
+}
+
+bool is_from_source(const KeyWords& known, const KeyWords& packet) noexcept {
+  return ((known.source[0] ^ packet.source[0]) | (known.source[1] ^ packet.source[1]) |
+          (known.destination[0] ^ packet.destination[0]) |
+          (known.destination[1] ^ packet.destination[1]) | (known.rest ^ packet.rest) |
+          (known.tags ^ packet.tags)) == 0;
+}
+
+bool is_from_destination(const KeyWords& known, const KeyWords& packet) noexcept {
+  return ((known.source[0] ^ packet.destination[0]) | (known.source[1] ^ packet.destination[1]) |
+          (known.destination[0] ^ packet.source[0]) | (known.destination[1] ^ packet.source[1]) |
+          (known.rest ^ with_ports_swapped(packet.rest)) | (known.tags ^ packet.tags)) == 0;
+}
+
+// As in flow_key.cpp: odd constants with balanced bits, and the folded product that mixes.
+constexpr std::uint64_t kMix0 = 0x6A09E667F3BCC909;
+constexpr std::uint64_t kMix1 = 0xBB67AE8584CAA73B;
+constexpr std::uint64_t kMix2 = 0x3C6EF372FE94F82B;
+
+std::uint64_t fold(std::uint64_t left, std::uint64_t right) noexcept {
+  const Uint128 product = static_cast<Uint128>(left) * right;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+std::uint64_t end_of(const std::uint64_t (&address)[2], std::uint64_t port) noexcept {
+  return fold(address[0] ^ kMix0, address[1] ^ kMix1 ^ port << 48);
+}
+
+/// The same in both directions. Where in the table a connection stands, and nothing else.
+std::uint64_t spread_of(const KeyWords& key, std::uint8_t wire) noexcept {
+  const std::uint64_t ends =
+      end_of(key.source, key.rest & 0xFFFF) + end_of(key.destination, key.rest >> 16 & 0xFFFF);
+  const std::uint64_t rest = key.rest >> 32 | std::uint64_t{key.tags} << 32;
+  return fold(ends ^ kMix1, rest ^ kMix2 ^ std::uint64_t{wire} << 56);
 }
 
 bool is_tcp(const FrameFields& fields) noexcept {
@@ -72,13 +148,15 @@ ConnectionTable::ConnectionTable(std::uint64_t connections_max, std::uint64_t id
       services_(connections_max, TableMemory::kWhenUsed) {}
 
 ConnectionPlace ConnectionTable::note(const ConnectionPacket& packet, TcpPlace* tcp) noexcept {
-  const FlowKey key = shown_key(packet.fields);
-  const FlowKey reverse = reversed(key);
-  const std::uint64_t vlans = (std::uint64_t{key.outer_vlan} << 16) | key.inner_vlan;
-  const std::uint64_t spread = mixed(flow_pair_hash(key) ^ mixed(vlans) ^ packet.wire);
+  const KeyWords words = words_of(packet.fields);
+  const std::uint64_t spread = spread_of(words, packet.wire);
+  bool from_client = true;
   Connection* connection = connections_.find(spread, [&](const Connection& known) {
-    return known.wire == packet.wire && known.epoch == epoch_ &&
-           (known.key == key || known.key == reverse);
+    if (known.wire != packet.wire || known.epoch != epoch_)
+      return false;
+    const KeyWords known_words = words_of(known.key);
+    from_client = is_from_source(known_words, words);
+    return from_client || is_from_destination(known_words, words);
   });
   if (connection == nullptr) {
     const auto room =
@@ -87,40 +165,38 @@ ConnectionPlace ConnectionTable::note(const ConnectionPacket& packet, TcpPlace* 
         });
     counters_.lost += room.taken && is_alive(*room.entry, packet.now_ns) ? 1U : 0U;
     connection = &connections_.take(room, spread);
-    open(*connection, key, packet);
-  } else if (begins_anew(*connection, packet)) {
-    open(*connection, key, packet);
+    from_client = open(*connection, packet);
+  } else if (begins_anew(*connection, from_client, packet)) {
+    from_client = open(*connection, packet);
   }
   connection->last_seen_ns = packet.now_ns;
   connection->opening &= opens(packet.fields);
-  const std::size_t direction = connection->key == key ? 0 : 1;
+  const std::size_t direction = from_client ? 0 : 1;
   if (tcp != nullptr)
-    *tcp = place_of(*connection, direction, packet);
-  return {.role = direction == 0 ? Role::kRequest : Role::kReply,
+    place(*connection, direction, packet, *tcp);
+  return {.role = from_client ? Role::kRequest : Role::kReply,
           .identity = mixed(connection->identity ^ direction),
           .number = ++connection->packets[direction]};
 }
 
 /// Only whole segments are followed: of a datagram in parts the first tells no length.
-TcpPlace ConnectionTable::place_of(Connection& connection, std::size_t direction,
-                                   const ConnectionPacket& packet) noexcept {
-  TcpPlace place;
+void ConnectionTable::place(Connection& connection, std::size_t direction,
+                            const ConnectionPacket& packet, TcpPlace& place) noexcept {
+  place = {};
   const FrameFields& fields = packet.fields;
   if (!is_tcp(fields))
-    return place;
+    return;
   place.connection = connection.ordinal;
   if (!shows_tcp(fields) || fields.fragment != FragmentKind::kNone)
-    return place;
+    return;
   if (const std::uint32_t epoch = track_epochs_[packet.wire]; connection.track_epoch != epoch) {
     connection.tracks[0] = connection.tracks[1] = {};
     connection.track_epoch = epoch;
   }
   const SeenSegment segment{tcp_word(packet, 4), tcp_word(packet, 8), fields.payload_bytes,
                             fields.tcp_flags};
-  counters_.forgotten +=
-      connection.tracks[direction].follow(segment, connection.tracks[1 - direction], place) ? 1U
-                                                                                            : 0U;
-  return place;
+  TcpTrack& track = connection.tracks[direction];
+  counters_.forgotten += track.follow(segment, connection.tracks[1 - direction], place) ? 1U : 0U;
 }
 
 /// Whether its next packet would still belong to it.
@@ -130,22 +206,23 @@ bool ConnectionTable::is_alive(const Connection& connection, std::uint64_t now_n
 }
 
 /// Whether the packet of a known pair of ends belongs to a new connection between them.
-bool ConnectionTable::begins_anew(const Connection& known,
+bool ConnectionTable::begins_anew(const Connection& known, bool from_client,
                                   const ConnectionPacket& packet) const noexcept {
   if (!is_tcp(packet.fields))
     return packet.now_ns - known.last_seen_ns > idle_ns_;
   if (!opens(packet.fields))
     return false;
-  if (known.key != shown_key(packet.fields))
+  if (!from_client)
     return !known.opening;  // both may open at once (RFC 9293, section 3.5)
   return !known.knows_sequence || known.initial_sequence != tcp_word(packet, 4);
 }
 
-void ConnectionTable::open(Connection& connection, const FlowKey& key,
-                           const ConnectionPacket& packet) noexcept {
+bool ConnectionTable::open(Connection& connection, const ConnectionPacket& packet) noexcept {
   const FrameFields& fields = packet.fields;
+  const FlowKey key = shown_key(fields);
+  const bool from_client = sent_by_client(key, fields);
   connection = {};
-  connection.key = sent_by_client(key, fields) ? key : reversed(key);
+  connection.key = from_client ? key : reversed(key);
   connection.epoch = epoch_;
   connection.wire = packet.wire;
   connection.opening = opens(fields);
@@ -159,6 +236,7 @@ void ConnectionTable::open(Connection& connection, const FlowKey& key,
   const std::uint64_t service = service_of(connection.key);
   connection.ordinal = next_of(service, packet);
   connection.identity = mixed(service ^ (std::uint64_t{connection.ordinal} << 1));
+  return from_client || key == reversed(key);
 }
 
 /// Which of its connections to this service a client opens now, from 1.

@@ -76,11 +76,13 @@ class ConnectionTable {
   };
 
   bool is_alive(const Connection& connection, std::uint64_t now_ns) const noexcept;
-  bool begins_anew(const Connection& known, const ConnectionPacket& packet) const noexcept;
-  void open(Connection& connection, const FlowKey& key, const ConnectionPacket& packet) noexcept;
+  bool begins_anew(const Connection& known, bool from_client,
+                   const ConnectionPacket& packet) const noexcept;
+  /// Whether the packet is the client's.
+  bool open(Connection& connection, const ConnectionPacket& packet) noexcept;
   std::uint32_t next_of(std::uint64_t service, const ConnectionPacket& packet) noexcept;
-  TcpPlace place_of(Connection& connection, std::size_t direction,
-                    const ConnectionPacket& packet) noexcept;
+  void place(Connection& connection, std::size_t direction, const ConnectionPacket& packet,
+             TcpPlace& place) noexcept;
 
   std::uint64_t idle_ns_;
   std::uint32_t epoch_ = 1;

@@ -27,8 +27,7 @@ constexpr std::uint32_t kOffsetMax = 65'000;
 
 struct Corrupt {
   Hits hits;
-  double log_kept = 0;   ///< of a bit, ln(1 − ber); 0: by `rate`
-  Threshold hit_at_all;  ///< by `ber`: no frame is so long that a larger u hits it
+  double log_kept = 0;  ///< of a bit, ln(1 − ber); 0: by `rate`
   Where where = Where::kAnywhere;
   How how = How::kBits;
   ChecksumCare care = ChecksumCare::kKeep;
@@ -47,26 +46,34 @@ std::uint64_t gap_of(double log_kept, std::uint64_t uniform) noexcept {
   return gap > 1e15 ? UINT64_MAX / 2 : static_cast<std::uint64_t>(gap);
 }
 
-bool hits(const Corrupt& corrupt, const JudgedBurst& burst, std::uint8_t i,
-          std::uint64_t uniform) noexcept {
+/// Whether a number with this upper half may hit a frame of so many bits. By `ber` one does with
+/// 1 − (1 − ber)^bits, which is less than −bits · ln(1 − ber); with room for rounding.
+bool may_hit(const Corrupt& corrupt, std::uint64_t bits, std::uint32_t upper) noexcept {
+  if (corrupt.log_kept == 0)
+    return corrupt.hits.rate == Threshold::always() || upper <= corrupt.hits.rate.high;
+  return upper * 0x1p-32 <= -corrupt.log_kept * static_cast<double>(bits) * 1.001 + 1e-12;
+}
+
+bool hits(const Corrupt& corrupt, std::uint64_t bits, std::uint64_t uniform) noexcept {
   if (corrupt.log_kept == 0)
     return corrupt.hits.rate == Threshold::always() ||
            uniform < (std::uint64_t{corrupt.hits.rate.high} << 32 | corrupt.hits.rate.low);
-  return gap_of(corrupt.log_kept, uniform) < std::uint64_t{burst.length_bytes[i]} * 8;
+  return gap_of(corrupt.log_kept, uniform) < bits;
 }
 
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Corrupt& corrupt = parameters.as<Corrupt>();
+  const Dice& dice = corrupt.hits.dice;
   DiceCache cache;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    // The upper half rules out most packets.
-    const std::uint32_t upper = cache.upper(corrupt.hits.dice, asked.identity[i], asked.number[i]);
-    if (corrupt.hit_at_all != Threshold::always() && upper > corrupt.hit_at_all.high)
+    const std::uint64_t bits = std::uint64_t{burst.length_bytes[i]} * 8;
+    const std::uint32_t upper = cache.upper(dice, asked.identity[i], asked.number[i]);
+    if (!may_hit(corrupt, bits, upper))
       continue;
-    const std::uint64_t uniform = corrupt.hits.dice.uniform(asked.identity[i], asked.number[i]);
-    if (hits(corrupt, burst, i, uniform))
+    const std::uint64_t uniform = dice.uniform(upper, asked.identity[i], asked.number[i]);
+    if (hits(corrupt, bits, uniform))
       plan_edit(asked, burst, i, uniform);
   }
 }
@@ -91,12 +98,20 @@ EditFrame::Part part_of(const Corrupt& corrupt, const EditFrame& frame) noexcept
   return {};
 }
 
+/// Where checksums stay as they are, what the change does to them need not be known.
+void put(const Corrupt& corrupt, EditFrame& frame, std::uint32_t at, std::uint8_t value) noexcept {
+  if (corrupt.care == ChecksumCare::kKeep)
+    frame.put_unsummed(at, value);
+  else
+    frame.put(at, value);
+}
+
 /// Turns one bit of the frame. A checksum that will be made right is no place for damage.
 bool turn(const Corrupt& corrupt, EditFrame& frame, std::uint64_t bit) noexcept {
   const auto at = static_cast<std::uint32_t>(bit / 8);
   if (corrupt.care == ChecksumCare::kFix && frame.is_checksum(at))
     return false;
-  frame.put(at, static_cast<std::uint8_t>(frame.at(at) ^ (0x80U >> (bit % 8))));
+  put(corrupt, frame, at, static_cast<std::uint8_t>(frame.at(at) ^ (0x80U >> (bit % 8))));
   return true;
 }
 
@@ -152,7 +167,7 @@ void write_pattern(const Corrupt& corrupt, EditFrame& frame, EditFrame::Part par
     at += static_cast<std::uint32_t>(stream.below(part.size() - corrupt.pattern_bytes + 1));
   for (std::uint32_t i = 0; i < corrupt.pattern_bytes; ++i)
     if (corrupt.care != ChecksumCare::kFix || !frame.is_checksum(at + i))
-      frame.put(at + i, corrupt.pattern[i]);
+      put(corrupt, frame, at + i, corrupt.pattern[i]);
 }
 
 /// Two neighbouring words that differ change places: sums that know no order do not see it. From a
@@ -286,11 +301,6 @@ void read_ber(const ConfigNode& node, Corrupt& corrupt, Problems& problems) {
                                   "a rate above 0, such as 1e-7"));
   const double rate = ber->approximate();
   corrupt.log_kept = rate >= 1 ? -HUGE_VAL : portable_log1p(-rate);
-  // No frame has more bits than these; with room for rounding.
-  const double most = (1 - portable_exp(corrupt.log_kept * 8 * 70'000)) * 1.001 + 1e-12;
-  corrupt.hit_at_all = Threshold::always();
-  if (most < 0.99)
-    corrupt.hit_at_all = {static_cast<std::uint32_t>(most * 0x1p32) + 1, 0};
 }
 
 std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileContext& context,
@@ -299,7 +309,6 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   Corrupt corrupt;
   MappingReader reader(node, "corrupt", problems);
   corrupt.hits = read_hits(reader, context, problems);
-  corrupt.hit_at_all = corrupt.hits.rate;
   if (const ConfigNode* ber = reader.take("ber")) {
     if (reader.has("rate"))
       problems.push_back(problem_at(ber->mark, "corrupt: both rate and ber", "one of them"));

@@ -20,86 +20,117 @@ constexpr std::uint8_t kTcpSyn = 2;
 constexpr std::uint8_t kTcpRst = 4;
 constexpr std::uint8_t kTcpAck = 16;
 
-void store16(std::uint8_t* at, std::uint32_t value) noexcept {
-  at[0] = static_cast<std::uint8_t>(value >> 8);
-  at[1] = static_cast<std::uint8_t>(value);
+/// Writes the number; what it adds to a loaded_sum.
+std::uint32_t store16(std::uint8_t* at, std::uint32_t value) noexcept {
+  const std::uint16_t stored = __builtin_bswap16(static_cast<std::uint16_t>(value));
+  std::memcpy(at, &stored, sizeof stored);
+  return stored;
 }
 
-void store32(std::uint8_t* at, std::uint32_t value) noexcept {
-  store16(at, value >> 16);
-  store16(at + 2, value);
+std::uint32_t store32(std::uint8_t* at, std::uint32_t value) noexcept {
+  const std::uint32_t stored = __builtin_bswap32(value);
+  std::memcpy(at, &stored, sizeof stored);
+  return stored;
+}
+
+/// Of words in `sum`, a loaded_sum.
+void store_checksum(std::uint8_t* at, std::uint64_t sum) noexcept {
+  const auto stored = static_cast<std::uint16_t>(~folded(sum));
+  std::memcpy(at, &stored, sizeof stored);
+}
+
+/// Sixteen bytes or more. In steps of as many: what copies any number of bytes begins slowly.
+void copy(std::uint8_t* to, const std::uint8_t* from, std::uint32_t bytes) noexcept {
+  constexpr std::uint32_t kStep = 16;
+  for (std::uint32_t at = 0; at + kStep < bytes; at += kStep)
+    std::memcpy(to + at, from + at, kStep);
+  std::memcpy(to + bytes - kStep, from + bytes - kStep, kStep);
 }
 
 std::uint32_t load32(const EditFrame& frame, std::uint32_t at) noexcept {
   return std::uint32_t{frame.word_at(at)} << 16 | frame.word_at(at + 2);
 }
 
-/// A frame that goes out: link and network header for `payload` bytes of `protocol`.
+/// A frame that goes out: link and network header for `payload` bytes of `protocol`. Sums are made
+/// of what is written and of the packet answered: to read what was written a moment ago, in other
+/// pieces, would have to wait for it.
 class Crafted {
  public:
   Crafted(const EditFrame& packet, Towards towards, std::uint8_t protocol, std::uint32_t payload,
           std::span<std::uint8_t> out) noexcept
-      : ipv4_(packet.fields().key.kind == FlowKind::kIpv4), out_(out) {
-    link_ = packet.link_part().end;
-    header_ = ipv4_ ? kIpv4HeaderBytes : kIpv6HeaderBytes;
-    length_ = link_ + header_ + payload;
-    fits_ = std::max(length_, kEthernetBytesMin) <= out.size();
+      : ipv4_(packet.fields().key.kind == FlowKind::kIpv4),
+        out_(out.data()),
+        link_(packet.link_part().end),
+        payload_(payload) {
+    length_ = link_ + (ipv4_ ? kIpv4HeaderBytes : kIpv6HeaderBytes) + payload;
+    fits_ = length() <= out.size();
     if (!fits_)
       return;
-    std::memset(out.data(), 0, std::max(length_, kEthernetBytesMin));
+    // The padding: nothing that is sent is so short that it does not reach into these bytes.
+    static_assert(kEthernetHeaderBytes + kIpv4HeaderBytes + kTcpHeaderBytes >= kPaddingFrom);
+    std::memset(out_ + kPaddingFrom, 0, kEthernetBytesMin - kPaddingFrom);
     const bool back = towards == Towards::kSender;
-    std::memcpy(out.data(), packet.bytes(), link_);
-    if (back) {
-      std::memcpy(out.data(), packet.bytes() + 6, 6);
-      std::memcpy(out.data() + 6, packet.bytes(), 6);
-    }
-    key_.kind = packet.fields().key.kind;
-    key_.protocol = protocol;
-    const std::uint32_t bytes = ipv4_ ? 4 : 16;
+    std::memcpy(out_, packet.bytes() + (back ? 6 : 0), 6);
+    std::memcpy(out_ + 6, packet.bytes() + (back ? 0 : 6), 6);
+    for (std::uint32_t at = 12; at < link_; at += 2) std::memcpy(out_ + at, packet.bytes() + at, 2);
     const std::uint8_t* source = packet.bytes() + packet.fields().l3_offset + (ipv4_ ? 12U : 8U);
-    std::memcpy(key_.source.data(), back ? source + bytes : source, bytes);
-    std::memcpy(key_.destination.data(), back ? source : source + bytes, bytes);
-    put_header(payload);
+    const std::size_t address = ipv4_ ? 4 : 16;
+    const std::uint64_t addresses = loaded_sum({source, 2 * address});
+    put_header(protocol, addresses);
+    if (ipv4_)
+      put_addresses<4>(source, back);
+    else
+      put_addresses<16>(source, back);
+    if (!ipv4_ || protocol != kProtocolIcmp)
+      pseudo_header_ = addresses + __builtin_bswap16(protocol) +
+                       __builtin_bswap16(static_cast<std::uint16_t>(payload));
   }
 
   bool fits() const noexcept { return fits_; }
-  std::uint8_t* payload() const noexcept { return out_.data() + link_ + header_; }
+  std::uint8_t* payload() const noexcept { return out_ + length_ - payload_; }
 
-  /// Writes the checksum at `place` of the payload; the frame's length.
-  std::uint32_t finish(std::uint32_t place) noexcept {
-    const std::uint32_t first = link_ + header_;
-    store16(payload() + place, transport_checksum(key_, out_.subspan(first, length_ - first)));
-    return std::max(length_, kEthernetBytesMin);
+  /// Writes the checksum at `place` of the payload, whose own words are in `sum`; the frame's
+  /// length.
+  std::uint32_t finish(std::uint32_t place, std::uint64_t sum) noexcept {
+    store_checksum(payload() + place, sum + pseudo_header_);
+    return length();
   }
 
  private:
-  void put_header(std::uint32_t payload) noexcept {
-    std::uint8_t* header = out_.data() + link_;
-    if (ipv4_) {
-      header[0] = 0x45;
-      store16(header + 2, header_ + payload);
-      header[6] = 0x40;  // DF: so that an id of 0 is no one's fragment (RFC 6864)
-      header[8] = kHops;
-      header[9] = key_.protocol;
-      std::memcpy(header + 12, key_.source.data(), 4);
-      std::memcpy(header + 16, key_.destination.data(), 4);
-      store16(header + 10, 0xFFFFU & ~unsigned{ones_sum({header, kIpv4HeaderBytes})});
+  static constexpr std::uint32_t kPaddingFrom = 44;
+
+  std::uint32_t length() const noexcept { return std::max(length_, kEthernetBytesMin); }
+
+  void put_header(std::uint8_t protocol, std::uint64_t addresses) noexcept {
+    std::uint8_t* header = out_ + link_;
+    if (!ipv4_) {
+      store32(header, 0x6000'0000);
+      store16(header + 4, payload_);
+      store16(header + 6, std::uint32_t{protocol} << 8 | kHops);
       return;
     }
-    header[0] = 0x60;
-    store16(header + 4, payload);
-    header[6] = key_.protocol;
-    header[7] = kHops;
-    std::memcpy(header + 8, key_.source.data(), 16);
-    std::memcpy(header + 24, key_.destination.data(), 16);
+    constexpr std::uint32_t kDontFragment = 0x4000;  // so an id of 0 is no one's (RFC 6864)
+    std::uint64_t sum = addresses;
+    sum += store32(header, 0x4500U << 16 | (kIpv4HeaderBytes + payload_));
+    sum += store32(header + 4, kDontFragment);
+    sum += store16(header + 8, std::uint32_t{kHops} << 8 | protocol);
+    store_checksum(header + 10, sum);
+  }
+
+  /// The last of the header.
+  template <std::size_t kBytes>
+  void put_addresses(const std::uint8_t* source, bool back) noexcept {
+    std::uint8_t* place = payload() - 2 * kBytes;
+    std::memcpy(place, back ? source + kBytes : source, kBytes);
+    std::memcpy(place + kBytes, back ? source : source + kBytes, kBytes);
   }
 
   bool ipv4_;
-  std::span<std::uint8_t> out_;
-  FlowKey key_;
-  std::uint32_t link_ = 0;
-  std::uint32_t header_ = 0;
+  std::uint8_t* out_;
+  std::uint32_t link_;
+  std::uint32_t payload_;  ///< bytes
   std::uint32_t length_ = 0;
+  std::uint64_t pseudo_header_ = 0;  ///< its sum; 0: the checksum leaves it out
   bool fits_ = false;
 };
 
@@ -162,11 +193,30 @@ std::uint32_t craft_error(const EditFrame& packet, const IcmpError& error,
   if (!frame.fits())
     return 0;
   std::uint8_t* icmp = frame.payload();
-  icmp[0] = error.type;
-  icmp[1] = error.code;
-  store32(icmp + 4, error.rest);
-  std::memcpy(icmp + kIcmpHeaderBytes, packet.bytes() + first, quoted);
-  return frame.finish(2);
+  const std::uint8_t* quote = packet.bytes() + first;
+  std::uint64_t sum = loaded_sum({quote, quoted});
+  sum += store32(icmp, std::uint32_t{error.type} << 24 | std::uint32_t{error.code} << 16);
+  sum += store32(icmp + 4, error.rest);
+  copy(icmp + kIcmpHeaderBytes, quote, quoted);
+  return frame.finish(2, sum);
+}
+
+struct Reset {
+  std::uint32_t ports = 0;
+  std::uint32_t sequence = 0;
+  std::uint32_t acknowledgement = 0;
+  bool has_ack = false;
+};
+
+std::uint32_t put_reset(Crafted& frame, const Reset& reset) noexcept {
+  std::uint8_t* tcp = frame.payload();
+  const std::uint32_t flags = reset.has_ack ? kTcpRst | kTcpAck : kTcpRst;
+  std::uint64_t sum = store32(tcp, reset.ports);
+  sum += store32(tcp + 4, reset.sequence);
+  sum += store32(tcp + 8, reset.acknowledgement);
+  sum += store32(tcp + 12, (kTcpHeaderBytes / 4) << 28 | flags << 16);
+  store32(tcp + 16, 0);
+  return frame.finish(16, sum);
 }
 
 /// `sequence`: absent towards the sender, the packet's ACK asks for it.
@@ -181,31 +231,23 @@ std::uint32_t reset_of(const EditFrame& packet, Towards towards,
   if (!frame.fits())
     return 0;
   const std::uint32_t l4 = fields.l4_offset;
-  const std::uint32_t acknowledged = load32(packet, l4 + 8);
+  const std::uint32_t ports = load32(packet, l4);
+  const std::uint32_t asked_for = load32(packet, l4 + 8);
   const bool has_ack = (fields.tcp_flags & kTcpAck) != 0;
-  std::uint8_t* tcp = frame.payload();
-  tcp[12] = (kTcpHeaderBytes / 4) << 4;
+  Reset reset;
   if (towards == Towards::kReceiver) {
-    store16(tcp, packet.word_at(l4));
-    store16(tcp + 2, packet.word_at(l4 + 2));
-    store32(tcp + 4, *sequence);
-    store32(tcp + 8, has_ack ? acknowledged : 0);
-    tcp[13] = has_ack ? kTcpRst | kTcpAck : kTcpRst;
-    return frame.finish(16);
-  }
-  store16(tcp, packet.word_at(l4 + 2));
-  store16(tcp + 2, packet.word_at(l4));
-  if (sequence || has_ack) {
-    store32(tcp + 4, sequence.value_or(acknowledged));
-    tcp[13] = kTcpRst;
+    reset = {ports, *sequence, has_ack ? asked_for : 0, has_ack};
   } else {
-    const std::uint32_t length = fields.payload_bytes +
-                                 ((fields.tcp_flags & kTcpSyn) != 0 ? 1U : 0U) +
-                                 ((fields.tcp_flags & kTcpFin) != 0 ? 1U : 0U);
-    store32(tcp + 8, load32(packet, l4 + 4) + length);
-    tcp[13] = kTcpRst | kTcpAck;
+    reset.ports = ports << 16 | ports >> 16;
+    reset.has_ack = !sequence && !has_ack;
+    if (reset.has_ack)
+      reset.acknowledgement = load32(packet, l4 + 4) + fields.payload_bytes +
+                              ((fields.tcp_flags & kTcpSyn) != 0 ? 1U : 0U) +
+                              ((fields.tcp_flags & kTcpFin) != 0 ? 1U : 0U);
+    else
+      reset.sequence = sequence.value_or(asked_for);
   }
-  return frame.finish(16);
+  return put_reset(frame, reset);
 }
 
 }  // namespace

@@ -9,11 +9,10 @@ namespace {
 
 constexpr std::uint32_t kIpv4HeaderBytes = 20;
 constexpr std::uint32_t kIpv6HeaderBytes = 40;
-
-std::uint16_t folded(std::uint64_t sum) noexcept {
-  while (sum > 0xFFFF) sum = (sum & 0xFFFF) + (sum >> 16);
-  return static_cast<std::uint16_t>(sum);
-}
+constexpr std::uint32_t kUdpHeaderBytes = 8;
+// In the IPv4 header: TTL and protocol, behind which the checksum stands, and the addresses.
+constexpr std::uint32_t kProtocolWord = 8;
+constexpr std::uint32_t kIpv4Addresses = 12;
 
 /// Where the checksum stands in a transport header; 0: it has none that is a sum.
 std::uint32_t checksum_place(std::uint8_t protocol) noexcept {
@@ -50,87 +49,26 @@ bool has_pseudo_header(const FlowKey& key) noexcept {
   return key.kind != FlowKind::kIpv4 || key.protocol != kProtocolIcmp;
 }
 
-std::uint32_t transport_bytes(const std::uint8_t* header, std::uint8_t protocol) noexcept {
-  switch (protocol) {
-    case kProtocolTcp:
-      return (header[12] >> 4) * 4U;
-    case kProtocolSctp:
-      return 12;
-    default:
-      return 8;
-  }
-}
-
 }  // namespace
-
-std::uint16_t ones_sum(std::span<const std::uint8_t> bytes, std::uint32_t sum) noexcept {
-  std::uint64_t total = sum;
-  std::size_t at = 0;
-  for (; at + 1 < bytes.size(); at += 2) total += (unsigned{bytes[at]} << 8) | bytes[at + 1];
-  if (at < bytes.size())
-    total += unsigned{bytes[at]} << 8;
-  return folded(total);
-}
-
-std::uint16_t transport_checksum(const FlowKey& key,
-                                 std::span<const std::uint8_t> segment) noexcept {
-  if (key.kind == FlowKind::kIpv4 && key.protocol == kProtocolIcmp)
-    return static_cast<std::uint16_t>(~ones_sum(segment));
-  const std::size_t address_bytes = key.kind == FlowKind::kIpv4 ? 4 : 16;
-  std::uint32_t sum = key.protocol + static_cast<std::uint32_t>(segment.size() >> 16) +
-                      static_cast<std::uint32_t>(segment.size() & 0xFFFF);
-  sum += ones_sum({key.source.data(), address_bytes});
-  sum += ones_sum({key.destination.data(), address_bytes});
-  const auto checksum = static_cast<std::uint16_t>(~ones_sum(segment, sum));
-  return key.protocol == kProtocolUdp && checksum == 0 ? 0xFFFF : checksum;
-}
 
 EditFrame::EditFrame(std::span<std::uint8_t> bytes, Room room, const FrameFields& fields) noexcept
     : bytes_(bytes.data()),
       length_(static_cast<std::uint32_t>(bytes.size())),
       room_(room),
       fields_(fields) {
-  measure();
-}
-
-/// Finds the parts.
-void EditFrame::measure() noexcept {
-  network_ = transport_ = {};
-  datagram_end_ = sum_end_ = checksum_at_ = next_header_at_ = destination_at_ = 0;
-  const std::uint32_t l3 = fields_.l3_offset;
-  const std::uint32_t l4 = fields_.l4_offset;
-  if (!fields_.is_ip())
-    return;
-  const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
-  datagram_end_ =
-      std::min(length_, ipv4 ? l3 + word_at(l3 + 2) : l3 + kIpv6HeaderBytes + word_at(l3 + 4));
-  network_ = {l3, std::min<std::uint32_t>(fields_.body_offset, datagram_end_)};
-  next_header_at_ = l3 + (ipv4 ? 9 : 6);
-  destination_at_ = l3 + (ipv4 ? 16 : 24);
-  if (!ipv4)
-    follow_extensions();
-  if (l4 == 0)
-    return;
-  transport_ = {l4,
-                std::min(l4 + transport_bytes(&bytes_[l4], fields_.key.protocol), datagram_end_)};
-  const std::uint32_t place = checksum_place(fields_.key.protocol);
-  if (place == 0 || l4 + place + 2 > datagram_end_)
-    return;
-  checksum_at_ = l4 + place;
-  // A datagram may go on behind the end of UDP, and nothing sums what stands there.
-  sum_end_ = fields_.key.protocol == kProtocolUdp ? std::min(datagram_end_, l4 + word_at(l4 + 4))
-                                                  : datagram_end_;
+  find_pseudo_header();
 }
 
 /// The pseudo-header names the transport, which the last extension header does, and the packet's
 /// last destination: on the way through a routing header that is not the one in front (RFC 8200,
 /// section 8.1).
 void EditFrame::follow_extensions() noexcept {
+  const std::uint32_t end = network_part().end;
   constexpr std::uint8_t kRouting = 43;
   constexpr std::uint8_t kFragment = 44;
   constexpr std::uint8_t kAuthentication = 51;
   constexpr std::uint32_t kOneAddress = 8 + 16;
-  for (std::uint32_t at = fields_.l3_offset + kIpv6HeaderBytes; at < network_.end;) {
+  for (std::uint32_t at = fields_.l3_offset + kIpv6HeaderBytes; at < end;) {
     const std::uint8_t kind = bytes_[next_header_at_];
     std::uint32_t size = (bytes_[at + 1] + 1U) * 8;
     if (kind == kFragment)
@@ -157,44 +95,72 @@ void EditFrame::shift(std::uint32_t by) noexcept {
   changed_ = true;
   if (!fields_.is_ip())
     return;
-  fields_.l3_offset = static_cast<std::uint16_t>(fields_.l3_offset + by);
-  network_ = {network_.first + by, network_.end + by};
-  datagram_end_ += by;
+  const auto move = [by](std::uint16_t& offset) {
+    offset = static_cast<std::uint16_t>(offset == 0 ? 0 : offset + by);
+  };
+  move(fields_.l3_offset);
+  move(fields_.body_offset);
+  move(fields_.l4_offset);
+  move(fields_.payload_offset);
   next_header_at_ += by;
   destination_at_ += destination_at_ != 0 ? by : 0;
-  if (fields_.l4_offset == 0)
-    return;
-  fields_.l4_offset = static_cast<std::uint16_t>(fields_.l4_offset + by);
-  fields_.payload_offset = static_cast<std::uint16_t>(fields_.payload_offset + by);
-  transport_ = {transport_.first + by, transport_.end + by};
-  if (checksum_at_ == 0)
-    return;
-  checksum_at_ += by;
-  sum_end_ += by;
 }
 
 EditFrame::Part EditFrame::link_part() const noexcept {
   return {0, fields_.is_ip() ? std::uint32_t{fields_.l3_offset} : length_};
 }
 
+EditFrame::Part EditFrame::network_part() const noexcept {
+  if (!fields_.is_ip())
+    return {};
+  return {fields_.l3_offset, std::min<std::uint32_t>(fields_.body_offset, datagram_end())};
+}
+
+EditFrame::Part EditFrame::transport_part() const noexcept {
+  if (fields_.l4_offset == 0)
+    return {};
+  return {fields_.l4_offset, std::min<std::uint32_t>(fields_.payload_offset, datagram_end())};
+}
+
 EditFrame::Part EditFrame::payload_part() const noexcept {
   if (!fields_.is_ip())
     return {};
-  const std::uint32_t first = fields_.l4_offset != 0 ? transport_.end : network_.end;
-  return {first, datagram_end_};
+  const std::uint32_t first = fields_.l4_offset != 0 ? fields_.payload_offset : fields_.body_offset;
+  const std::uint32_t end = datagram_end();
+  return {std::min(first, end), end};
+}
+
+/// As the frame was read: damage to a length in it moves nothing.
+std::uint32_t EditFrame::datagram_end() const noexcept {
+  return std::min(length_, fields_.l3_offset + fields_.datagram_bytes);
+}
+
+/// A datagram may go on behind the end of UDP, and nothing sums what stands there.
+std::uint32_t EditFrame::sum_end() const noexcept {
+  if (fields_.key.protocol != kProtocolUdp)
+    return datagram_end();
+  return std::min<std::uint32_t>(
+      length_, fields_.l4_offset + kUdpHeaderBytes + std::uint32_t{fields_.payload_bytes});
+}
+
+std::uint32_t EditFrame::checksum_at() const noexcept {
+  if (fields_.l4_offset == 0)
+    return 0;
+  const std::uint32_t place = checksum_place(fields_.key.protocol);
+  return place == 0 ? 0 : fields_.l4_offset + place;
 }
 
 bool EditFrame::is_checksum(std::uint32_t offset) const noexcept {
-  if (checksum_at_ != 0 && (offset == checksum_at_ || offset == checksum_at_ + 1))
+  const std::uint32_t transport = checksum_at();
+  if (transport != 0 && offset - transport < 2)
     return true;
-  return fields_.key.kind == FlowKind::kIpv4 && fields_.l3_offset != 0 &&
-         (offset == fields_.l3_offset + 10U || offset == fields_.l3_offset + 11U);
+  return fields_.key.kind == FlowKind::kIpv4 && offset - (fields_.l3_offset + 10U) < 2;
 }
 
 /// Of the transport, else of the IPv4 header; 0: neither.
 std::uint32_t EditFrame::innermost_checksum() const noexcept {
-  if (checksum_at_ != 0)
-    return checksum_at_;
+  if (const std::uint32_t transport = checksum_at(); transport != 0)
+    return transport;
   return fields_.key.kind == FlowKind::kIpv4 ? fields_.l3_offset + 10U : 0;
 }
 
@@ -210,6 +176,40 @@ void EditFrame::put(std::uint32_t offset, std::uint8_t value) noexcept {
     sum_turned_ ^= before ^ value;
 }
 
+/// Words of the two sums that lie as the sums take them, and are no part of both but an address.
+void EditFrame::put_word(std::uint32_t offset, std::uint16_t value) noexcept {
+  if (!fields_.is_ip() || offset + 2 <= fields_.l3_offset) {  // nothing sums the link's header
+    put_unsummed(offset, static_cast<std::uint8_t>(value >> 8));
+    put_unsummed(offset + 1, static_cast<std::uint8_t>(value));
+    return;
+  }
+  const std::uint32_t distance = offset - fields_.l3_offset;
+  const std::uint32_t transport = checksum_at();
+  const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
+  const bool even = offset >= fields_.l3_offset && distance % 2 == 0;
+  const bool in_network = even && ipv4 && offset + 2 <= network_part().end &&
+                          (distance < kProtocolWord || distance >= kIpv4Addresses);
+  const bool in_transport = even && transport != 0 && offset >= fields_.l4_offset &&
+                            offset + 2 <= sum_end() && offset != transport;
+  const std::uint16_t before = word_at(offset);
+  if (!in_network && !in_transport) {
+    put(offset, static_cast<std::uint8_t>(value >> 8));
+    put(offset + 1, static_cast<std::uint8_t>(value));
+    return;
+  }
+  if (before == value)
+    return;
+  changed_ = true;
+  bytes_[offset] = static_cast<std::uint8_t>(value >> 8);
+  bytes_[offset + 1] = static_cast<std::uint8_t>(value);
+  // Never 0, which says that nothing changed.
+  const std::uint32_t change = value + 0x1FFFEU - before;
+  network_sum_ += in_network ? change : 0;
+  const bool address = in_network && distance - kIpv4Addresses < 8 && transport != 0 &&
+                       has_pseudo_header(fields_.key);
+  transport_sum_ += in_transport || address ? change : 0;
+}
+
 /// In ones' complement, minus a byte is its complement in a word of ones.
 void EditFrame::note(std::uint32_t offset, std::uint8_t before, std::uint8_t after) noexcept {
   const auto change = [&](std::uint32_t distance) -> std::uint64_t {
@@ -219,21 +219,21 @@ void EditFrame::note(std::uint32_t offset, std::uint8_t before, std::uint8_t aft
     return added + taken;
   };
   const std::uint32_t l3 = fields_.l3_offset;
-  if (!fields_.is_ip() || offset < l3 || offset >= datagram_end_)
+  if (!fields_.is_ip() || offset < l3 || offset >= datagram_end())
     return;
-  if (offset < network_.end && fields_.key.kind == FlowKind::kIpv4)
+  const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
+  if (ipv4 && offset < fields_.body_offset)
     network_sum_ += change(offset - l3);
-  if (checksum_at_ == 0)
+  if (checksum_at() == 0)
     return;
   if (offset >= fields_.l4_offset) {
-    if (offset < sum_end_)
+    if (offset < sum_end())
       transport_sum_ += change(offset - fields_.l4_offset);
     return;
   }
   if (!has_pseudo_header(fields_.key))
     return;
-  const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
-  const std::uint32_t source = l3 + (ipv4 ? 12 : 8);
+  const std::uint32_t source = l3 + (ipv4 ? kIpv4Addresses : 8);
   const std::uint32_t bytes = ipv4 ? 4 : 16;
   if (offset - source < bytes)
     transport_sum_ += change(offset - source);
@@ -267,27 +267,31 @@ void EditFrame::fix() noexcept {
     write(fields_.l3_offset + 10U, update(fields_.l3_offset + 10U, network_sum_));
   if (transport_sum_ == 0)
     return;
+  const std::uint32_t at = checksum_at();
   const bool udp = fields_.key.protocol == kProtocolUdp;
-  if (udp && word_at(checksum_at_) == 0)
+  if (udp && word_at(at) == 0)
     return;  // the sender made none (RFC 768; IPv6: RFC 6936)
-  const std::uint16_t checksum = update(checksum_at_, transport_sum_);
-  write(checksum_at_, udp && checksum == 0 ? 0xFFFF : checksum);
+  const std::uint16_t checksum = update(at, transport_sum_);
+  write(at, udp && checksum == 0 ? 0xFFFF : checksum);
 }
 
 /// Whether the innermost checksum is what the bytes ask for; of a fragment's nobody can tell.
 bool EditFrame::checksum_is_right() const noexcept {
-  if (checksum_at_ == 0)
-    return ones_sum({bytes_ + network_.first, network_.size()}) == 0xFFFF;
+  if (checksum_at() == 0) {
+    const Part network = network_part();
+    return ones_sum({bytes_ + network.first, network.size()}) == 0xFFFF;
+  }
+  const std::uint32_t size = sum_end() - fields_.l4_offset;
   std::uint32_t sum = 0;
   if (has_pseudo_header(fields_.key)) {
     const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
     const std::size_t bytes = ipv4 ? 4 : 16;
-    sum = bytes_[next_header_at_] + (sum_end_ - fields_.l4_offset);
+    sum = bytes_[next_header_at_] + size;
     sum += ones_sum({bytes_ + fields_.l3_offset + (ipv4 ? 12 : 8), bytes});
     if (destination_at_ != 0)
       sum += ones_sum({bytes_ + destination_at_, bytes});
   }
-  return ones_sum({bytes_ + fields_.l4_offset, sum_end_ - fields_.l4_offset}, sum) == 0xFFFF;
+  return ones_sum({bytes_ + fields_.l4_offset, size}, sum) == 0xFFFF;
 }
 
 /// First what would be right, then one bit of it turned: a change that the sums cannot see, such as
@@ -343,32 +347,23 @@ void EditFrame::clip() noexcept {
   const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
   if (fields_.l3_offset + (ipv4 ? kIpv4HeaderBytes : kIpv6HeaderBytes) > length_) {
     fields_.key.kind = FlowKind::kLink;
-    fields_.l3_offset = fields_.l4_offset = fields_.payload_offset = 0;
+    fields_.l3_offset = fields_.body_offset = fields_.l4_offset = fields_.payload_offset = 0;
     fields_.shows_ports = false;
-    measure();
+    find_pseudo_header();
     return;
   }
-  datagram_end_ = std::min(datagram_end_, length_);
-  sum_end_ = std::min(sum_end_, length_);
-  network_.end = std::min(network_.end, length_);
-  if (fields_.l4_offset == 0)
-    return;
   const std::uint32_t l4 = fields_.l4_offset;
-  if (l4 + least_transport_bytes(fields_.key.protocol) <= length_) {
-    transport_.end = std::min(transport_.end, length_);
+  if (l4 == 0 || l4 + least_transport_bytes(fields_.key.protocol) <= length_)
     return;
-  }
   fields_.l4_offset = fields_.payload_offset = 0;
   fields_.shows_ports = false;
-  transport_ = {};
-  sum_end_ = checksum_at_ = 0;
 }
 
 void EditFrame::read_again() noexcept {
   const std::uint8_t tags = fields_.vlan_tags;
   parse_frame({bytes_, length_}, length_, fields_);
   fields_.vlan_tags = tags;  // damage to one makes it no less a tag
-  measure();
+  find_pseudo_header();
 }
 
 bool EditFrame::cut_fixed(std::uint32_t length) noexcept {
@@ -376,17 +371,17 @@ bool EditFrame::cut_fixed(std::uint32_t length) noexcept {
     return true;
   if (!can_cut_fixed(fields_, length))
     return false;
-  if (length < datagram_end_) {
+  if (const std::uint32_t end = datagram_end(); length < end) {
     const bool ipv4 = fields_.key.kind == FlowKind::kIpv4;
     const auto shorten = [this](std::uint32_t at, std::uint32_t by) {
       put_word(at, static_cast<std::uint16_t>(word_at(at) - by));
     };
     // What goes leaves the sum, and so does its length, once in the pseudo-header and, of UDP, once
     // in its own. What stands behind UDP's end was never in it.
-    const std::uint32_t unsummed = std::max(sum_end_, length) - length;
-    for (std::uint32_t offset = length; offset < datagram_end_; ++offset) put(offset, 0);
-    shorten(fields_.l3_offset + (ipv4 ? 2U : 4U), datagram_end_ - length);
-    if (checksum_at_ != 0 && unsummed != 0 && has_pseudo_header(fields_.key))
+    const std::uint32_t unsummed = std::max(sum_end(), length) - length;
+    for (std::uint32_t offset = length; offset < end; ++offset) put(offset, 0);
+    shorten(fields_.l3_offset + (ipv4 ? 2U : 4U), end - length);
+    if (checksum_at() != 0 && unsummed != 0 && has_pseudo_header(fields_.key))
       transport_sum_ += 0xFFFFU - unsummed;
     if (fields_.key.protocol == kProtocolUdp)
       shorten(fields_.l4_offset + 4U, unsummed);

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "packet/frame_fields.hpp"
+#include "packet/ones_sum.hpp"
 
 namespace faultline {
 
@@ -43,9 +44,9 @@ class EditFrame {
   };
   Part link_part() const noexcept;  ///< MAC addresses, tags, ethertype; all of a frame not IP
   /// The IP header and, of IPv6, what stands between.
-  Part network_part() const noexcept { return network_; }
+  Part network_part() const noexcept;
   /// TCP with its options, UDP, ICMP, SCTP.
-  Part transport_part() const noexcept { return transport_; }
+  Part transport_part() const noexcept;
   Part payload_part() const noexcept;  ///< behind that, to the end of the datagram
   /// The byte of the IP header, or of the last extension header, that names the transport.
   std::uint32_t protocol_at() const noexcept { return next_header_at_; }
@@ -56,9 +57,11 @@ class EditFrame {
   }
   /// Writes one byte; the sums that cover it are noted.
   void put(std::uint32_t offset, std::uint8_t value) noexcept;
-  void put_word(std::uint32_t offset, std::uint16_t value) noexcept {
-    put(offset, static_cast<std::uint8_t>(value >> 8));
-    put(offset + 1, static_cast<std::uint8_t>(value));
+  void put_word(std::uint32_t offset, std::uint16_t value) noexcept;
+  /// Writes one byte that no sum has, or is to follow: then settle(kKeep) comes behind it.
+  void put_unsummed(std::uint32_t offset, std::uint8_t value) noexcept {
+    changed_ |= bytes_[offset] != value;
+    bytes_[offset] = value;
   }
   /// Whether a checksum lies at this byte: of IPv4, TCP, UDP, ICMP or ICMPv6.
   bool is_checksum(std::uint32_t offset) const noexcept;
@@ -85,9 +88,27 @@ class EditFrame {
   void read_again() noexcept;
 
  private:
-  void measure() noexcept;
+  /// IPv4's stands where it always does.
+  void find_pseudo_header() noexcept {
+    const std::uint32_t l3 = fields_.l3_offset;
+    next_header_at_ = l3 + 9;
+    destination_at_ = l3 + 16;
+    if (fields_.key.kind == FlowKind::kIpv4)
+      return;
+    next_header_at_ = destination_at_ = 0;
+    if (fields_.key.kind == FlowKind::kIpv6) {
+      next_header_at_ = l3 + 6;
+      destination_at_ = l3 + 24;
+      follow_extensions();
+    }
+  }
   void follow_extensions() noexcept;
   void clip() noexcept;
+  std::uint32_t datagram_end() const noexcept;
+  /// Of what the transport's checksum covers.
+  std::uint32_t sum_end() const noexcept;
+  /// Of the transport; 0: none, or none in this fragment.
+  std::uint32_t checksum_at() const noexcept;
   std::uint32_t innermost_checksum() const noexcept;
   bool checksum_is_right() const noexcept;
   void shift(std::uint32_t by) noexcept;
@@ -99,11 +120,6 @@ class EditFrame {
   std::uint32_t length_;
   Room room_;
   FrameFields fields_;
-  Part network_;  ///< as the frame was read: damage to a length in it moves nothing
-  Part transport_;
-  std::uint32_t datagram_end_ = 0;
-  std::uint32_t sum_end_ = 0;      ///< of what the transport's checksum covers
-  std::uint32_t checksum_at_ = 0;  ///< of the transport; 0: none, or none in this fragment
   std::uint32_t next_header_at_ = 0;
   std::uint32_t destination_at_ = 0;  ///< the address in its sum; 0: none that is known
   std::uint64_t network_sum_ = 0;     ///< to be added to the sum of the IPv4 header's words
@@ -117,15 +133,6 @@ inline bool can_cut_fixed(const FrameFields& fields, std::uint32_t length) noexc
   return fields.is_ip() && fields.fragment == FragmentKind::kNone && fields.l4_offset != 0 &&
          length >= fields.payload_offset;
 }
-
-/// The ones' complement sum of 16-bit words (RFC 1071), not complemented; an odd last byte counts
-/// as the upper half of a word.
-std::uint16_t ones_sum(std::span<const std::uint8_t> bytes, std::uint32_t sum = 0) noexcept;
-
-/// The checksum a transport header should carry: pseudo-header of IPv4 (RFC 793) or IPv6 (RFC 8200
-/// section 8.1), and `segment`, whose own checksum field is zero.
-std::uint16_t transport_checksum(const FlowKey& key,
-                                 std::span<const std::uint8_t> segment) noexcept;
 
 /// Edits of single fields. Where the frame has no such field they do nothing. Checksums are kept
 /// right: call settle(kFix) once behind them.

@@ -23,6 +23,13 @@ bool is_tagged(const EditFrame& frame) noexcept {
   return frame.fields().vlan_tags > 0 && frame.length() >= kTaggedBytesMin;
 }
 
+/// An even number of bytes.
+void put_words(EditFrame& frame, std::uint32_t first,
+               std::span<const std::uint8_t> bytes) noexcept {
+  for (std::uint32_t at = 0; at < bytes.size(); at += 2)
+    frame.put_word(first + at, static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]));
+}
+
 /// TOS of IPv4, traffic class of IPv6: six bits of DSCP and two of ECN (RFC 2474, RFC 3168).
 void edit_class(EditFrame& frame, std::uint8_t value, std::uint8_t mask) noexcept {
   if (!frame.fields().is_ip())
@@ -59,7 +66,7 @@ void edit_address(EditFrame& frame, End end, FlowKind kind,
   const std::uint32_t bytes = kind == FlowKind::kIpv4 ? 4 : 16;
   const std::uint32_t first = frame.fields().l3_offset + (kind == FlowKind::kIpv4 ? 12U : 8U) +
                               (end == End::kDestination ? bytes : 0);
-  for (std::uint32_t i = 0; i < bytes; ++i) frame.put(first + i, address[i]);
+  put_words(frame, first, {address.data(), bytes});
 }
 
 void edit_port(EditFrame& frame, End end, std::uint16_t port) noexcept {
@@ -71,8 +78,7 @@ void edit_port(EditFrame& frame, End end, std::uint16_t port) noexcept {
 void edit_mac(EditFrame& frame, End end, const std::array<std::uint8_t, 6>& mac) noexcept {
   if (frame.length() < kTagAt)
     return;
-  for (std::uint32_t i = 0; i < mac.size(); ++i)
-    frame.put((end == End::kSource ? 6U : 0U) + i, mac[i]);
+  put_words(frame, end == End::kSource ? 6 : 0, mac);
 }
 
 void edit_window(EditFrame& frame, std::uint16_t window) noexcept {

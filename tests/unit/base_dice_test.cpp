@@ -30,8 +30,22 @@ TEST(BaseDice, PhiloxKnownAnswers) {
        {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
        {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
   };
-  for (const KnownAnswer& one : cases)
-    EXPECT_EQ(philox(one.key, one.counter), one.block) << std::hex << one.key.low;
+  for (const KnownAnswer& one : cases) {
+    EXPECT_EQ(philox_forms::plain(one.key, one.counter), one.block) << std::hex << one.key.low;
+    EXPECT_EQ(philox_forms::paired(one.key, one.counter), one.block) << std::hex << one.key.low;
+  }
+}
+
+TEST(BaseDice, PhiloxIsTheSameInBothForms) {
+  PhiloxBlock counter{1, 2, 3, 4};
+  PhiloxKey key{5, 6};
+  for (int turn = 0; turn < 100'000; ++turn) {
+    const PhiloxBlock block = philox_forms::plain(key, counter);
+    ASSERT_EQ(philox_forms::paired(key, counter), block) << turn;
+    key = {counter[1], counter[2]};
+    counter = block;
+  }
+  static_assert(philox({0, 0}, {0, 0, 0, 0})[0] == 0x6627e8d5, "also while compiling");
 }
 
 TEST(BaseDice, NamesHashByFnv1a) {
