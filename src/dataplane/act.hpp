@@ -121,7 +121,7 @@ class Act {
                           fields);
     // Made in place; aside where there is no mbuf, or none with so much room.
     std::array<std::uint8_t, kAnswerBytesMax> aside;
-    rte_mbuf* made = rte_pktmbuf_alloc(pool_);
+    rte_mbuf* made = take_spare();
     const bool in_place = made != nullptr && rte_pktmbuf_tailroom(made) >= aside.size();
     std::uint8_t* place = in_place ? rte_pktmbuf_mtod(made, std::uint8_t*) : aside.data();
     const std::uint32_t length = answer.impairment->answer(answer.impairment->parameters, frame,
@@ -208,7 +208,7 @@ class Act {
     PacketStore::Cursor cursor(store_, chain);
     cursor.read(&head, sizeof head);
     cursor.read(resume_.data(), head.resume_bytes);
-    rte_mbuf* mbuf = spare_count_ > 0 || refill_spare() ? spare_[--spare_count_] : nullptr;
+    rte_mbuf* mbuf = take_spare();
     if (mbuf != nullptr) {
       char* bytes = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(head.frame_bytes));
       FAULTLINE_CHECK(bytes != nullptr);
@@ -356,7 +356,7 @@ class Act {
 
   /// An mbuf with these bytes; null when there is none, or none with so much room.
   rte_mbuf* make(std::span<const std::uint8_t> bytes) noexcept {
-    rte_mbuf* made = rte_pktmbuf_alloc(pool_);
+    rte_mbuf* made = take_spare();
     if (made == nullptr)
       return nullptr;
     char* place = rte_pktmbuf_append(made, static_cast<std::uint16_t>(bytes.size()));
@@ -370,7 +370,7 @@ class Act {
 
   /// The same bytes in one piece; null when there is no mbuf, or none with so much room.
   rte_mbuf* copy_of(const rte_mbuf* mbuf) noexcept {
-    rte_mbuf* made = rte_pktmbuf_alloc(pool_);
+    rte_mbuf* made = take_spare();
     if (made == nullptr)
       return nullptr;
     char* place = mbuf->pkt_len > UINT16_MAX
@@ -451,6 +451,9 @@ class Act {
     }
     done_count_ = kept;
   }
+
+  /// Null when there is none.
+  rte_mbuf* take_spare() noexcept { return has_spare() ? spare_[--spare_count_] : nullptr; }
 
   /// There are none.
   bool refill_spare() noexcept {
