@@ -4,12 +4,19 @@
 #include <hs.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace faultline {
 namespace {
 
 std::size_t number_at(std::span<const std::uint8_t> bytes, std::size_t at) noexcept {
   return static_cast<std::size_t>(bytes[at]) << 8 | bytes[at + 1];
+}
+
+std::uint32_t sequence_of(const std::uint8_t* header) noexcept {
+  std::uint32_t sequence = 0;
+  std::memcpy(&sequence, header + 4, sizeof(sequence));
+  return __builtin_bswap32(sequence);
 }
 
 /// Where the IP datagram, or the part of one, ends by its own header.
@@ -22,13 +29,14 @@ std::size_t datagram_end(const FrameFields& fields, std::span<const std::uint8_t
 
 struct PacketSearch {
   const PayloadDatabase& database;
-  PayloadBits& hits;
+  PayloadHits& hits;
 };
 
 int found_in_packet(unsigned pattern, unsigned long long, unsigned long long, unsigned,
                     void* context) noexcept {
   const auto& search = *static_cast<PacketSearch*>(context);
-  search.hits.set(search.database.packet_query(pattern));
+  search.hits.set(PayloadHits::Half::kPacket, search.database.packet_query(pattern),
+                  search.database.queries());
   return 0;
 }
 
@@ -39,10 +47,10 @@ std::span<const std::uint8_t> payload_of(const FrameFields& fields,
   if (!fields.is_ip() || fields.body_offset == 0)
     return {};
   const std::size_t first = fields.l4_offset != 0 ? fields.payload_offset : fields.body_offset;
-  std::size_t end = datagram_end(fields, bytes);
-  if (fields.l4_offset != 0 && fields.key.protocol == kProtocolUdp)
-    end = std::min<std::size_t>(end, first + fields.payload_bytes);
-  end = std::min(end, bytes.size());
+  const bool counted = fields.l4_offset != 0 &&
+                       (fields.key.protocol == kProtocolTcp || fields.key.protocol == kProtocolUdp);
+  const std::size_t end =
+      std::min(counted ? first + fields.payload_bytes : datagram_end(fields, bytes), bytes.size());
   return first < end ? bytes.subspan(first, end - first) : std::span<const std::uint8_t>{};
 }
 
@@ -58,7 +66,8 @@ std::unique_ptr<PayloadScanner> PayloadScanner::create(
   if (patterns.stream() == nullptr)
     return made;
   made->streams_ = std::make_unique<TcpStreams>(patterns, streams_max);
-  if (hs_alloc_scratch(patterns.stream(), &made->scratch_) != HS_SUCCESS || !made->streams_->open())
+  if (hs_alloc_scratch(patterns.stream(), &made->scratch_) != HS_SUCCESS ||
+      !made->streams_->open(made->scratch_))
     return nullptr;
   return made;
 }
@@ -75,28 +84,25 @@ void PayloadScanner::begin(PayloadCounters& counters) noexcept {
 
 void PayloadScanner::search_packet(const FrameFields& fields, std::span<const std::uint8_t> bytes,
                                    PayloadHits& hits) noexcept {
-  hits.packet.clear(database_->queries());
-  hits.searched = true;
+  hits.search(PayloadHits::Half::kPacket);
   const std::span<const std::uint8_t> payload = payload_of(fields, bytes);
   if (payload.empty())
     return;
   ++counters_->scanned;
-  PacketSearch search{*database_, hits.packet};
+  PacketSearch search{*database_, hits};
   hs_scan(database_->packet(), reinterpret_cast<const char*>(payload.data()),
           static_cast<unsigned>(payload.size()), 0, scratch_, found_in_packet, &search);
 }
 
 void PayloadScanner::search_stream(const FrameFields& fields, std::span<const std::uint8_t> bytes,
-                                   const StreamName& name, PayloadHits& hits) noexcept {
+                                   const StreamName& name, StreamPlace& known,
+                                   PayloadHits& hits) noexcept {
   if (streams_ == nullptr || !is_segment(fields))
     return;
-  hits.stream.clear(database_->queries());
-  hits.in_stream = true;
-  const std::size_t header = fields.l4_offset;
-  const std::uint32_t sequence = static_cast<std::uint32_t>(number_at(bytes, header + 4)) << 16 |
-                                 static_cast<std::uint32_t>(number_at(bytes, header + 6));
-  streams_->accept({fields.key, name, fields.tcp_flags, sequence, payload_of(fields, bytes)},
-                   scratch_, hits.stream, *counters_);
+  hits.search(PayloadHits::Half::kStream);
+  streams_->accept({fields.key, name, fields.tcp_flags, sequence_of(&bytes[fields.l4_offset]),
+                    payload_of(fields, bytes)},
+                   known, hits, *counters_);
 }
 
 }  // namespace faultline

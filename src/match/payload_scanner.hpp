@@ -37,12 +37,23 @@ class PayloadScanner {
     return fields.is_ip() && fields.key.protocol == kProtocolTcp && fields.l4_offset != 0 &&
            fields.fragment == FragmentKind::kNone;
   }
-  /// Fills hits.packet.
+  /// Fills the packet's half.
   void search_packet(const FrameFields& fields, std::span<const std::uint8_t> bytes,
                      PayloadHits& hits) noexcept;
-  /// Fills hits.stream for a segment; all of a flow's are shown, in the order of their arrival.
+  /// Fills the stream's half for a segment, at finish() at the latest: frame and hits must stay
+  /// until then. All segments of a flow are shown, in the order of their arrival. `known` is where
+  /// the flow's stream was found last, and then where it was found now.
   void search_stream(const FrameFields& fields, std::span<const std::uint8_t> bytes,
-                     const StreamName& name, PayloadHits& hits) noexcept;
+                     const StreamName& name, StreamPlace& known, PayloadHits& hits) noexcept;
+  void finish() noexcept {
+    if (streams_ != nullptr)
+      streams_->finish();
+  }
+  /// A flow that is known to have its stream there will come soon.
+  void prefetch(const StreamPlace& known) const noexcept {
+    if (streams_ != nullptr)
+      streams_->prefetch(known);
+  }
 
  private:
   explicit PayloadScanner(std::shared_ptr<const PayloadDatabase> database);

@@ -98,11 +98,12 @@ bool holds_payload(const MatchLeaf& leaf, const MatchPacket& packet) noexcept {
   PayloadHits* hits = packet.payload;
   if (hits == nullptr)
     return false;
-  if (leaf.payload->stream && hits->in_stream)
-    return hits->stream.test(leaf.payload_bit);
-  if (!hits->searched && packet.scanner != nullptr)
+  using Half = PayloadHits::Half;
+  if (leaf.payload->stream && hits->searched(Half::kStream))
+    return hits->test(Half::kStream, leaf.payload_bit);
+  if (!hits->searched(Half::kPacket) && packet.scanner != nullptr)
     packet.scanner->search_packet(packet.fields, packet.bytes, *hits);
-  return hits->searched && hits->packet.test(leaf.payload_bit);
+  return hits->test(Half::kPacket, leaf.payload_bit);
 }
 
 }  // namespace

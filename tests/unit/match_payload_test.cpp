@@ -56,7 +56,7 @@ class Searched {
     EXPECT_EQ(parse_frame(frame, frame.size(), fields), ParseOutcome::kParsed);
     PayloadHits hits;
     scanner->search_packet(fields, frame, hits);
-    return hits.packet.test(query);
+    return hits.test(PayloadHits::Half::kPacket, query);
   }
 
   /// Whether a segment with these bytes is hit, in the stream of this client.
@@ -74,9 +74,11 @@ class Searched {
     FrameFields fields;
     EXPECT_EQ(parse_frame(frame_, frame_.size(), fields), ParseOutcome::kParsed);
     PayloadHits hits;
-    scanner->search_stream(fields, frame_, {flow_identity(fields.key), 0}, hits);
-    EXPECT_TRUE(hits.in_stream);
-    return hits.stream.test(0);
+    StreamPlace nowhere;
+    scanner->search_stream(fields, frame_, {flow_identity(fields.key), 0}, nowhere, hits);
+    scanner->finish();
+    EXPECT_TRUE(hits.searched(PayloadHits::Half::kStream));
+    return hits.test(PayloadHits::Half::kStream, 0);
   }
 
   std::shared_ptr<const PayloadDatabase> database;
@@ -207,7 +209,7 @@ TEST(MatchPayload, OtherProtocolsAndFragments) {
     EXPECT_EQ(parse_frame(frame, length, fields), ParseOutcome::kParsed);
     PayloadHits hits;
     searched.scanner->search_packet(fields, frame, hits);
-    return hits.packet.test(0);
+    return hits.test(PayloadHits::Half::kPacket, 0);
   };
   const Bytes icmp = test::make(test::Ipv4Frame{.protocol = 1, .payload_bytes = 20});
   EXPECT_TRUE(hit(icmp, 42, icmp.size()));
