@@ -116,6 +116,9 @@ Selection Decide::matching(std::uint16_t entry, std::uint8_t ingress, const Sele
   for (std::uint32_t turn = 0; turn < among.count; ++turn) {
     const std::uint8_t i = among.position[turn];
     const FrameView& frame = (*frames_)[i];
+    // Streams have been searched: what was found there is the cheapest to ask.
+    if (rule.needs_hit && payload_[i].lacks(PayloadHits::Half::kStream, *rule.needs_hit))
+      continue;
     if (!match.of_packet({.fields = fields_[i],
                           .bytes = {frame.bytes, frame.available},
                           .role = connection_[i].role,

@@ -47,6 +47,10 @@ class PayloadHits {
     state(half) = State::kSomething;
     found.set(bit);
   }
+  /// Whether it was searched for and not found.
+  bool lacks(Half half, std::size_t bit) const noexcept {
+    return searched(half) && !test(half, bit);
+  }
   bool test(Half half, std::size_t bit) const noexcept {
     return state_[static_cast<std::size_t>(half)] == State::kSomething &&
            bits_[static_cast<std::size_t>(half)].test(bit);

@@ -4,19 +4,12 @@
 #include <hs.h>
 
 #include <algorithm>
-#include <cstring>
 
 namespace faultline {
 namespace {
 
 std::size_t number_at(std::span<const std::uint8_t> bytes, std::size_t at) noexcept {
   return static_cast<std::size_t>(bytes[at]) << 8 | bytes[at + 1];
-}
-
-std::uint32_t sequence_of(const std::uint8_t* header) noexcept {
-  std::uint32_t sequence = 0;
-  std::memcpy(&sequence, header + 4, sizeof(sequence));
-  return __builtin_bswap32(sequence);
 }
 
 /// Where the IP datagram, or the part of one, ends by its own header.
@@ -92,17 +85,6 @@ void PayloadScanner::search_packet(const FrameFields& fields, std::span<const st
   PacketSearch search{*database_, hits};
   hs_scan(database_->packet(), reinterpret_cast<const char*>(payload.data()),
           static_cast<unsigned>(payload.size()), 0, scratch_, found_in_packet, &search);
-}
-
-void PayloadScanner::search_stream(const FrameFields& fields, std::span<const std::uint8_t> bytes,
-                                   const StreamName& name, StreamPlace& known,
-                                   PayloadHits& hits) noexcept {
-  if (streams_ == nullptr || !is_segment(fields))
-    return;
-  hits.search(PayloadHits::Half::kStream);
-  streams_->accept({fields.key, name, fields.tcp_flags, sequence_of(&bytes[fields.l4_offset]),
-                    payload_of(fields, bytes)},
-                   known, hits, *counters_);
 }
 
 }  // namespace faultline

@@ -2,7 +2,9 @@
 // create(); what packets need afterwards is bounded and at hand.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 
@@ -44,10 +46,19 @@ class PayloadScanner {
   /// until then. All segments of a flow are shown, in the order of their arrival. `known` is where
   /// the flow's stream was found last, and then where it was found now.
   void search_stream(const FrameFields& fields, std::span<const std::uint8_t> bytes,
-                     const StreamName& name, StreamPlace& known, PayloadHits& hits) noexcept;
+                     const StreamName& name, StreamPlace& known, PayloadHits& hits) noexcept {
+    if (streams_ == nullptr || !is_segment(fields))
+      return;
+    hits.search(PayloadHits::Half::kStream);
+    const std::uint32_t sequence = sequence_of(fields, bytes);
+    const std::span<const std::uint8_t> data = segment_of(fields, bytes);
+    if (!streams_->proceed(known, fields.tcp_flags, sequence, data, hits)) [[unlikely]]
+      streams_->accept({fields.key, name, fields.tcp_flags, sequence, data}, known, hits,
+                       *counters_);
+  }
   void finish() noexcept {
     if (streams_ != nullptr)
-      streams_->finish();
+      streams_->finish(*counters_);
   }
   /// A flow that is known to have its stream there will come soon.
   void prefetch(const StreamPlace& known) const noexcept {
@@ -56,6 +67,18 @@ class PayloadScanner {
   }
 
  private:
+  static std::uint32_t sequence_of(const FrameFields& fields,
+                                   std::span<const std::uint8_t> bytes) noexcept {
+    std::uint32_t sequence = 0;
+    std::memcpy(&sequence, &bytes[fields.l4_offset + 4U], sizeof(sequence));
+    return __builtin_bswap32(sequence);
+  }
+  /// payload_of() a segment.
+  static std::span<const std::uint8_t> segment_of(const FrameFields& fields,
+                                                  std::span<const std::uint8_t> bytes) noexcept {
+    const std::size_t first = std::min<std::size_t>(fields.payload_offset, bytes.size());
+    return bytes.subspan(first, std::min<std::size_t>(fields.payload_bytes, bytes.size() - first));
+  }
   explicit PayloadScanner(std::shared_ptr<const PayloadDatabase> database);
 
   std::shared_ptr<const PayloadDatabase> database_;

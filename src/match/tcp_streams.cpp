@@ -11,9 +11,6 @@
 namespace faultline {
 namespace {
 
-constexpr std::uint8_t kSyn = 2;
-constexpr std::uint8_t kRst = 4;
-
 /// How far `sequence` is ahead of `reference`, modulo 2^32 (RFC 9293, section 3.4).
 std::int32_t distance(std::uint32_t sequence, std::uint32_t reference) noexcept {
   return static_cast<std::int32_t>(sequence - reference);
@@ -21,18 +18,24 @@ std::int32_t distance(std::uint32_t sequence, std::uint32_t reference) noexcept 
 
 }  // namespace
 
-int TcpStreams::Search::found(unsigned pattern, unsigned long long, unsigned long long to, unsigned,
-                              void* context) noexcept {
-  const auto& search = *static_cast<const Search*>(context);
-  const std::uint16_t query = search.database->stream_query(pattern);
-  if (search.begins_at > 0) [[unlikely]] {
-    const QueryPlace& place = search.database->place(query);
-    if (place.at_offset || search.begins_at + to > place.within_bytes)
-      return 0;
+/// Where Hyperscan tells what it found.
+struct TcpStreams::Found {
+  const PayloadDatabase& database;
+  const Search& search;
+
+  static int tell(unsigned pattern, unsigned long long, unsigned long long to, unsigned,
+                  void* context) noexcept {
+    const auto& [database, search] = *static_cast<const Found*>(context);
+    const std::uint16_t query = database.stream_query(pattern);
+    if (search.begins_at > 0) [[unlikely]] {
+      const QueryPlace& place = database.place(query);
+      if (place.at_offset || search.begins_at + to > place.within_bytes)
+        return 0;
+    }
+    search.hits->set(PayloadHits::Half::kStream, query, database.queries());
+    return 0;
   }
-  search.hits->set(PayloadHits::Half::kStream, query, search.database->queries());
-  return 0;
-}
+};
 
 TcpStreams::TcpStreams(const PayloadDatabase& database, std::uint32_t streams_max)
     : database_(database), streams_max_(streams_max) {}
@@ -73,41 +76,26 @@ void TcpStreams::forget() noexcept {
   put_off_count_ = 0;
 }
 
-void TcpStreams::accept(const TcpSegment& segment, StreamPlace& known, PayloadHits& hits,
-                        PayloadCounters& counters) noexcept {
-  if (is_there(known) && (segment.flags & (kSyn | kRst)) == 0) [[likely]] {
-    Stream& stream = streams_[known.place];
-    if (segment.sequence == stream.next_sequence && !segment.data.empty() &&
-        stream.first_piece == kNone && put_off_count_ < kPutOffMax) [[likely]] {
-      touch(known.place);
-      ++counters.scanned;
-      __builtin_prefetch(stream.search);
-      put_off_[put_off_count_++] = {&database_, &hits, stream.begins_at, stream.search,
-                                    segment.data};
-      stream.next_sequence += static_cast<std::uint32_t>(segment.data.size());
-      stream.searched += segment.data.size();
-      return;
-    }
-  }
-  accept_any(segment, known, hits, counters);
+void TcpStreams::run(const Search& search) noexcept {
+  Found found{database_, search};
+  hs_scan_stream(search.stream, reinterpret_cast<const char*>(search.data.data()),
+                 static_cast<unsigned>(search.data.size()), 0, scratch_, Found::tell, &found);
 }
 
-void TcpStreams::finish() noexcept {
-  for (std::uint32_t turn = 0; turn < put_off_count_; ++turn) {
-    Search& search = put_off_[turn];
-    hs_scan_stream(search.stream, reinterpret_cast<const char*>(search.data.data()),
-                   static_cast<unsigned>(search.data.size()), 0, scratch_, Search::found, &search);
-  }
+void TcpStreams::finish(PayloadCounters& counters) noexcept {
+  const std::uint32_t count = put_off_count_;
+  for (std::uint32_t turn = 0; turn < count; ++turn) run(put_off_[turn]);
+  counters.scanned += count;
   put_off_count_ = 0;
 }
 
-/// Whatever the segment is. What was put off comes first: it may be of the same stream.
-void TcpStreams::accept_any(const TcpSegment& segment, StreamPlace& known, PayloadHits& hits,
-                            PayloadCounters& counters) noexcept {
+/// What was put off comes first: it may be of the same stream.
+void TcpStreams::accept(const TcpSegment& segment, StreamPlace& known, PayloadHits& hits,
+                        PayloadCounters& counters) noexcept {
   const bool opens = (segment.flags & kSyn) != 0;
   if (segment.data.empty() && !opens)
     return;
-  finish();
+  finish(counters);
   const std::uint32_t bucket = bucket_of(segment);
   std::uint32_t place = is_there(known) ? known.place : find(segment, bucket);
   const std::uint32_t first = segment.sequence + (opens ? 1 : 0);
@@ -153,9 +141,7 @@ void TcpStreams::offer(std::uint32_t place, std::uint32_t sequence,
 void TcpStreams::scan(std::uint32_t place, std::span<const std::uint8_t> data,
                       const Segment& of) noexcept {
   Stream& stream = streams_[place];
-  Search search{&database_, &of.hits, stream.begins_at, stream.search, data};
-  hs_scan_stream(stream.search, reinterpret_cast<const char*>(data.data()),
-                 static_cast<unsigned>(data.size()), 0, scratch_, Search::found, &search);
+  run({&of.hits, stream.begins_at, stream.search, data});
   stream.next_sequence += static_cast<std::uint32_t>(data.size());
   stream.searched += data.size();
 }
@@ -339,12 +325,7 @@ std::uint32_t TcpStreams::evict_oldest() noexcept {
   return place;
 }
 
-/// Streams are in order but for what came among the last segments, an eighth as many as there is
-/// room for streams: putting each in its place every time would cost as much as finding it.
-void TcpStreams::touch(std::uint32_t place) noexcept {
-  ++segments_;
-  if (place == newest_ || segments_ - streams_[place].touched < streams_max_ / 8)
-    return;
+void TcpStreams::make_newest(std::uint32_t place) noexcept {
   unlink(place);
   link_newest(place);
 }

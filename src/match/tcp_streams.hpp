@@ -64,13 +64,32 @@ class TcpStreams {
   void forget() noexcept;
   std::uint32_t active() const noexcept { return used_; }
 
+  /// Puts off the search of `data` if it goes on where the stream that is `known` ended, without
+  /// SYN or RST; otherwise does nothing and is false.
+  bool proceed(const StreamPlace& known, std::uint8_t flags, std::uint32_t sequence,
+               std::span<const std::uint8_t> data, PayloadHits& hits) noexcept {
+    if (!is_there(known))
+      return false;
+    Stream& stream = streams_[known.place];
+    const std::uint32_t turn = put_off_count_;
+    if ((flags & (kSyn | kRst)) != 0 || sequence != stream.next_sequence || data.empty() ||
+        stream.first_piece != kNone || turn == kPutOffMax)
+      return false;
+    touch(known.place);
+    __builtin_prefetch(stream.search);
+    put_off_[turn] = {&hits, stream.begins_at, stream.search, data};
+    put_off_count_ = turn + 1;
+    stream.next_sequence += static_cast<std::uint32_t>(data.size());
+    stream.searched += data.size();
+    return true;
+  }
   /// Searches what the segment adds to its stream, by finish() at the latest. Sets the hits of the
   /// queries of which a match ends in it, or in what has waited for it. `known` is where the flow's
   /// stream was; then where it is, if it has one.
   void accept(const TcpSegment& segment, StreamPlace& known, PayloadHits& hits,
               PayloadCounters& counters) noexcept;
   /// Searches what was put off: data and hits of segments accepted before are needed no longer.
-  void finish() noexcept;
+  void finish(PayloadCounters& counters) noexcept;
   void prefetch(const StreamPlace& known) const noexcept {
     if (known.place < streams_max_)
       __builtin_prefetch(&streams_[known.place]);
@@ -78,6 +97,8 @@ class TcpStreams {
 
  private:
   static constexpr std::uint32_t kNone = UINT32_MAX;
+  static constexpr std::uint8_t kSyn = 2;
+  static constexpr std::uint8_t kRst = 4;
 
   /// What a segment in order needs is in the first 64 bytes.
   struct alignas(64) Stream {
@@ -107,17 +128,15 @@ class TcpStreams {
     std::uint32_t next;
     std::uint8_t data[kPieceBytes];
   };
-  /// A search, now or put off.
+  /// A search that was put off.
   struct Search {
-    const PayloadDatabase* database;
     PayloadHits* hits;
     std::uint64_t begins_at;
     hs_stream* stream;
     std::span<const std::uint8_t> data;
-
-    static int found(unsigned pattern, unsigned long long from, unsigned long long to, unsigned,
-                     void* context) noexcept;
   };
+  struct Found;
+  void run(const Search& search) noexcept;
   static constexpr std::uint32_t kPutOffMax = 64;
   /// Whose segment it is, for what is searched at once.
   struct Segment {
@@ -128,14 +147,19 @@ class TcpStreams {
   bool is_there(const StreamPlace& known) const noexcept {
     return known.place < used_ && streams_[known.place].ticket == known.ticket;
   }
-  void accept_any(const TcpSegment& segment, StreamPlace& known, PayloadHits& hits,
-                  PayloadCounters& counters) noexcept;
   std::uint32_t bucket_of(const TcpSegment& segment) const noexcept;
   std::uint32_t find(const TcpSegment& segment, std::uint32_t bucket) const noexcept;
   std::uint32_t claim(const TcpSegment& segment, std::uint32_t bucket,
                       PayloadCounters& counters) noexcept;
   std::uint32_t evict_oldest() noexcept;
-  void touch(std::uint32_t place) noexcept;
+  /// Streams are in order but for what came among the last segments, an eighth as many as there is
+  /// room for streams: putting each in its place every time would cost as much as finding it.
+  void touch(std::uint32_t place) noexcept {
+    ++segments_;
+    if (segments_ - streams_[place].touched >= streams_max_ / 8)
+      make_newest(place);
+  }
+  void make_newest(std::uint32_t place) noexcept;
   void link_newest(std::uint32_t place) noexcept;
   void unlink(std::uint32_t place) noexcept;
   void begin(std::uint32_t place, std::uint32_t sequence) noexcept;
