@@ -54,12 +54,11 @@ void Decide::search_streams(const PerPacket<FrameView>& frames, std::uint8_t ing
   for (std::uint32_t turn = 0; turn < stream_ask_count_; ++turn) {
     StreamAsk& ask = stream_asks_[turn];
     const std::uint32_t i = ask.packet;
-    const std::uint32_t ticket = ask.known.ticket;
-    scanner_->search_stream(fields_[i], {frames[i].bytes, frames[i].available},
-                            {burst.identity[i], ingress}, ask.known, payload_[i]);
+    const bool found =
+        scanner_->search_stream(fields_[i], {frames[i].bytes, frames[i].available},
+                                {burst.identity[i], ingress}, ask.known, payload_[i]);
     // A later flow of the burst may have taken the entry.
-    if (ask.known.ticket != ticket && ask.flow->ingress == ingress &&
-        ask.flow->key == fields_[i].key)
+    if (found && ask.flow->ingress == ingress && ask.flow->key == fields_[i].key) [[unlikely]]
       ask.flow->stream = ask.known;
   }
   scanner_->finish();

@@ -35,15 +35,12 @@ int found_in_packet(unsigned pattern, unsigned long long, unsigned long long, un
 
 }  // namespace
 
-std::span<const std::uint8_t> payload_of(const FrameFields& fields,
-                                         std::span<const std::uint8_t> bytes) noexcept {
+std::span<const std::uint8_t> payload_by_datagram(const FrameFields& fields,
+                                                  std::span<const std::uint8_t> bytes) noexcept {
   if (!fields.is_ip() || fields.body_offset == 0)
     return {};
   const std::size_t first = fields.l4_offset != 0 ? fields.payload_offset : fields.body_offset;
-  const bool counted = fields.l4_offset != 0 &&
-                       (fields.key.protocol == kProtocolTcp || fields.key.protocol == kProtocolUdp);
-  const std::size_t end =
-      std::min(counted ? first + fields.payload_bytes : datagram_end(fields, bytes), bytes.size());
+  const std::size_t end = std::min(datagram_end(fields, bytes), bytes.size());
   return first < end ? bytes.subspan(first, end - first) : std::span<const std::uint8_t>{};
 }
 

@@ -99,7 +99,7 @@ bool holds_payload(const MatchLeaf& leaf, const MatchPacket& packet) noexcept {
   if (hits == nullptr)
     return false;
   using Half = PayloadHits::Half;
-  if (leaf.payload->stream && hits->searched(Half::kStream))
+  if (leaf.in_stream && hits->searched(Half::kStream))
     return hits->test(Half::kStream, leaf.payload_bit);
   if (!hits->searched(Half::kPacket) && packet.scanner != nullptr)
     packet.scanner->search_packet(packet.fields, packet.bytes, *hits);
@@ -245,10 +245,10 @@ FlowVerdict MatchNode::of_flow(const FlowKey& key) const noexcept {
   return FlowVerdict::kNever;
 }
 
-bool MatchNode::of_packet(const MatchPacket& packet) const noexcept {
+bool MatchNode::joins(const MatchPacket& packet) const noexcept {
   switch (kind) {
     case Kind::kLeaf:
-      return leaf.of_packet(packet);
+      break;
     case Kind::kNot:
       return !children.front().of_packet(packet);
     case Kind::kAll:
