@@ -174,6 +174,8 @@ class Decide {
   const FlowKey& scope_key(std::uint32_t i) const noexcept {
     return scope_key_ != nullptr ? *scope_key_ : fields_[i].key;
   }
+  void search_streams(const PerPacket<FrameView>& frames, std::uint8_t ingress,
+                      const JudgedBurst& burst) noexcept;
   Plan plan_of(Flow& flow, const PathProgram& path) noexcept;
   void adopt_scanner(const Policy& policy) noexcept;
   void adopt_connections(const Policy& policy) noexcept;
@@ -253,6 +255,14 @@ class Decide {
   PerPacket<ConnectionPlace> connection_;
   PerPacket<TcpPlace> tcp_;         ///< where the path's rules ask for it
   PerPacket<PayloadHits> payload_;  ///< where the path's rules ask for payloads
+  /// A packet whose stream is to be searched, and where that was last.
+  struct StreamAsk {
+    Flow* flow = nullptr;
+    StreamPlace known;
+    std::uint32_t packet = 0;
+  };
+  PerPacket<StreamAsk> stream_asks_;
+  std::uint32_t stream_ask_count_ = 0;
   PayloadScanner* scanner_ = nullptr;
   PayloadCounters payload_counters_;
   PerPacket<FrameView>* frames_ = nullptr;  ///< of the burst that is judged; null: none is

@@ -16,6 +16,7 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
     flows_.prefetch(fields.key, burst.identity[i], part.ingress);
   }
   const PathProgram& path = policy_->paths[part.ingress];
+  stream_ask_count_ = 0;
   for (std::uint32_t i = part.first; i < end; ++i) {
     if (outcome[i] == ParseOutcome::kUnparsed) {
       ++counters.unparsed;
@@ -37,11 +38,30 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
     plan_[i] = plan_of(flow, path);
     if (path.needs_payload) {
       payload_[i].begin();
-      if (flow.asks_stream)
-        scanner_->search_stream(fields_[i], {frames[i].bytes, frames[i].available},
-                                {burst.identity[i], part.ingress}, payload_[i]);
+      if (flow.asks_stream) {
+        scanner_->prefetch(flow.stream);
+        stream_asks_[stream_ask_count_++] = {&flow, flow.stream, i};
+      }
     }
   }
+  if (stream_ask_count_ > 0)
+    search_streams(frames, part.ingress, burst);
+}
+
+/// All of a burst: when the first is searched, what the others need is on its way.
+void Decide::search_streams(const PerPacket<FrameView>& frames, std::uint8_t ingress,
+                            const JudgedBurst& burst) noexcept {
+  for (std::uint32_t turn = 0; turn < stream_ask_count_; ++turn) {
+    StreamAsk& ask = stream_asks_[turn];
+    const std::uint32_t i = ask.packet;
+    const bool found =
+        scanner_->search_stream(fields_[i], {frames[i].bytes, frames[i].available},
+                                {burst.identity[i], ingress}, ask.known, payload_[i]);
+    // A later flow of the burst may have taken the entry.
+    if (found && ask.flow->ingress == ingress && ask.flow->key == fields_[i].key) [[unlikely]]
+      ask.flow->stream = ask.known;
+  }
+  scanner_->finish();
 }
 
 /// Where no rule of the path looks at flows, a frame is still judged only if it can be parsed: what
@@ -65,6 +85,7 @@ Plan Decide::plan_of(Flow& flow, const PathProgram& path) noexcept {
     const std::size_t candidates = path.index.find(flow.key, plan_scratch_.data());
     std::size_t count = 0;
     flow.asks_stream = false;
+    flow.stream = {};
     for (std::size_t at = 0; at < candidates; ++at) {
       const std::uint16_t index = path.rules[plan_scratch_[at]];
       const RuleProgram& rule = policy_->rules[index];
@@ -94,6 +115,9 @@ Selection Decide::matching(std::uint16_t entry, std::uint8_t ingress, const Sele
   for (std::uint32_t turn = 0; turn < among.count; ++turn) {
     const std::uint8_t i = among.position[turn];
     const FrameView& frame = (*frames_)[i];
+    // Streams have been searched: what was found there is the cheapest to ask.
+    if (rule.needs_hit && payload_[i].lacks(PayloadHits::Half::kStream, *rule.needs_hit))
+      continue;
     if (!match.of_packet({.fields = fields_[i],
                           .bytes = {frame.bytes, frame.available},
                           .role = connection_[i].role,

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+
 #include "dataplane/bucket_table.hpp"
+#include "match/tcp_streams.hpp"
 #include "packet/flow_key.hpp"
 
 namespace faultline {
@@ -18,6 +20,7 @@ struct Flow {
   std::uint32_t plan = 0;
   std::uint8_t ingress = 0;
   bool asks_stream = false;  ///< a rule of the plan searches its stream
+  StreamPlace stream;        ///< where that was last, under `plan_generation`
 };
 static_assert(sizeof(Flow) <= 96);
 

@@ -381,6 +381,7 @@ class TreeReader {
     MatchLeaf leaf;
     leaf.field = MatchField::kPayload;
     leaf.text = "payload " + query->text();
+    leaf.in_stream = query->stream;
     leaf.payload = std::make_shared<const PayloadQuery>(std::move(*query));
     add(std::move(leaf));
   }

@@ -20,17 +20,48 @@ class PayloadBits {
   bool test(std::size_t bit) const noexcept { return (words_[bit / 64] >> (bit % 64) & 1) != 0; }
 
  private:
-  std::array<std::uint64_t, kBits / 64> words_{};
+  std::array<std::uint64_t, kBits / 64> words_;
 };
 
-/// Of one packet. Either half is filled at most once, whatever the number of rules.
-struct PayloadHits {
-  bool searched = false;
-  bool in_stream = false;
-  PayloadBits packet;  ///< in its own payload; with `searched`
-  PayloadBits stream;  ///< ending in what it added to its stream; with `in_stream`
+/// Of one packet. Either half is filled at most once, whatever the number of rules. Bits are
+/// cleared by the first one that is set: most searches find nothing and touch none.
+class PayloadHits {
+ public:
+  enum class Half : std::uint8_t {
+    kPacket,  ///< in its own payload
+    kStream,  ///< ending in what it added to its stream
+  };
 
-  void begin() noexcept { searched = in_stream = false; }
+  /// Nothing was searched.
+  void begin() noexcept { state_ = {State::kNotSearched, State::kNotSearched}; }
+  /// The half is searched from now on.
+  void search(Half half) noexcept { state(half) = State::kNothing; }
+  bool searched(Half half) const noexcept {
+    return state_[static_cast<std::size_t>(half)] != State::kNotSearched;
+  }
+  /// Found: query `bit` of `bits` in all.
+  void set(Half half, std::size_t bit, std::size_t bits) noexcept {
+    PayloadBits& found = bits_[static_cast<std::size_t>(half)];
+    if (state(half) != State::kSomething)
+      found.clear(bits);
+    state(half) = State::kSomething;
+    found.set(bit);
+  }
+  /// Whether it was searched for and not found.
+  bool lacks(Half half, std::size_t bit) const noexcept {
+    return searched(half) && !test(half, bit);
+  }
+  bool test(Half half, std::size_t bit) const noexcept {
+    return state_[static_cast<std::size_t>(half)] == State::kSomething &&
+           bits_[static_cast<std::size_t>(half)].test(bit);
+  }
+
+ private:
+  enum class State : std::uint8_t { kNotSearched, kNothing, kSomething };
+  State& state(Half half) noexcept { return state_[static_cast<std::size_t>(half)]; }
+
+  std::array<State, 2> state_{};
+  std::array<PayloadBits, 2> bits_;  ///< where the state is kSomething
 };
 
 struct PayloadCounters {

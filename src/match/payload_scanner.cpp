@@ -22,27 +22,25 @@ std::size_t datagram_end(const FrameFields& fields, std::span<const std::uint8_t
 
 struct PacketSearch {
   const PayloadDatabase& database;
-  PayloadBits& hits;
+  PayloadHits& hits;
 };
 
 int found_in_packet(unsigned pattern, unsigned long long, unsigned long long, unsigned,
                     void* context) noexcept {
   const auto& search = *static_cast<PacketSearch*>(context);
-  search.hits.set(search.database.packet_query(pattern));
+  search.hits.set(PayloadHits::Half::kPacket, search.database.packet_query(pattern),
+                  search.database.queries());
   return 0;
 }
 
 }  // namespace
 
-std::span<const std::uint8_t> payload_of(const FrameFields& fields,
-                                         std::span<const std::uint8_t> bytes) noexcept {
+std::span<const std::uint8_t> payload_by_datagram(const FrameFields& fields,
+                                                  std::span<const std::uint8_t> bytes) noexcept {
   if (!fields.is_ip() || fields.body_offset == 0)
     return {};
   const std::size_t first = fields.l4_offset != 0 ? fields.payload_offset : fields.body_offset;
-  std::size_t end = datagram_end(fields, bytes);
-  if (fields.l4_offset != 0 && fields.key.protocol == kProtocolUdp)
-    end = std::min<std::size_t>(end, first + fields.payload_bytes);
-  end = std::min(end, bytes.size());
+  const std::size_t end = std::min(datagram_end(fields, bytes), bytes.size());
   return first < end ? bytes.subspan(first, end - first) : std::span<const std::uint8_t>{};
 }
 
@@ -58,7 +56,8 @@ std::unique_ptr<PayloadScanner> PayloadScanner::create(
   if (patterns.stream() == nullptr)
     return made;
   made->streams_ = std::make_unique<TcpStreams>(patterns, streams_max);
-  if (hs_alloc_scratch(patterns.stream(), &made->scratch_) != HS_SUCCESS || !made->streams_->open())
+  if (hs_alloc_scratch(patterns.stream(), &made->scratch_) != HS_SUCCESS ||
+      !made->streams_->open(made->scratch_))
     return nullptr;
   return made;
 }
@@ -75,28 +74,14 @@ void PayloadScanner::begin(PayloadCounters& counters) noexcept {
 
 void PayloadScanner::search_packet(const FrameFields& fields, std::span<const std::uint8_t> bytes,
                                    PayloadHits& hits) noexcept {
-  hits.packet.clear(database_->queries());
-  hits.searched = true;
+  hits.search(PayloadHits::Half::kPacket);
   const std::span<const std::uint8_t> payload = payload_of(fields, bytes);
   if (payload.empty())
     return;
   ++counters_->scanned;
-  PacketSearch search{*database_, hits.packet};
+  PacketSearch search{*database_, hits};
   hs_scan(database_->packet(), reinterpret_cast<const char*>(payload.data()),
           static_cast<unsigned>(payload.size()), 0, scratch_, found_in_packet, &search);
-}
-
-void PayloadScanner::search_stream(const FrameFields& fields, std::span<const std::uint8_t> bytes,
-                                   const StreamName& name, PayloadHits& hits) noexcept {
-  if (streams_ == nullptr || !is_segment(fields))
-    return;
-  hits.stream.clear(database_->queries());
-  hits.in_stream = true;
-  const std::size_t header = fields.l4_offset;
-  const std::uint32_t sequence = static_cast<std::uint32_t>(number_at(bytes, header + 4)) << 16 |
-                                 static_cast<std::uint32_t>(number_at(bytes, header + 6));
-  streams_->accept({fields.key, name, fields.tcp_flags, sequence, payload_of(fields, bytes)},
-                   scratch_, hits.stream, *counters_);
 }
 
 }  // namespace faultline

@@ -2,7 +2,9 @@
 // create(); what packets need afterwards is bounded and at hand.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 
@@ -16,8 +18,17 @@ namespace faultline {
 /// The bytes behind a packet's headers, up to the end of its datagram: behind those of TCP, UDP,
 /// SCTP and ICMP, of other protocols and of later fragments behind IP. Empty where it is not IP.
 /// `bytes` are the frame's, as far as they are there.
-std::span<const std::uint8_t> payload_of(const FrameFields& fields,
-                                         std::span<const std::uint8_t> bytes) noexcept;
+std::span<const std::uint8_t> payload_by_datagram(const FrameFields& fields,
+                                                  std::span<const std::uint8_t> bytes) noexcept;
+inline std::span<const std::uint8_t> payload_of(const FrameFields& fields,
+                                                std::span<const std::uint8_t> bytes) noexcept {
+  // Of TCP and UDP the parser has counted them.
+  if (fields.l4_offset == 0 ||
+      (fields.key.protocol != kProtocolTcp && fields.key.protocol != kProtocolUdp))
+    return payload_by_datagram(fields, bytes);
+  const std::size_t first = std::min<std::size_t>(fields.payload_offset, bytes.size());
+  return bytes.subspan(first, std::min<std::size_t>(fields.payload_bytes, bytes.size() - first));
+}
 
 class PayloadScanner {
  public:
@@ -37,14 +48,42 @@ class PayloadScanner {
     return fields.is_ip() && fields.key.protocol == kProtocolTcp && fields.l4_offset != 0 &&
            fields.fragment == FragmentKind::kNone;
   }
-  /// Fills hits.packet.
+  /// Fills the packet's half.
   void search_packet(const FrameFields& fields, std::span<const std::uint8_t> bytes,
                      PayloadHits& hits) noexcept;
-  /// Fills hits.stream for a segment; all of a flow's are shown, in the order of their arrival.
-  void search_stream(const FrameFields& fields, std::span<const std::uint8_t> bytes,
-                     const StreamName& name, PayloadHits& hits) noexcept;
+  /// Fills the stream's half for a segment, at finish() at the latest: frame and hits must stay
+  /// until then. All segments of a flow are shown, in the order of their arrival. `known` is where
+  /// the flow's stream was found last, and then where it was found now: true if that is elsewhere.
+  bool search_stream(const FrameFields& fields, std::span<const std::uint8_t> bytes,
+                     const StreamName& name, StreamPlace& known, PayloadHits& hits) noexcept {
+    if (streams_ == nullptr || !is_segment(fields))
+      return false;
+    hits.search(PayloadHits::Half::kStream);
+    const std::uint32_t sequence = sequence_of(fields, bytes);
+    const std::span<const std::uint8_t> data = payload_of(fields, bytes);
+    if (streams_->proceed(known, fields.tcp_flags, sequence, data, hits)) [[likely]]
+      return false;
+    const std::uint32_t ticket = known.ticket;
+    streams_->accept({fields.key, name, fields.tcp_flags, sequence, data}, known, hits, *counters_);
+    return known.ticket != ticket;
+  }
+  void finish() noexcept {
+    if (streams_ != nullptr)
+      streams_->finish(*counters_);
+  }
+  /// A flow that is known to have its stream there will come soon.
+  void prefetch(const StreamPlace& known) const noexcept {
+    if (streams_ != nullptr)
+      streams_->prefetch(known);
+  }
 
  private:
+  static std::uint32_t sequence_of(const FrameFields& fields,
+                                   std::span<const std::uint8_t> bytes) noexcept {
+    std::uint32_t sequence = 0;
+    std::memcpy(&sequence, &bytes[fields.l4_offset + 4U], sizeof(sequence));
+    return __builtin_bswap32(sequence);
+  }
   explicit PayloadScanner(std::shared_ptr<const PayloadDatabase> database);
 
   std::shared_ptr<const PayloadDatabase> database_;

@@ -98,11 +98,12 @@ bool holds_payload(const MatchLeaf& leaf, const MatchPacket& packet) noexcept {
   PayloadHits* hits = packet.payload;
   if (hits == nullptr)
     return false;
-  if (leaf.payload->stream && hits->in_stream)
-    return hits->stream.test(leaf.payload_bit);
-  if (!hits->searched && packet.scanner != nullptr)
+  using Half = PayloadHits::Half;
+  if (leaf.in_stream && hits->searched(Half::kStream))
+    return hits->test(Half::kStream, leaf.payload_bit);
+  if (!hits->searched(Half::kPacket) && packet.scanner != nullptr)
     packet.scanner->search_packet(packet.fields, packet.bytes, *hits);
-  return hits->searched && hits->packet.test(leaf.payload_bit);
+  return hits->test(Half::kPacket, leaf.payload_bit);
 }
 
 }  // namespace
@@ -244,10 +245,10 @@ FlowVerdict MatchNode::of_flow(const FlowKey& key) const noexcept {
   return FlowVerdict::kNever;
 }
 
-bool MatchNode::of_packet(const MatchPacket& packet) const noexcept {
+bool MatchNode::joins(const MatchPacket& packet) const noexcept {
   switch (kind) {
     case Kind::kLeaf:
-      return leaf.of_packet(packet);
+      break;
     case Kind::kNot:
       return !children.front().of_packet(packet);
     case Kind::kAll:

@@ -99,6 +99,7 @@ struct MatchLeaf {
   bool untagged = false;                        ///< kVlan: `none` is one of the values
   std::shared_ptr<const bpf_program> filter;    ///< kBpf
   std::shared_ptr<const PayloadQuery> payload;  ///< kPayload
+  bool in_stream = false;                       ///< kPayload: it may lie across segments
   std::uint16_t payload_bit = 0;                ///< of PayloadBits, among its policy's queries
 
   FlowVerdict of_flow(const FlowKey& key) const noexcept;
@@ -113,7 +114,10 @@ struct MatchNode {
   std::vector<MatchNode> children;
 
   FlowVerdict of_flow(const FlowKey& key) const noexcept;
-  bool of_packet(const MatchPacket& packet) const noexcept;
+  bool of_packet(const MatchPacket& packet) const noexcept {
+    return kind == Kind::kLeaf ? leaf.of_packet(packet) : joins(packet);
+  }
+  bool joins(const MatchPacket& packet) const noexcept;  ///< of_packet() of a node that is no leaf
   bool asks_payload() const noexcept;
 };
 

@@ -11,9 +11,6 @@
 namespace faultline {
 namespace {
 
-constexpr std::uint8_t kSyn = 2;
-constexpr std::uint8_t kRst = 4;
-
 /// How far `sequence` is ahead of `reference`, modulo 2^32 (RFC 9293, section 3.4).
 std::int32_t distance(std::uint32_t sequence, std::uint32_t reference) noexcept {
   return static_cast<std::int32_t>(sequence - reference);
@@ -21,24 +18,21 @@ std::int32_t distance(std::uint32_t sequence, std::uint32_t reference) noexcept 
 
 }  // namespace
 
-/// One packet's search.
-struct TcpStreams::Search {
+/// Where Hyperscan tells what it found.
+struct TcpStreams::Found {
   const PayloadDatabase& database;
-  hs_scratch* scratch;
-  PayloadBits& hits;
-  PayloadCounters& counters;
-  std::uint64_t begins_at = 0;
+  const Search& search;
 
-  static int found(unsigned pattern, unsigned long long, unsigned long long to, unsigned,
-                   void* context) noexcept {
-    auto& search = *static_cast<Search*>(context);
-    const std::uint16_t query = search.database.stream_query(pattern);
+  static int tell(unsigned pattern, unsigned long long, unsigned long long to, unsigned,
+                  void* context) noexcept {
+    const auto& [database, search] = *static_cast<const Found*>(context);
+    const std::uint16_t query = database.stream_query(pattern);
     if (search.begins_at > 0) [[unlikely]] {
-      const QueryPlace& place = search.database.place(query);
+      const QueryPlace& place = database.place(query);
       if (place.at_offset || search.begins_at + to > place.within_bytes)
         return 0;
     }
-    search.hits.set(query);
+    search.hits->set(PayloadHits::Half::kStream, query, database.queries());
     return 0;
   }
 };
@@ -47,29 +41,28 @@ TcpStreams::TcpStreams(const PayloadDatabase& database, std::uint32_t streams_ma
     : database_(database), streams_max_(streams_max) {}
 
 TcpStreams::~TcpStreams() {
-  for (hs_stream* stream : searches_) hs_close_stream(stream, nullptr, nullptr, nullptr);
+  for (std::uint32_t place = 0; streams_ != nullptr && place < streams_max_; ++place)
+    if (streams_[place].search != nullptr)
+      hs_close_stream(streams_[place].search, nullptr, nullptr, nullptr);
 }
 
 std::uint64_t TcpStreams::bytes_for(std::size_t stream_bytes, std::uint32_t streams_max) {
   constexpr std::uint64_t kAllocationBytes = 32;  // of malloc, and what Hyperscan puts in front
-  const std::uint64_t each = stream_bytes + kAllocationBytes + sizeof(Stream) + sizeof(hs_stream*);
+  const std::uint64_t each = stream_bytes + kAllocationBytes + sizeof(Stream);
   return streams_max * each + std::bit_ceil(streams_max) * sizeof(std::uint32_t) +
          kPiecesMax * sizeof(Piece);
 }
 
-bool TcpStreams::open() {
+bool TcpStreams::open(hs_scratch* scratch) {
+  scratch_ = scratch;
   streams_.reset(new (std::nothrow) Stream[streams_max_]);
   pieces_.reset(new (std::nothrow) Piece[kPiecesMax]);
   if (streams_ == nullptr || pieces_ == nullptr)
     return false;
   buckets_.resize(std::bit_ceil(streams_max_));
-  searches_.reserve(streams_max_);
-  while (searches_.size() < streams_max_) {
-    hs_stream_t* stream = nullptr;
-    if (hs_open_stream(database_.stream(), 0, &stream) != HS_SUCCESS)
+  for (std::uint32_t place = 0; place < streams_max_; ++place)
+    if (hs_open_stream(database_.stream(), 0, &streams_[place].search) != HS_SUCCESS)
       return false;
-    searches_.push_back(stream);
-  }
   forget();
   return true;
 }
@@ -80,15 +73,31 @@ void TcpStreams::forget() noexcept {
   newest_ = oldest_ = kNone;
   pieces_used_ = 0;
   free_piece_ = kNone;
+  put_off_count_ = 0;
 }
 
-void TcpStreams::accept(const TcpSegment& segment, hs_scratch* scratch, PayloadBits& hits,
+void TcpStreams::run(const Search& search) noexcept {
+  Found found{database_, search};
+  hs_scan_stream(search.stream, reinterpret_cast<const char*>(search.data.data()),
+                 static_cast<unsigned>(search.data.size()), 0, scratch_, Found::tell, &found);
+}
+
+void TcpStreams::finish(PayloadCounters& counters) noexcept {
+  const std::uint32_t count = put_off_count_;
+  for (std::uint32_t turn = 0; turn < count; ++turn) run(put_off_[turn]);
+  counters.scanned += count;
+  put_off_count_ = 0;
+}
+
+/// What was put off comes first: it may be of the same stream.
+void TcpStreams::accept(const TcpSegment& segment, StreamPlace& known, PayloadHits& hits,
                         PayloadCounters& counters) noexcept {
   const bool opens = (segment.flags & kSyn) != 0;
   if (segment.data.empty() && !opens)
     return;
+  finish(counters);
   const std::uint32_t bucket = bucket_of(segment);
-  std::uint32_t place = find(segment, bucket);
+  std::uint32_t place = is_there(known) ? known.place : find(segment, bucket);
   const std::uint32_t first = segment.sequence + (opens ? 1 : 0);
   if (place == kNone) {
     place = claim(segment, bucket, counters);
@@ -99,6 +108,7 @@ void TcpStreams::accept(const TcpSegment& segment, hs_scratch* scratch, PayloadB
     begin(place, first);
   }
   touch(place);
+  known = {place, streams_[place].ticket};
   if (opens) {
     streams_[place].begun_by_syn = true;
     streams_[place].initial_sequence = segment.sequence;
@@ -106,40 +116,37 @@ void TcpStreams::accept(const TcpSegment& segment, hs_scratch* scratch, PayloadB
   if (segment.data.empty() || (segment.flags & kRst) != 0)
     return;
   ++counters.scanned;
-  Search search{database_, scratch, hits, counters};
-  offer(place, first, segment.data, search);
+  offer(place, first, segment.data, {hits, counters});
 }
 
 /// Bytes that continue the stream are searched, others wait or have been searched before.
 void TcpStreams::offer(std::uint32_t place, std::uint32_t sequence,
-                       std::span<const std::uint8_t> data, Search& search) noexcept {
+                       std::span<const std::uint8_t> data, const Segment& of) noexcept {
   Stream& stream = streams_[place];
   const std::int32_t ahead = distance(sequence, stream.next_sequence);
   if (ahead <= 0) {
     const auto known = static_cast<std::uint32_t>(-std::int64_t{ahead});
     if (known >= data.size())
       return;
-    scan(place, data.subspan(known), search);
-    take_up_waiting(place, search);
+    scan(place, data.subspan(known), of);
+    take_up_waiting(place, of);
     return;
   }
   if (static_cast<std::uint32_t>(ahead) <= kAheadMaxBytes && keep(stream, sequence, data))
     return;
-  resynchronise(place, sequence, search);
-  scan(place, data, search);
+  resynchronise(place, sequence, of);
+  scan(place, data, of);
 }
 
 void TcpStreams::scan(std::uint32_t place, std::span<const std::uint8_t> data,
-                      Search& search) noexcept {
+                      const Segment& of) noexcept {
   Stream& stream = streams_[place];
-  search.begins_at = stream.begins_at;
-  hs_scan_stream(searches_[place], reinterpret_cast<const char*>(data.data()),
-                 static_cast<unsigned>(data.size()), 0, search.scratch, Search::found, &search);
+  run({&of.hits, stream.begins_at, stream.search, data});
   stream.next_sequence += static_cast<std::uint32_t>(data.size());
   stream.searched += data.size();
 }
 
-void TcpStreams::take_up_waiting(std::uint32_t place, Search& search) noexcept {
+void TcpStreams::take_up_waiting(std::uint32_t place, const Segment& of) noexcept {
   Stream& stream = streams_[place];
   while (stream.first_piece != kNone) {
     const Piece& piece = pieces_[stream.first_piece];
@@ -148,28 +155,28 @@ void TcpStreams::take_up_waiting(std::uint32_t place, Search& search) noexcept {
       return;
     const auto known = static_cast<std::uint32_t>(-ahead);
     if (known < piece.bytes)
-      scan(place, {piece.data + known, piece.bytes - known}, search);
+      scan(place, {piece.data + known, piece.bytes - known}, of);
     drop_first_piece(stream);
   }
 }
 
 /// Goes on at `sequence`, as if the stream began there.
 void TcpStreams::resynchronise(std::uint32_t place, std::uint32_t sequence,
-                               Search& search) noexcept {
+                               const Segment& of) noexcept {
   Stream& stream = streams_[place];
   const std::uint64_t at = stream.begins_at + stream.searched + (sequence - stream.next_sequence);
   drop_pieces(stream);
-  hs_reset_stream(searches_[place], 0, nullptr, nullptr, nullptr);
+  hs_reset_stream(stream.search, 0, nullptr, nullptr, nullptr);
   stream.begins_at = at;
   stream.searched = 0;
   stream.next_sequence = sequence;
-  ++search.counters.resynchronised;
+  ++of.counters.resynchronised;
 }
 
 void TcpStreams::begin(std::uint32_t place, std::uint32_t sequence) noexcept {
   Stream& stream = streams_[place];
   drop_pieces(stream);
-  hs_reset_stream(searches_[place], 0, nullptr, nullptr, nullptr);
+  hs_reset_stream(stream.search, 0, nullptr, nullptr, nullptr);
   stream.begins_at = 0;
   stream.searched = 0;
   stream.next_sequence = sequence;
@@ -292,7 +299,11 @@ std::uint32_t TcpStreams::claim(const TcpSegment& segment, std::uint32_t bucket,
     ++counters.evicted;
   }
   Stream& stream = streams_[place];
+  hs_stream* const search = stream.search;
   stream = Stream{};
+  stream.search = search;
+  last_ticket_ += last_ticket_ == UINT32_MAX ? 2 : 1;
+  stream.ticket = last_ticket_;
   stream.key = segment.key;
   stream.ingress = segment.name.ingress;
   stream.bucket = bucket;
@@ -314,12 +325,7 @@ std::uint32_t TcpStreams::evict_oldest() noexcept {
   return place;
 }
 
-/// Streams are in order but for what came among the last segments, an eighth as many as there is
-/// room for streams: putting each in its place every time would cost as much as finding it.
-void TcpStreams::touch(std::uint32_t place) noexcept {
-  ++segments_;
-  if (place == newest_ || segments_ - streams_[place].touched < streams_max_ / 8)
-    return;
+void TcpStreams::make_newest(std::uint32_t place) noexcept {
   unlink(place);
   link_newest(place);
 }

@@ -275,6 +275,10 @@ void lay_payloads(const Scenario& scenario, const CompileRequest& request, Polic
       rule.asks_payload = true;
       rule.asks_stream |= leaf->payload->stream;
     }
+    for (const MatchNode& part : rule.match->root().children)
+      if (part.kind == MatchNode::Kind::kLeaf && part.leaf.field == MatchField::kPayload &&
+          part.leaf.payload->stream)
+        rule.needs_hit = part.leaf.payload_bit;
     for (std::size_t port = 0; port < policy.paths.size(); ++port)
       policy.paths[port].needs_payload |= rule.asks_payload && rule.paths.test(port);
   }

@@ -58,11 +58,12 @@ struct RuleProgram {
   bool needs_connection = false;  ///< it asks who opened what, or which connection it is
   bool follows_tcp = false;       ///< it asks for sequence numbers of TCP
   bool delays = false;
-  bool uses_dice = false;      ///< a step reads identity and number
-  bool uses_step = false;      ///< a step reads a chain's index
-  bool asks_payload = false;   ///< its match searches payloads
-  bool asks_stream = false;    ///< some of it in streams
-  bool loses = false;          ///< has a `loss`: runs of losses are counted
+  bool uses_dice = false;                    ///< a step reads identity and number
+  bool uses_step = false;                    ///< a step reads a chain's index
+  bool asks_payload = false;                 ///< its match searches payloads
+  bool asks_stream = false;                  ///< some of it in streams
+  std::optional<std::uint16_t> needs_hit{};  ///< in the packet's stream: a payload that must hold
+  bool loses = false;                        ///< has a `loss`: runs of losses are counted
   bool counts_scopes = false;  ///< matches are counted for each scope, not for the path
 
   /// Whether nth or first is among its match.

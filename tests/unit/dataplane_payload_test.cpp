@@ -2,6 +2,8 @@
 // of policies, copies, and how little is searched.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <memory>
 
 #include "dataplane/decide.hpp"
@@ -32,11 +34,16 @@ Bytes frame_of(const Segment& segment) {
 /// A worker's deciding half and its policies, each the next of the one before.
 class Bench {
  public:
-  explicit Bench(const std::string& rules) : decide({}), slots_(2) { adopt(rules); }
+  explicit Bench(const std::string& rules, const Decide::Settings& settings = {},
+                 std::string streams = "8")
+      : decide(settings), slots_(2), streams_(std::move(streams)) {
+    adopt(rules);
+  }
 
   void adopt(const std::string& rules) {
     Result<Scenario> scenario = read_scenario(
-        test::tree_of("version: 1\nflows: {streams: 8}\nrules:\n" + rules), ScenarioUse::kSimulate);
+        test::tree_of("version: 1\nflows: {streams: " + streams_ + "}\nrules:\n" + rules),
+        ScenarioUse::kSimulate);
     ASSERT_TRUE(scenario.has_value()) << to_line(scenario.error().front());
     CompileRequest request{.seed = 42};
     request.previous = policies_.empty() ? nullptr : policies_.back().get();
@@ -74,6 +81,7 @@ class Bench {
 
  private:
   PolicySlots slots_;
+  std::string streams_;
   std::vector<std::unique_ptr<Policy>> policies_;
   PerPacket<FrameView> views_{};
   JudgedBurst burst_{};
@@ -96,6 +104,31 @@ TEST(DataplanePayload, TheSameHitsInAnyBursts) {
   EXPECT_GT(std::ranges::count(one, 'x'), 100);
   for (const std::uint32_t burst_size : {2U, 7U, 32U, 60U})
     EXPECT_EQ(Bench(kNeedle).judge(segments, burst_size), one);
+}
+
+TEST(DataplanePayload, FlowsThatPushEachOtherOutInABurstKeepTheirStreams) {
+  // Room for eight flows, not for those of a burst: an entry may be another flow's by the time that
+  // the stream is found.
+  Bench bench(kNeedle, {.flows_max = 1}, "64");
+  test::Random random(7);
+  std::array<std::uint32_t, 40> sent{};
+  std::vector<Segment> segments;
+  std::string expected;
+  while (segments.size() < 6'000) {
+    const auto port = static_cast<std::uint16_t>(random.below(random.below(4) == 0 ? 40 : 6));
+    const std::uint32_t turn = sent[port];
+    const bool empty = random.below(3) == 0;  // looks for no stream
+    const bool begins = turn % 2 == 0;
+    segments.push_back({static_cast<std::uint16_t>(port + 1), 100 + turn * 3,
+                        empty    ? ""
+                        : begins ? "nee"
+                                 : "dle"});
+    expected += empty || begins ? '.' : 'x';
+    sent[port] += empty ? 0 : 1;
+  }
+  EXPECT_EQ(bench.judge(segments, 24), expected);
+  EXPECT_GT(bench.decide.flow_counters().evicted, 100U);
+  EXPECT_EQ(bench.decide.payload_counters().streams, 40U);
 }
 
 TEST(DataplanePayload, AStreamIsSearchedWhateverElseIsAsked) {

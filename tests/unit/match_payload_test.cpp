@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <deque>
 #include <fstream>
+#include <map>
 #include <numeric>
 
 #include "match/payload_scanner.hpp"
@@ -56,27 +59,40 @@ class Searched {
     EXPECT_EQ(parse_frame(frame, frame.size(), fields), ParseOutcome::kParsed);
     PayloadHits hits;
     scanner->search_packet(fields, frame, hits);
-    return hits.packet.test(query);
+    return hits.test(PayloadHits::Half::kPacket, query);
   }
 
   /// Whether a segment with these bytes is hit, in the stream of this client.
   bool in_segment(std::uint32_t sequence, const Bytes& payload, std::uint8_t flags = kAck,
                   std::uint32_t client = 4242) {
-    frame_ =
-        test::make(test::Ipv4Frame{.source = {10, 1, 0, static_cast<std::uint8_t>(client >> 16)},
-                                   .protocol = 6,
-                                   .ports = {static_cast<std::uint16_t>(client), 80},
-                                   .payload_bytes = payload.size()});
-    std::copy(payload.begin(), payload.end(), frame_.begin() + 54);
-    for (unsigned byte = 0; byte < 4; ++byte)
-      frame_[38 + byte] = static_cast<std::uint8_t>(sequence >> (24 - 8 * byte));
-    frame_[47] = flags;
+    Segment segment(sequence, payload, flags, client);
+    offer(segment, known_[client]);
+    scanner->finish();
+    EXPECT_TRUE(segment.hits.searched(PayloadHits::Half::kStream));
+    return segment.hits.test(PayloadHits::Half::kStream, 0);
+  }
+
+  struct Segment {
+    Segment(std::uint32_t sequence, const Bytes& payload, std::uint8_t flags, std::uint32_t client)
+        : frame(test::make(
+              test::Ipv4Frame{.source = {10, 1, 0, static_cast<std::uint8_t>(client >> 16)},
+                              .protocol = 6,
+                              .ports = {static_cast<std::uint16_t>(client), 80},
+                              .payload_bytes = payload.size()})) {
+      std::copy(payload.begin(), payload.end(), frame.begin() + 54);
+      for (unsigned byte = 0; byte < 4; ++byte)
+        frame[38 + byte] = static_cast<std::uint8_t>(sequence >> (24 - 8 * byte));
+      frame[47] = flags;
+      EXPECT_EQ(parse_frame(frame, frame.size(), fields), ParseOutcome::kParsed);
+    }
+    Bytes frame;
     FrameFields fields;
-    EXPECT_EQ(parse_frame(frame_, frame_.size(), fields), ParseOutcome::kParsed);
     PayloadHits hits;
-    scanner->search_stream(fields, frame_, {flow_identity(fields.key), 0}, hits);
-    EXPECT_TRUE(hits.in_stream);
-    return hits.stream.test(0);
+  };
+  /// Its hits are there when the scanner has finished.
+  void offer(Segment& segment, StreamPlace& known) {
+    scanner->search_stream(segment.fields, segment.frame, {flow_identity(segment.fields.key), 0},
+                           known, segment.hits);
   }
 
   std::shared_ptr<const PayloadDatabase> database;
@@ -85,7 +101,7 @@ class Searched {
 
  private:
   std::vector<PayloadQuery> queries_;
-  Bytes frame_;
+  std::map<std::uint32_t, StreamPlace> known_;
 };
 
 // --- packets -------------------------------------------------------------------------------------
@@ -207,7 +223,7 @@ TEST(MatchPayload, OtherProtocolsAndFragments) {
     EXPECT_EQ(parse_frame(frame, length, fields), ParseOutcome::kParsed);
     PayloadHits hits;
     searched.scanner->search_packet(fields, frame, hits);
-    return hits.packet.test(0);
+    return hits.test(PayloadHits::Half::kPacket, 0);
   };
   const Bytes icmp = test::make(test::Ipv4Frame{.protocol = 1, .payload_bytes = 20});
   EXPECT_TRUE(hit(icmp, 42, icmp.size()));
@@ -408,6 +424,58 @@ TEST(MatchPayload, TheStreamLongestWithoutASegmentMakesRoom) {
   EXPECT_EQ(searched.counters.evicted, 2U);
   EXPECT_EQ(searched.counters.streams, 4U);
   EXPECT_EQ(searched.scanner->streams(), 2U);
+}
+
+/// What is put off, and found through a place that was its own once, is found where it is when each
+/// segment is searched at once and its stream looked for.
+TEST(MatchPayload, ABurstIsSearchedAsItsSegmentsOneByOne) {
+  constexpr std::uint32_t kClients = 6;
+  const std::vector<std::string> payloads = {"{literal: abab, stream: true}",
+                                             "{literal: ba, within: 40B, stream: true}"};
+  Searched together(payloads, 4);
+  Searched single(payloads, 4);
+  std::array<StreamPlace, kClients> known{};
+  std::array<std::uint32_t, kClients> next{};
+  std::size_t hits = 0;
+  Random random(11);
+  for (int burst = 0; burst < 2'000; ++burst) {
+    std::deque<Searched::Segment> segments;
+    const std::uint32_t clients = burst % 3 == 0 ? kClients : 3;  // too many, and few enough
+    const std::size_t count = 1 + random.below(burst % 10 == 0 ? 100U : 12U);
+    while (segments.size() < count) {
+      const auto client = static_cast<std::uint32_t>(random.below(clients));
+      Bytes bytes(random.below(7));
+      for (std::uint8_t& byte : bytes) byte = random.below(2) == 0 ? 'a' : 'b';
+      const auto kind = random.below(24);
+      const auto back = static_cast<std::uint32_t>(kind < 3 ? random.below(9) : 0);
+      const std::uint32_t sequence = next[client] - back + (kind == 3 ? 5U : 0U);
+      const std::uint8_t flags = kind == 4 ? kSyn : kind == 5 ? 4 : kAck;
+      segments.emplace_back(sequence, bytes, flags, client);
+      if (kind == 4 || kind > 5)
+        next[client] = sequence + static_cast<std::uint32_t>(bytes.size()) + (kind == 4 ? 1 : 0);
+      together.offer(segments.back(), known[client]);
+    }
+    together.scanner->finish();
+    for (Searched::Segment& segment : segments) {
+      PayloadHits found = segment.hits;
+      segment.hits.begin();
+      StreamPlace nowhere;
+      single.offer(segment, nowhere);
+      single.scanner->finish();
+      for (const std::size_t query : {0U, 1U}) {
+        ASSERT_EQ(found.test(PayloadHits::Half::kStream, query),
+                  segment.hits.test(PayloadHits::Half::kStream, query))
+            << "burst " << burst;
+        hits += found.test(PayloadHits::Half::kStream, query) ? 1U : 0U;
+      }
+    }
+  }
+  EXPECT_GT(hits, 1'000U);
+  EXPECT_GT(single.counters.evicted, 100U);
+  EXPECT_EQ(together.counters.scanned, single.counters.scanned);
+  EXPECT_EQ(together.counters.streams, single.counters.streams);
+  EXPECT_EQ(together.counters.evicted, single.counters.evicted);
+  EXPECT_EQ(together.counters.resynchronised, single.counters.resynchronised);
 }
 
 std::uint64_t resident_bytes() {
