@@ -82,7 +82,8 @@ std::byte* Hold::push_loose(const HeldKey& key, Size size) noexcept {
   loose->record = HeldRecord::of(key, size.frame);
   wheel_->push(place);
   count_in(needed);
-  find_next();
+  if (packets_ == 1 || order_.before(key, next_key_))
+    find_next();
   return reinterpret_cast<std::byte*>(loose + 1);
 }
 
