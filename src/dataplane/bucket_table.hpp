@@ -66,6 +66,13 @@ class BucketTable {
     return found != nullptr ? found : find_in(second_of(spread), tag_of(spread), is_it);
   }
 
+  /// Where an entry stands, and what stands there: a place may be remembered, and then what is
+  /// found there must be looked at.
+  std::uint64_t place_of(const Entry& entry) const noexcept {
+    return static_cast<std::uint64_t>(&entry - entries_);
+  }
+  Entry& at(std::uint64_t place) noexcept { return entries_[place]; }
+
   struct Room {
     Entry* entry = nullptr;
     bool taken = false;  ///< by an entry that has to make room

@@ -147,28 +147,43 @@ ConnectionTable::ConnectionTable(std::uint64_t connections_max, std::uint64_t id
       connections_(connections_max, TableMemory::kWhenUsed),
       services_(connections_max, TableMemory::kWhenUsed) {}
 
-ConnectionPlace ConnectionTable::note(const ConnectionPacket& packet, TcpPlace* tcp) noexcept {
+ConnectionPlace ConnectionTable::note(const ConnectionPacket& packet, TcpPlace* tcp,
+                                      ConnectionHint* hint) noexcept {
   const KeyWords words = words_of(packet.fields);
-  const std::uint64_t spread = spread_of(words, packet.wire);
   bool from_client = true;
-  Connection* connection = connections_.find(spread, [&](const Connection& known) {
+  const auto is_it = [&](const Connection& known) {
     if (known.wire != packet.wire || known.epoch != epoch_)
       return false;
     const KeyWords known_words = words_of(known.key);
     from_client = is_from_source(known_words, words);
     return from_client || is_from_destination(known_words, words);
-  });
-  if (connection == nullptr) {
-    const auto room =
-        connections_.room_for(spread, [](const Connection& one, const Connection& other) {
-          return one.last_seen_ns < other.last_seen_ns;
-        });
-    counters_.lost += room.taken && is_alive(*room.entry, packet.now_ns) ? 1U : 0U;
-    connection = &connections_.take(room, spread);
-    from_client = open(*connection, packet);
-  } else if (begins_anew(*connection, from_client, packet)) {
-    from_client = open(*connection, packet);
+  };
+  bool opened = false;
+  Connection* connection = nullptr;
+  if (hint != nullptr && hint->place_plus_one != 0) {
+    connection = &connections_.at(hint->place_plus_one - 1);
+    if (!is_it(*connection)) [[unlikely]]
+      connection = nullptr;
   }
+  if (connection == nullptr) {
+    const std::uint64_t spread = spread_of(words, packet.wire);
+    connection = connections_.find(spread, is_it);
+    if (connection == nullptr) {
+      const auto room =
+          connections_.room_for(spread, [](const Connection& one, const Connection& other) {
+            return one.last_seen_ns < other.last_seen_ns;
+          });
+      counters_.lost += room.taken && is_alive(*room.entry, packet.now_ns) ? 1U : 0U;
+      connection = &connections_.take(room, spread);
+      from_client = open(*connection, packet);
+      opened = true;
+    }
+    if (const std::uint64_t place = connections_.place_of(*connection);
+        hint != nullptr && place < UINT32_MAX)
+      hint->place_plus_one = static_cast<std::uint32_t>(place + 1);
+  }
+  if (!opened && begins_anew(*connection, from_client, packet))
+    from_client = open(*connection, packet);
   connection->last_seen_ns = packet.now_ns;
   connection->opening &= opens(packet.fields);
   const std::size_t direction = from_client ? 0 : 1;

@@ -27,6 +27,11 @@ struct ConnectionPlace {
   std::uint64_t number = 0;    ///< among the connection's packets in this direction, from 1
 };
 
+/// Where a connection stood when its flow's last packet was noted. It may be gone.
+struct ConnectionHint {
+  std::uint32_t place_plus_one = 0;
+};
+
 /// What a connection is told by.
 struct ConnectionPacket {
   const FrameFields& fields;
@@ -42,8 +47,9 @@ class ConnectionTable {
   ConnectionTable(std::uint64_t connections_max, std::uint64_t idle_ns);
 
   /// Counts a parsed packet in. With `tcp` it also follows the sequence numbers of TCP and tells
-  /// the segment's place.
-  ConnectionPlace note(const ConnectionPacket& packet, TcpPlace* tcp = nullptr) noexcept;
+  /// the segment's place. `hint`, if there is one, is looked at first, and kept up.
+  ConnectionPlace note(const ConnectionPacket& packet, TcpPlace* tcp = nullptr,
+                       ConnectionHint* hint = nullptr) noexcept;
 
   /// Begins anew: packets went by that nobody counted.
   void forget() noexcept { ++epoch_; }

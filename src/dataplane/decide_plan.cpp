@@ -28,13 +28,14 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
     Flow& flow = flows_.find(fields_[i].key, burst.identity[i], part.ingress, burst.arrival_ns[i]);
     burst.number[i] = ++flow.packets;
     fragments_.follow(fields_[i], part.ingress, burst.arrival_ns[i]);
-    connection_[i] = path.needs_connection
-                         ? connections_.note({fields_[i],
-                                              {frames[i].bytes, frames[i].available},
-                                              path.wire,
-                                              burst.arrival_ns[i]},
-                                             path.follows_tcp ? &tcp_[i] : nullptr)
-                         : ConnectionPlace{};
+    connection_[i] =
+        path.needs_connection
+            ? connections_.note({fields_[i],
+                                 {frames[i].bytes, frames[i].available},
+                                 path.wire,
+                                 burst.arrival_ns[i]},
+                                path.follows_tcp ? &tcp_[i] : nullptr, &flow.connection)
+            : ConnectionPlace{};
     plan_[i] = plan_of(flow, path);
     if (path.needs_payload) {
       payload_[i].begin();

@@ -68,7 +68,7 @@ Flow& FlowTable::find(const FlowKey& key, std::uint64_t identity, std::uint8_t i
     leave_ghost(*room.entry);
   }
   Flow& flow = flows_.take(room, spread);
-  flow = Flow{key, identity, take_ghost(spread), now_ns, 0, 0, ingress, false, {}};
+  flow = Flow{key, {}, identity, take_ghost(spread), now_ns, 0, 0, ingress, false, {}};
   ++counters_.created;
   ++counters_.active;
   return flow;

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "dataplane/bucket_table.hpp"
+#include "dataplane/connection_table.hpp"
 #include "match/tcp_streams.hpp"
 #include "packet/flow_key.hpp"
 
@@ -13,6 +14,7 @@ namespace faultline {
 
 struct Flow {
   FlowKey key;
+  ConnectionHint connection;  ///< where that was last
   std::uint64_t identity = 0;
   std::uint64_t packets = 0;  ///< seen so far; the next one's number is one more
   std::uint64_t last_seen_ns = 0;

@@ -45,7 +45,7 @@ class Wire {
   ConnectionPlace note(const Bytes& bytes) {
     FrameFields fields;
     EXPECT_EQ(parse_frame(bytes, bytes.size(), fields), ParseOutcome::kParsed);
-    return table.note({fields, bytes, wire, now_ns}, &place);
+    return table.note({fields, bytes, wire, now_ns}, &place, hint);
   }
   /// The like, with what it is in its connection.
   TcpPlace follow_one(const Tcp& sent) {
@@ -61,6 +61,7 @@ class Wire {
   std::uint64_t now_ns = 5;
   std::uint8_t wire = 0;
   TcpPlace place;
+  ConnectionHint* hint = nullptr;
 
  private:
   ConnectionPlace send(const Tcp& tcp, bool reverse) {
@@ -294,6 +295,40 @@ TEST(DataplaneConnectionTable, WhatMakesRoomIsCounted) {
     paused.note(make(Ipv4Frame{.source = {10, 1, 0, host}, .ports = {host, 53}}));
   }
   EXPECT_LE(paused.table.counters().lost, 200U - 24U);  // the counts of services still are lost
+}
+
+TEST(DataplaneConnectionTable, HintsChangeNothing) {
+  // More connections than there is room for, so that hints go stale; some are opened again, and at
+  // times everything is forgotten.
+  Wire plain(16);
+  Wire hinted(16);
+  std::array<ConnectionHint, 2 * 40> hints;
+  test::Random random(9);
+  for (std::uint32_t packet = 0; packet < 20'000 && !HasFailure(); ++packet) {
+    const std::uint64_t flow = random.below(random.below(4) == 0 ? 40 : 5);
+    const bool reverse = random.below(2) == 0;
+    const std::uint8_t flags = random.below(20) == 0 ? reverse ? kSynAck : kSyn : kAck;
+    const Wire::Tcp tcp{.one_port = static_cast<std::uint16_t>(40'000 + flow),
+                        .flags = flags,
+                        .sequence = packet / 8};
+    hinted.hint = &hints[flow * 2 + (reverse ? 1 : 0)];
+    plain.now_ns = ++hinted.now_ns;
+    const ConnectionPlace left = reverse ? plain.from_two(tcp) : plain.from_one(tcp);
+    const ConnectionPlace right = reverse ? hinted.from_two(tcp) : hinted.from_one(tcp);
+    EXPECT_EQ(left.role, right.role);
+    EXPECT_EQ(left.identity, right.identity);
+    EXPECT_EQ(left.number, right.number);
+    EXPECT_EQ(plain.place.retransmission, hinted.place.retransmission);
+    EXPECT_EQ(plain.place.connection, hinted.place.connection);
+    if (packet % 3'000 == 2'999) {
+      plain.table.forget();
+      hinted.table.forget();
+    }
+  }
+  EXPECT_GT(plain.table.counters().lost, 500U);
+  EXPECT_EQ(plain.table.counters().lost, hinted.table.counters().lost);
+  EXPECT_EQ(plain.table.counters().opened, hinted.table.counters().opened);
+  EXPECT_EQ(plain.table.counters().forgotten, hinted.table.counters().forgotten);
 }
 
 }  // namespace
