@@ -12,9 +12,10 @@ namespace {
 
 /// Ethernet at line rate in 64-byte frames is the hold's worst case: 60 bytes without FCS plus a
 /// 24-byte record head, in whole 8 bytes, while the wire spends 84 (IEEE 802.3: preamble, FCS,
-/// gap).
+/// gap). Where packets overtake each other they are loose, with a link each.
 constexpr std::uint64_t kWireBytes = 84;
 constexpr std::uint64_t kRecordBytes = 88;
+constexpr std::uint64_t kLooseRecordBytes = 96;
 constexpr std::uint64_t kHoldLeast = std::uint64_t{256} << 20;
 
 std::uint64_t memory_bytes() {
@@ -30,10 +31,10 @@ std::uint64_t usual_stay_ns(const PathProgram& path, const Policy& policy) {
   return stay_ns;
 }
 
-std::uint64_t bytes_in(std::uint64_t speed_bps, std::uint64_t time_ns) {
+std::uint64_t bytes_in(std::uint64_t speed_bps, std::uint64_t time_ns, bool loose) {
   const double frames = static_cast<double>(speed_bps) / 8.0 / static_cast<double>(kWireBytes) *
                         static_cast<double>(time_ns) / static_cast<double>(kNsPerSecond);
-  return static_cast<std::uint64_t>(frames) * kRecordBytes;
+  return static_cast<std::uint64_t>(frames) * (loose ? kLooseRecordBytes : kRecordBytes);
 }
 
 std::string speed_text(std::uint64_t speed_bps) {
@@ -79,7 +80,8 @@ Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {
     const PortSpec& spec = scenario.ports[port];
     const std::uint64_t stay_ns = usual_stay_ns(policy.paths[port], policy);
-    const std::uint64_t needed = bytes_in(spec.speed_bps.value_or(kSpeedAssumedBps), stay_ns);
+    const std::uint64_t needed = bytes_in(spec.speed_bps.value_or(kSpeedAssumedBps), stay_ns,
+                                          policy.paths[port].breaks_order);
     for (const std::size_t worker : layout.queues[port])
       needs[worker] += needed / layout.queues[port].size();
     if (needed <= most)
