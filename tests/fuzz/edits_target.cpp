@@ -393,6 +393,19 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   static Asked asked;
   asked.fields = &fields;
   std::memcpy(&asked.identity[0], bytes + 5, sizeof asked.identity[0]);
+  static PerPacket<TcpPlace> tcp;
+  asked.tcp = &tcp;
+  const std::uint64_t said = asked.identity[0];
+  tcp[0] = {.first_byte = static_cast<std::int64_t>(said),
+            .connection = 1,
+            .receiver_next = static_cast<std::uint32_t>(said),
+            .sender_next = static_cast<std::uint32_t>(said >> 32),
+            .retransmission = bytes[12],
+            .is_whole = shows_tcp(fields[0]) && fields[0].fragment == FragmentKind::kNone,
+            .is_numbered = (bytes[5] & 1) != 0,
+            .receiver_differs = (bytes[5] & 2) != 0,
+            .sender_differs = (bytes[5] & 4) != 0};
+  tcp[1] = tcp[0];
   Selection one;
   one.position[0] = 0;
   one.count = 1;
