@@ -43,10 +43,8 @@ std::byte* Hold::push_elsewhere(const HeldKey& key, Size size) noexcept {
 /// Null when no line takes it.
 std::byte* Hold::push_line(const HeldKey& key, Size size) noexcept {
   // Where there are loose packets lines did not do: no more are opened, and few are searched.
-  const bool loose = !wheel_->empty();
-  if (loose && (lines_in_use_ == 0 ||
-                LeavingOrder::key_before(
-                    key, lines_[by_tail_[std::min(lines_in_use_, kLinesWithLoose) - 1]].tail)))
+  if (!wheel_->empty() && lines_in_use_ >= kLinesWithLoose &&
+      LeavingOrder::key_before(key, lines_[by_tail_[kLinesWithLoose - 1]].tail))
     return nullptr;
   const std::uint32_t place = line_for(key);
   const bool opens = place == lines_in_use_;

@@ -31,7 +31,7 @@ bool unmark(std::uint64_t* bits, std::uint64_t index) noexcept {
   return bits[index / 64] == 0;
 }
 
-/// The first bit set from `index` on in its own word; 64 words further on when there is none.
+/// The first bit set from `index` on in its own word; kNoSlot when there is none.
 std::uint64_t marked_from(const std::uint64_t* bits, std::uint64_t index) noexcept {
   const std::uint64_t left = bits[index / 64] >> index % 64;
   return left != 0 ? index + static_cast<unsigned>(std::countr_zero(left)) : kNoSlot;
@@ -39,11 +39,8 @@ std::uint64_t marked_from(const std::uint64_t* bits, std::uint64_t index) noexce
 
 }  // namespace
 
-ReleaseWheel::ReleaseWheel(const std::byte* memory, std::uint64_t packets_max,
-                           const LeavingOrder& order)
-    : memory_(const_cast<std::byte*>(memory)),
-      order_(order),
-      due_bytes_(packets_max * sizeof(Due)) {
+ReleaseWheel::ReleaseWheel(std::byte* memory, std::uint64_t packets_max, const LeavingOrder& order)
+    : memory_(memory), order_(order), due_bytes_(packets_max * sizeof(Due)) {
   levels_ = static_cast<Level*>(reserve(kLevels * sizeof(Level)));
   due_ = static_cast<Due*>(reserve(due_bytes_));
   first_ns_.fill(kNoSlot);
@@ -73,8 +70,7 @@ void ReleaseWheel::push(std::uint64_t place) noexcept {
 void ReleaseWheel::pop() noexcept {
   if (!order_.flushing || !order_.flushed(front_key())) [[likely]]
     base_ns_ = std::max(base_ns_, due_[0].release_ns);
-  std::pop_heap(due_, due_ + due_count_,
-                [this](const Due& left, const Due& right) { return leaves_later(left, right); });
+  std::pop_heap(due_, due_ + due_count_, later());
   --due_count_;
   if (--packets_ > 0 && due_count_ == 0)
     open_next();
@@ -97,13 +93,11 @@ void ReleaseWheel::put(std::uint64_t place) noexcept {
 
 void ReleaseWheel::put_due(std::uint64_t place) noexcept {
   due_[due_count_++] = {at(place).record.release_ns, place};
-  std::push_heap(due_, due_ + due_count_,
-                 [this](const Due& left, const Due& right) { return leaves_later(left, right); });
+  std::push_heap(due_, due_ + due_count_, later());
 }
 
 void ReleaseWheel::make_due() noexcept {
-  std::make_heap(due_, due_ + due_count_,
-                 [this](const Due& left, const Due& right) { return leaves_later(left, right); });
+  std::make_heap(due_, due_ + due_count_, later());
 }
 
 bool ReleaseWheel::leaves_later(const Due& left, const Due& right) const noexcept {

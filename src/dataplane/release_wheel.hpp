@@ -22,7 +22,7 @@ class ReleaseWheel {
  public:
   /// For at most `packets_max` packets, whose places are offsets into `memory`. Pages are taken
   /// when first used.
-  ReleaseWheel(const std::byte* memory, std::uint64_t packets_max, const LeavingOrder& order);
+  ReleaseWheel(std::byte* memory, std::uint64_t packets_max, const LeavingOrder& order);
   ~ReleaseWheel();
   ReleaseWheel(const ReleaseWheel&) = delete;
   ReleaseWheel& operator=(const ReleaseWheel&) = delete;
@@ -80,6 +80,10 @@ class ReleaseWheel {
   void put_due(std::uint64_t place) noexcept;
   void make_due() noexcept;
   bool leaves_later(const Due& left, const Due& right) const noexcept;
+  /// The heap's order: the one that leaves first is on top.
+  auto later() const noexcept {
+    return [this](const Due& left, const Due& right) { return leaves_later(left, right); };
+  }
   std::uint64_t take_slot(std::uint32_t level, std::uint64_t index) noexcept;
   std::uint64_t next_used(std::uint32_t level, std::uint64_t index) const noexcept;
   void open_next() noexcept;
