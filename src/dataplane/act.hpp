@@ -80,7 +80,7 @@ class Act {
     EditFrame frame = editable(mbuf, fields);
     burst.edits.visit(i, [&](const Edit& edit) {
       frame.forget_changes();
-      edit.impairment->edit(edit.impairment->parameters, frame, edit.draw);
+      edit.impairment->edit(edit, frame);
       if (!frame.changed())
         return;
       RuleCounters& counters = counters_of(edit.rule_slot);

@@ -52,6 +52,7 @@ struct CompiledImpairment;
 struct Edit {
   const CompiledImpairment* impairment = nullptr;
   std::uint64_t draw = 0;
+  std::uint64_t first = 0;  ///< of the numbers that follow from `draw`; see DrawStream
   std::uint16_t rule_slot = 0;
   std::uint16_t next = 0;  ///< place in the log, plus one; 0: the packet's last
 };
@@ -68,8 +69,8 @@ class EditLog {
   bool empty(std::uint32_t i) const noexcept { return first_[i] == 0; }
 
   void add(std::uint32_t i, const CompiledImpairment& impairment, std::uint16_t rule_slot,
-           std::uint64_t draw) noexcept {
-    edits_[used_++] = {&impairment, draw, rule_slot, 0};
+           std::uint64_t draw, std::uint64_t first) noexcept {
+    edits_[used_++] = {&impairment, draw, first, rule_slot, 0};
     if (first_[i] == 0)
       first_[i] = used_;
     else
@@ -82,7 +83,7 @@ class EditLog {
     clear(to);
     for (std::uint16_t place = first_[from]; place != 0; place = edits_[place - 1].next) {
       const Edit edit = edits_[place - 1];
-      add(to, *edit.impairment, edit.rule_slot, edit.draw);
+      add(to, *edit.impairment, edit.rule_slot, edit.draw, edit.first);
     }
   }
 

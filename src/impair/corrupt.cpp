@@ -46,6 +46,10 @@ std::uint64_t gap_of(double log_kept, std::uint64_t uniform) noexcept {
   return gap > 1e15 ? UINT64_MAX / 2 : static_cast<std::uint64_t>(gap);
 }
 
+std::uint64_t bits_of(const JudgedBurst& burst, std::uint8_t i) noexcept {
+  return std::uint64_t{burst.length_bytes[i]} * 8;
+}
+
 /// Whether a number with this upper half may hit a frame of so many bits. By `ber` one does with
 /// 1 − (1 − ber)^bits, which is less than −bits · ln(1 − ber); with room for rounding.
 bool may_hit(const Corrupt& corrupt, std::uint64_t bits, std::uint32_t upper) noexcept {
@@ -64,17 +68,29 @@ bool hits(const Corrupt& corrupt, std::uint64_t bits, std::uint64_t uniform) noe
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Corrupt& corrupt = parameters.as<Corrupt>();
-  const Dice& dice = corrupt.hits.dice;
-  DiceCache cache;
+  Halves uppers;
+  draw_halves(corrupt.hits.dice, 0, asked, selection, uppers);
+  Selection perhaps;
+  perhaps.count = 0;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    const std::uint64_t bits = std::uint64_t{burst.length_bytes[i]} * 8;
-    const std::uint32_t upper = cache.upper(dice, asked.identity[i], asked.number[i]);
-    if (!may_hit(corrupt, bits, upper))
-      continue;
-    const std::uint64_t uniform = dice.uniform(upper, asked.identity[i], asked.number[i]);
-    if (hits(corrupt, bits, uniform))
-      plan_edit(asked, burst, i, uniform);
+    perhaps.position[perhaps.count] = i;
+    uppers[perhaps.count] = uppers[turn];
+    perhaps.count += may_hit(corrupt, bits_of(burst, i), uppers[turn]) ? 1U : 0U;
+  }
+  if (perhaps.count == 0)
+    return;
+  Halves lowers;
+  draw_halves(corrupt.hits.dice, 1, asked, perhaps, lowers);
+  std::array<std::uint64_t, kBurstMax> draws;
+  std::array<std::uint64_t, kBurstMax> firsts;
+  for (std::uint32_t turn = 0; turn < perhaps.count; ++turn)
+    draws[turn] = std::uint64_t{uppers[turn]} << 32 | lowers[turn];
+  DrawStream::firsts(draws.data(), perhaps.count, firsts.data());
+  for (std::uint32_t turn = 0; turn < perhaps.count; ++turn) {
+    const std::uint8_t i = perhaps.position[turn];
+    if (hits(corrupt, bits_of(burst, i), draws[turn]))
+      plan_edit(asked, burst, i, draws[turn], firsts[turn]);
   }
 }
 
@@ -192,16 +208,16 @@ void swap_words(const Corrupt& corrupt, EditFrame& frame, EditFrame::Part part,
   }
 }
 
-void edit(const Parameters& parameters, EditFrame& frame, std::uint64_t uniform) noexcept {
-  const Corrupt& corrupt = parameters.as<Corrupt>();
+void edit(const Edit& edit, EditFrame& frame) noexcept {
+  const Corrupt& corrupt = edit.impairment->parameters.as<Corrupt>();
   const EditFrame::Part part = part_of(corrupt, frame);
   // The checksum over a later fragment's bytes travels in the first: it cannot be made right here.
   const bool elsewhere = frame.fields().fragment == FragmentKind::kLater;
   if (part.size() == 0 || (elsewhere && corrupt.care == ChecksumCare::kFix))
     return;
-  DrawStream stream(uniform);
+  DrawStream stream(edit.draw, edit.first);
   if (corrupt.log_kept != 0) {
-    turn_by_rate(corrupt, frame, part, uniform, stream);
+    turn_by_rate(corrupt, frame, part, edit.draw, stream);
   } else {
     switch (corrupt.how) {
       case How::kBits:

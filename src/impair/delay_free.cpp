@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "impair/delay_law.hpp"
+#include "impair/hits.hpp"
 
 namespace faultline {
 namespace {
@@ -24,9 +25,13 @@ void give(const DelayLaw& law, std::uint64_t identity, Deviation deviation, Judg
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally& tally) noexcept {
   const DelayLaw& law = law_of(parameters);
+  Halves uppers;
+  Halves lowers;
+  draw_halves(law.draw_dice, 0, asked, selection, uppers);
+  draw_halves(law.draw_dice, 1, asked, selection, lowers);
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    const std::uint64_t drawn = law.draw_dice.uniform(asked.identity[i], asked.number[i]);
+    const std::uint64_t drawn = std::uint64_t{uppers[turn]} << 32 | lowers[turn];
     give(law, burst.identity[i], law.quantiles->at(drawn), burst, i, tally);
   }
 }

@@ -213,19 +213,17 @@ QuantileTable::QuantileTable(const QuantileFunction& quantile) {
       const double share = 1.0 - static_cast<double>(step) / (2 * kSteps);
       const double probability = std::ldexp(share, -(octave + 1));
       const auto index = static_cast<std::size_t>(octave * kSteps + step);
-      lower_[index] = to_deviation(quantile.at({probability, false}));
-      upper_[index] = to_deviation(quantile.at({probability, true}));
+      sides_[0][index] = to_deviation(quantile.at({probability, false}));
+      sides_[1][index] = to_deviation(quantile.at({probability, true}));
     }
   }
 }
 
 Deviation QuantileTable::at(std::uint64_t uniform) const noexcept {
-  constexpr std::uint64_t kHalf = std::uint64_t{1} << 63;
-  return uniform < kHalf ? look_up(lower_, uniform) : look_up(upper_, ~uniform);
-}
-
-/// `outward`: a tail probability times 2^64, below 2^63.
-Deviation QuantileTable::look_up(const Side& side, std::uint64_t outward) noexcept {
+  // No way to go by which half it is: nobody could foretell it.
+  const std::uint64_t upper = uniform >> 63;
+  const std::uint64_t outward = uniform ^ (0 - upper);  // the tail's probability, below 2^63
+  const Side& side = sides_[upper];
   const int octave = std::countl_zero(outward | 1) - 1;
   if (octave >= kOctaves)
     return side.back();

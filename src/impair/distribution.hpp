@@ -37,17 +37,15 @@ class QuantileTable {
  public:
   explicit QuantileTable(const QuantileFunction& quantile);
   Deviation at(std::uint64_t uniform) const noexcept;
-  Deviation least() const noexcept { return lower_.back(); }
-  Deviation most() const noexcept { return upper_.back(); }
+  Deviation least() const noexcept { return sides_[0].back(); }
+  Deviation most() const noexcept { return sides_[1].back(); }
 
  private:
   static constexpr int kOctaves = 40;
   static constexpr int kSteps = 64;
   /// Values at the boundaries from u = 1/2 outwards.
   using Side = std::array<Deviation, kOctaves * kSteps + 1>;
-  static Deviation look_up(const Side& side, std::uint64_t outward) noexcept;
-  Side lower_;
-  Side upper_;
+  std::array<Side, 2> sides_;  ///< below 1/2, and above
 };
 
 /// F⁻¹(Φ(x)) for x in [−8, 8], in steps of 2^-8, linear in between.

@@ -17,10 +17,10 @@ struct Duplicate {
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Duplicate& duplicate = parameters.as<Duplicate>();
-  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    burst.copies[i] = duplicate.hits.hit(asked, i) ? duplicate.copies : std::uint8_t{0};
-  }
+  const Turns hit = duplicate.hits.among(asked, selection);
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn)
+    burst.copies[selection.position[turn]] =
+        (hit >> turn & 1) != 0 ? duplicate.copies : std::uint8_t{0};
 }
 
 void copied(const Asked& asked, JudgedBurst& burst, std::uint8_t of, std::uint8_t copy,

@@ -3,16 +3,15 @@
 
 #include <optional>
 
-#include "base/dice.hpp"
 #include "base/units.hpp"
-#include "impair/impairment.hpp"
+#include "impair/hits.hpp"
 
 namespace faultline {
 
 /// The packet's bytes will be changed by the impairment asked, as `draw` says.
-inline void plan_edit(const Asked& asked, JudgedBurst& burst, std::uint8_t i,
-                      std::uint64_t draw) noexcept {
-  burst.edits.add(i, *asked.self, asked.rule_slot, draw);
+inline void plan_edit(const Asked& asked, JudgedBurst& burst, std::uint8_t i, std::uint64_t draw,
+                      std::uint64_t first = 0) noexcept {
+  burst.edits.add(i, *asked.self, asked.rule_slot, draw, first);
 }
 
 /// A frame will be made because of the packet, to leave at its own time: `back` to where it came
@@ -24,20 +23,6 @@ inline void plan_answer(const Asked& asked, JudgedBurst& burst, std::uint8_t i, 
   burst.answers[burst.answer_count++] = {asked.self,      what, burst.time_ns[i],
                                          asked.rule_slot, i,    back};
 }
-
-/// Which packets of a rule an impairment hits: each with probability `rate`, independently.
-struct Hits {
-  Dice dice;
-  Threshold rate = Threshold::always();
-
-  bool hit(const Asked& asked, std::uint8_t i) const noexcept {
-    return rate == Threshold::always() || dice.hits(asked.identity[i], asked.number[i], rate);
-  }
-  Explanation explain(const Asked& asked, std::uint8_t i) const {
-    return {
-        unit_interval(dice.uniform(asked.identity[i], asked.number[i])), rate.approximate(), {}};
-  }
-};
 
 /// The dice of one purpose.
 inline Dice dice_for(const CompileContext& context, DicePurpose purpose) noexcept {

@@ -14,13 +14,11 @@ struct IcmpUnreachable {
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const IcmpUnreachable& unreachable = parameters.as<IcmpUnreachable>();
-  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    if (!unreachable.hits.hit(asked, i))
-      continue;
-    plan_answer(asked, burst, i, true, 0);
-    burst.reason[i] = DropReason::kReject;
-  }
+  for_each_turn(unreachable.hits.among(asked, selection), selection,
+                [&](std::uint8_t i, std::uint32_t) {
+                  plan_answer(asked, burst, i, true, 0);
+                  burst.reason[i] = DropReason::kReject;
+                });
 }
 
 std::uint32_t answer(const Parameters& parameters, const EditFrame& packet, std::uint64_t,

@@ -100,9 +100,8 @@ struct ImpairmentTally {
 using ServeFunction = std::uint64_t (*)(ScopeState& state, ServedPool& pool, std::uint64_t zero_ns,
                                         std::uint64_t now_ns) noexcept;
 
-/// Changes the bytes of a packet as `draw`, noted when it was decided, says.
-using EditFunction = void (*)(const Parameters& parameters, EditFrame& frame,
-                              std::uint64_t draw) noexcept;
+/// Changes the bytes of a packet as was noted when it was decided.
+using EditFunction = void (*)(const Edit& edit, EditFrame& frame) noexcept;
 
 /// Makes entry `copy` of the burst, so far an image of entry `of`, the `which`th copy (from 1).
 using CopiedFunction = void (*)(const Asked& asked, JudgedBurst& burst, std::uint8_t of,
@@ -182,9 +181,9 @@ struct CompiledImpairment {
   bool breaks_order = false;     ///< packets of its scope may overtake each other
   bool counts_in_order = false;  ///< counts packets of its scope in the order in which they reach
                                  ///< its rule: all of them come to that at their own times
-  bool needs_order = false;          ///< judges packets of its scope in the order of their times
-  bool releases_on_arrival = false;  ///< what waits to be served may leave because others came
-  bool adds_unbounded = false;       ///< no bound but the hold's on what it adds
+  bool needs_order = false;      ///< judges packets of its scope in the order of their times
+  bool releases_on_arrival = false;       ///< what waits to be served may leave because others came
+  bool adds_unbounded = false;            ///< no bound but the hold's on what it adds
   std::optional<std::uint64_t> usual_ns;  ///< what 999 packets of 1,000 get less than; else adds_ns
   ReviewFunction review = nullptr;        ///< null: the delay is as asked
   std::optional<LossShare> loss;          ///< absent: not a loss, or it depends on the traffic

@@ -1,36 +1,26 @@
 // loss, model bernoulli: each packet is lost with probability `rate`, independently of all others.
 // Memoryless: the fate of a packet is a pure function of (seed, rule, impairment, flow, number).
-#include "base/dice.hpp"
-#include "base/units.hpp"
+#include "impair/edits.hpp"
 #include "impair/loss.hpp"
 
 namespace faultline {
 namespace {
 
 struct Bernoulli {
-  Dice dice;
-  Threshold rate;
+  Hits hits;
   LossAction action = LossAction::kDrop;
 };
 
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Bernoulli bernoulli = parameters.as<Bernoulli>();
-  DiceCache cache;
-  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    const std::uint32_t upper = cache.upper(bernoulli.dice, asked.identity[i], asked.number[i]);
-    if (bernoulli.dice.hits(upper, asked.identity[i], asked.number[i], bernoulli.rate))
-      lose(bernoulli.action, burst, i);
-  }
+  for_each_turn(bernoulli.hits.among(asked, selection), selection,
+                [&](std::uint8_t i, std::uint32_t) { lose(bernoulli.action, burst, i); });
 }
 
 Explanation explain(const Parameters& parameters, const Asked& asked, const JudgedBurst&,
                     std::uint8_t i) {
-  const Bernoulli& bernoulli = parameters.as<Bernoulli>();
-  return {unit_interval(bernoulli.dice.uniform(asked.identity[i], asked.number[i])),
-          bernoulli.rate.approximate(),
-          {}};
+  return parameters.as<Bernoulli>().hits.explain(asked, i);
 }
 
 std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileContext& context,
@@ -50,8 +40,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   }
   if (!rate || problems.size() != problems_before)
     return std::nullopt;
-  const Bernoulli bernoulli{
-      Dice(context.seed, context.rule_name, context.index, DicePurpose::kFate), *rate, action};
+  const Bernoulli bernoulli{{dice_for(context, DicePurpose::kFate), *rate}, action};
   return CompiledImpairment{.parameters = Parameters::from(bernoulli),
                             .decide = decide,
                             .explain = explain,

@@ -7,6 +7,7 @@
 #include "base/dice.hpp"
 #include "base/int128.hpp"
 #include "base/units.hpp"
+#include "impair/hits.hpp"
 #include "impair/loss.hpp"
 
 namespace faultline {
@@ -36,7 +37,8 @@ struct BitError {
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const BitError& model = parameters.as<BitError>();
-  DiceCache cache;
+  Halves uppers;
+  draw_halves(model.dice, 0, asked, selection, uppers);
   std::uint32_t known_bytes = UINT32_MAX;
   Threshold loss;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
@@ -45,8 +47,7 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
       known_bytes = burst.length_bytes[i];
       loss = model.loss(known_bytes);
     }
-    const std::uint32_t upper = cache.upper(model.dice, asked.identity[i], asked.number[i]);
-    if (model.dice.hits(upper, asked.identity[i], asked.number[i], loss))
+    if (model.dice.hits(uppers[turn], asked.identity[i], asked.number[i], loss))
       lose(model.action, burst, i);
   }
 }

@@ -9,11 +9,10 @@ namespace {
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Hits& hits = parameters.as<Hits>();
-  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    if (burst.ecn[i] != kEcnNotCapable && hits.hit(asked, i))
+  for_each_turn(hits.among(asked, selection), selection, [&](std::uint8_t i, std::uint32_t) {
+    if (burst.ecn[i] != kEcnNotCapable)
       mark(burst, i);
-  }
+  });
 }
 
 Explanation explain(const Parameters& parameters, const Asked& asked, const JudgedBurst& burst,

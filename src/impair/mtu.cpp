@@ -94,9 +94,9 @@ void copied(const Asked& asked, JudgedBurst& burst, std::uint8_t of, std::uint8_
   burst.piece[copy] = Piece::kLater;
 }
 
-void edit(const Parameters& parameters, EditFrame& frame, std::uint64_t draw) noexcept {
-  const Mtu& mtu = parameters.as<Mtu>();
-  edit_fragment(frame, mtu.size, static_cast<std::uint32_t>(draw));
+void edit(const Edit& edit, EditFrame& frame) noexcept {
+  const Mtu& mtu = edit.impairment->parameters.as<Mtu>();
+  edit_fragment(frame, mtu.size, static_cast<std::uint32_t>(edit.draw));
 }
 
 std::uint32_t answer(const Parameters& parameters, const EditFrame& packet, std::uint64_t,

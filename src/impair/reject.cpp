@@ -9,13 +9,10 @@ namespace {
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Hits& hits = parameters.as<Hits>();
-  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    if (!hits.hit(asked, i))
-      continue;
+  for_each_turn(hits.among(asked, selection), selection, [&](std::uint8_t i, std::uint32_t) {
     plan_answer(asked, burst, i, true, 0);
     burst.reason[i] = DropReason::kReject;
-  }
+  });
 }
 
 std::uint32_t answer(const Parameters&, const EditFrame& packet, std::uint64_t,

@@ -27,10 +27,11 @@ struct EarlyState {
 void decide_early(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
                   const Selection& selection, ImpairmentTally& tally) noexcept {
   const Early& early = parameters.as<Early>();
+  const Turns hit = early.hits.among(asked, selection);
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
     std::uint64_t& passed = asked.state[i]->as<EarlyState>().passed;
-    if (passed + 1 < early.gap || !early.hits.hit(asked, i)) {
+    if (passed + 1 < early.gap || (hit >> turn & 1) == 0) {
       ++passed;
       continue;
     }
@@ -56,13 +57,10 @@ struct Late {
 void decide_late(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
                  const Selection& selection, ImpairmentTally& tally) noexcept {
   const Late& late = parameters.as<Late>();
-  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    if (!late.hits.hit(asked, i))
-      continue;
+  for_each_turn(late.hits.among(asked, selection), selection, [&](std::uint8_t i, std::uint32_t) {
     burst.time_ns[i] += late.by_ns;
     ++tally.reordered;
-  }
+  });
 }
 
 Explanation explain_late(const Parameters& parameters, const Asked& asked, const JudgedBurst&,
@@ -123,13 +121,14 @@ void decide_late_by_packets(const Parameters& parameters, Asked& asked, JudgedBu
                             const Selection& selection, ImpairmentTally& tally) noexcept {
   const LateByPackets& late = parameters.as<LateByPackets>();
   ServedPool& pool = *asked.served;
+  const Turns hit = late.hits.among(asked, selection);
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
     PassingState& state = asked.state[i]->as<PassingState>();
     pool.meet(state.queue);
     serve_late(*asked.state[i], pool, asked.zero_ns, burst.time_ns[i]);
     burst.waits[i] = 0;
-    if (!late.hits.hit(asked, i)) {
+    if ((hit >> turn & 1) == 0) {
       pass(state, pool, burst.time_ns[i]);
       continue;
     }

@@ -15,10 +15,9 @@ struct Replay {
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Replay& replay = parameters.as<Replay>();
-  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    burst.copies[i] = replay.hits.hit(asked, i) ? 1 : 0;
-  }
+  const Turns hit = replay.hits.among(asked, selection);
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn)
+    burst.copies[selection.position[turn]] = hit >> turn & 1;
 }
 
 void copied(const Asked& asked, JudgedBurst& burst, std::uint8_t of, std::uint8_t copy,

@@ -72,14 +72,11 @@ void note_length(const Fields& fields, const FrameFields& frame, JudgedBurst& bu
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Fields& fields = *parameters.as<SetParameters>().fields;
-  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    if (!fields.hits.hit(asked, i))
-      continue;
+  for_each_turn(fields.hits.among(asked, selection), selection, [&](std::uint8_t i, std::uint32_t) {
     note_ecn(fields, (*asked.fields)[i], burst, i);
     note_length(fields, (*asked.fields)[i], burst, i);
     plan_edit(asked, burst, i, 0);
-  }
+  });
 }
 
 void edit_tags(const Fields& fields, EditFrame& frame) noexcept {
@@ -94,8 +91,8 @@ void edit_tags(const Fields& fields, EditFrame& frame) noexcept {
     rewrite_vlan(frame, fields.tag, fields.tag_mask);
 }
 
-void edit(const Parameters& parameters, EditFrame& frame, std::uint64_t) noexcept {
-  const Fields& fields = *parameters.as<SetParameters>().fields;
+void edit(const Edit& edit, EditFrame& frame) noexcept {
+  const Fields& fields = *edit.impairment->parameters.as<SetParameters>().fields;
   for (const End end : {End::kSource, End::kDestination}) {
     const auto at = static_cast<std::size_t>(end);
     if (fields.has_mac[at])

@@ -65,21 +65,20 @@ void plan_resets(const Tcp& tcp, const Asked& asked, JudgedBurst& burst, std::ui
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Tcp& tcp = parameters.as<Tcp>();
-  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    if (burst.piece[i] == Piece::kLater || !is_meant(tcp.only, asked, i) || !tcp.hits.hit(asked, i))
-      continue;
+  for_each_turn(tcp.hits.among(asked, selection), selection, [&](std::uint8_t i, std::uint32_t) {
+    if (burst.piece[i] == Piece::kLater || !is_meant(tcp.only, asked, i))
+      return;
     if (!tcp.resets()) {
       plan_edit(asked, burst, i, 0);
-      continue;
+      return;
     }
     plan_resets(tcp, asked, burst, i);
     burst.reason[i] = DropReason::kReject;
-  }
+  });
 }
 
-void edit(const Parameters& parameters, EditFrame& frame, std::uint64_t) noexcept {
-  const Tcp& tcp = parameters.as<Tcp>();
+void edit(const Edit& edit, EditFrame& frame) noexcept {
+  const Tcp& tcp = edit.impairment->parameters.as<Tcp>();
   if (tcp.zero_window)
     edit_window(frame, 0);
   if (tcp.stripped != 0)

@@ -27,19 +27,19 @@ bool can_fix(const Truncate& truncate, const FrameFields& fields, const JudgedBu
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Truncate& truncate = parameters.as<Truncate>();
-  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    if (burst.length_bytes[i] <= truncate.to_bytes || !truncate.hits.hit(asked, i))
-      continue;
-    if (truncate.care == ChecksumCare::kFix && !can_fix(truncate, (*asked.fields)[i], burst, i))
-      continue;
-    burst.length_bytes[i] = truncate.to_bytes;
-    plan_edit(asked, burst, i, 0);
-  }
+  for_each_turn(
+      truncate.hits.among(asked, selection), selection, [&](std::uint8_t i, std::uint32_t) {
+        if (burst.length_bytes[i] <= truncate.to_bytes)
+          return;
+        if (truncate.care == ChecksumCare::kFix && !can_fix(truncate, (*asked.fields)[i], burst, i))
+          return;
+        burst.length_bytes[i] = truncate.to_bytes;
+        plan_edit(asked, burst, i, 0);
+      });
 }
 
-void edit(const Parameters& parameters, EditFrame& frame, std::uint64_t) noexcept {
-  const Truncate& truncate = parameters.as<Truncate>();
+void edit(const Edit& edit, EditFrame& frame) noexcept {
+  const Truncate& truncate = edit.impairment->parameters.as<Truncate>();
   if (truncate.care == ChecksumCare::kFix)
     frame.cut_fixed(truncate.to_bytes);
   else

@@ -291,7 +291,7 @@ class Bench {
                           program.part != nullptr ? program.part(frame) : EditFrame::Part{},
                           frame.network_part().size()};
       frame.forget_changes();
-      edit.impairment->edit(edit.impairment->parameters, frame, edit.draw);
+      edit.impairment->edit(edit, frame);
       check_place(frame);
       if (program.promise == Promise::kFragments)
         udp_bytes = udp_bytes_of(frame);

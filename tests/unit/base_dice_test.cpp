@@ -2,7 +2,12 @@
 // comment, and decisions at every edge of a 64-bit threshold.
 #include "base/dice.hpp"
 
+#include <array>
+#include <vector>
+
 #include <gtest/gtest.h>
+
+#include "base/philox_blocks.hpp"
 
 #include "tests/unit/support.hpp"
 
@@ -46,6 +51,61 @@ TEST(BaseDice, PhiloxIsTheSameInBothForms) {
     counter = block;
   }
   static_assert(philox({0, 0}, {0, 0, 0, 0})[0] == 0x6627e8d5, "also while compiling");
+}
+
+TEST(BaseDice, ManyBlocksAreWhatEachIsAlone) {
+  std::vector<PhiloxKey> keys;
+  std::vector<PhiloxBlock> counters;
+  PhiloxBlock last{1, 2, 3, 4};
+  for (int i = 0; i < 100; ++i) {
+    keys.push_back({last[3], last[2]});
+    counters.push_back(last);
+    last = philox_forms::plain({7, 8}, last);
+  }
+  const PhiloxBlock untouched{9, 9, 9, 9};
+  for (std::uint32_t count = 0; count <= 100; ++count) {
+    std::array<std::vector<PhiloxBlock>, 4> made;
+    made.fill(std::vector<PhiloxBlock>(count + 1, untouched));
+    philox_blocks({5, 6}, counters.data(), count, made[0].data());
+    philox_forms::one_by_one({5, 6}, counters.data(), count, made[1].data());
+    philox_blocks(keys.data(), counters[1], count, made[2].data());
+    philox_forms::one_by_one(keys.data(), counters[1], count, made[3].data());
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const PhiloxBlock of_key = philox_forms::plain({5, 6}, counters[i]);
+      const PhiloxBlock of_counter = philox_forms::plain(keys[i], counters[1]);
+      ASSERT_EQ(made[0][i], of_key) << i << " of " << count;
+      ASSERT_EQ(made[1][i], of_key) << i << " of " << count;
+      ASSERT_EQ(made[2][i], of_counter) << i << " of " << count;
+      ASSERT_EQ(made[3][i], of_counter) << i << " of " << count;
+    }
+    for (const auto& blocks : made) ASSERT_EQ(blocks[count], untouched) << "behind " << count;
+  }
+}
+
+TEST(BaseDice, HalvesOfManyAreWhatEachIsAlone) {
+  const Dice dice(11, "rule", 3, DicePurpose::kFate);
+  std::array<std::uint64_t, 80> identities;
+  std::array<std::uint64_t, 80> indices;
+  std::vector<std::uint8_t> places;
+  for (std::uint32_t i = 0; i < 80; ++i) {
+    // Runs of one flow, flows in turns, one block left and met again, identities near the mark.
+    identities[i] = i < 30 ? 5 : i < 60 ? i % 2 : UINT64_MAX - i;
+    indices[i] = i < 60 ? 1 + i : UINT64_MAX - i;
+  }
+  for (std::uint32_t start = 0; start < 80; ++start) {
+    places.clear();
+    for (std::uint32_t turn = 0; turn < start % (Dice::kAtOnce + 1); ++turn)
+      places.push_back(static_cast<std::uint8_t>((start + 3 * turn) % 80));
+    for (std::uint32_t word = 0; word < 2; ++word) {
+      std::array<std::uint32_t, Dice::kAtOnce> halves;
+      dice.halves(word, identities.data(), indices.data(), places, halves.data());
+      for (std::size_t turn = 0; turn < places.size(); ++turn) {
+        const std::uint8_t p = places[turn];
+        ASSERT_EQ(halves[turn], dice.block(identities[p], indices[p], word)[indices[p] & 3])
+            << "turn " << turn << " of " << start;
+      }
+    }
+  }
 }
 
 TEST(BaseDice, NamesHashByFnv1a) {

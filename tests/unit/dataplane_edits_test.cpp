@@ -22,9 +22,7 @@ Bytes edited(const DecideBench& bench, std::uint32_t i, const Bytes& frame) {
   std::copy(frame.begin(), frame.end(), memory.begin() + kRoom);
   EditFrame edit_frame({memory.data() + kRoom, frame.size()}, {kRoom, kRoom},
                        bench.decide.fields(i));
-  bench.burst.edits.visit(i, [&](const Edit& edit) {
-    edit.impairment->edit(edit.impairment->parameters, edit_frame, edit.draw);
-  });
+  bench.burst.edits.visit(i, [&](const Edit& edit) { edit.impairment->edit(edit, edit_frame); });
   return {edit_frame.bytes(), edit_frame.bytes() + edit_frame.length()};
 }
 

@@ -160,9 +160,7 @@ class OneImpairment {
     Bytes memory(packet.frame.size() + 2 * kRoom, 0xEE);
     std::copy(packet.frame.begin(), packet.frame.end(), memory.begin() + kRoom);
     EditFrame frame({memory.data() + kRoom, packet.frame.size()}, {kRoom, kRoom}, fields_[i]);
-    burst.edits.visit(i, [&](const Edit& edit) {
-      edit.impairment->edit(edit.impairment->parameters, frame, edit.draw);
-    });
+    burst.edits.visit(i, [&](const Edit& edit) { edit.impairment->edit(edit, frame); });
     if (fate.marked) {
       edit_ecn(frame, kEcnCongestionExperienced);
       frame.settle(ChecksumCare::kFix);

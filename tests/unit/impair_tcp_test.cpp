@@ -59,7 +59,7 @@ class Bench {
     FrameFields fields;
     parse_frame(bytes, bytes.size(), fields);
     EditFrame frame(bytes, {}, fields);
-    compiled.edit(compiled.parameters, frame, 0);
+    compiled.edit(Edit{&compiled}, frame);
     EXPECT_EQ(frame.length(), bytes.size());
     return bytes;
   }
