@@ -69,13 +69,15 @@ class Dice {
                static_cast<std::uint32_t>(identity), static_cast<std::uint32_t>(identity >> 32)});
   }
 
-  /// So many numbers halves() makes at once.
+  /// Of so many packets numbers are made at once: a third of what each costs alone. `places` says
+  /// which entries of `identities` and `indices`, and in which order they go to `out`.
   static constexpr std::uint32_t kAtOnce = 64;
-  /// For each place p of `places`, in their order: block(identities[p], indices[p],
-  /// word)[indices[p] mod 4]. Neighbours of one block share it, and the others cost a third of what
-  /// block() does.
-  void halves(std::uint32_t word, const std::uint64_t* identities, const std::uint64_t* indices,
+  /// The upper halves.
+  void uppers(const std::uint64_t* identities, const std::uint64_t* indices,
               std::span<const std::uint8_t> places, std::uint32_t* out) const noexcept;
+  /// The whole numbers, as uniform().
+  void uniforms(const std::uint64_t* identities, const std::uint64_t* indices,
+                std::span<const std::uint8_t> places, std::uint64_t* out) const noexcept;
 
   /// The whole number u in [0, 2^64) of packet `index` of `identity`, given its upper half.
   constexpr std::uint64_t uniform(std::uint32_t upper, std::uint64_t identity,

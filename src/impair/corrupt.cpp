@@ -54,7 +54,7 @@ std::uint64_t bits_of(const JudgedBurst& burst, std::uint8_t i) noexcept {
 /// 1 − (1 − ber)^bits, which is less than −bits · ln(1 − ber); with room for rounding.
 bool may_hit(const Corrupt& corrupt, std::uint64_t bits, std::uint32_t upper) noexcept {
   if (corrupt.log_kept == 0)
-    return corrupt.hits.rate == Threshold::always() || upper <= corrupt.hits.rate.high;
+    return upper <= corrupt.hits.rate.high;
   return upper * 0x1p-32 <= -corrupt.log_kept * static_cast<double>(bits) * 1.001 + 1e-12;
 }
 
@@ -65,32 +65,35 @@ bool hits(const Corrupt& corrupt, std::uint64_t bits, std::uint64_t uniform) noe
   return gap_of(corrupt.log_kept, uniform) < bits;
 }
 
+Selection those_that_may(const Corrupt& corrupt, const Asked& asked, const JudgedBurst& burst,
+                         const Selection& selection) noexcept {
+  Uppers uppers;
+  draw_uppers(corrupt.hits.dice, asked, selection, uppers);
+  Selection may;
+  may.count = 0;
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    may.position[may.count] = i;
+    may.count += may_hit(corrupt, bits_of(burst, i), uppers[turn]) ? 1U : 0U;
+  }
+  return may;
+}
+
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Corrupt& corrupt = parameters.as<Corrupt>();
-  Halves uppers;
-  draw_halves(corrupt.hits.dice, 0, asked, selection, uppers);
-  Selection perhaps;
-  perhaps.count = 0;
-  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    perhaps.position[perhaps.count] = i;
-    uppers[perhaps.count] = uppers[turn];
-    perhaps.count += may_hit(corrupt, bits_of(burst, i), uppers[turn]) ? 1U : 0U;
-  }
-  if (perhaps.count == 0)
+  const bool every = corrupt.log_kept == 0 && corrupt.hits.rate == Threshold::always();
+  const Selection meant = every ? selection : those_that_may(corrupt, asked, burst, selection);
+  if (meant.count == 0)
     return;
-  Halves lowers;
-  draw_halves(corrupt.hits.dice, 1, asked, perhaps, lowers);
-  std::array<std::uint64_t, kBurstMax> draws;
+  Uniforms uniforms;
+  draw_uniforms(corrupt.hits.dice, asked, meant, uniforms);
   std::array<std::uint64_t, kBurstMax> firsts;
-  for (std::uint32_t turn = 0; turn < perhaps.count; ++turn)
-    draws[turn] = std::uint64_t{uppers[turn]} << 32 | lowers[turn];
-  DrawStream::firsts(draws.data(), perhaps.count, firsts.data());
-  for (std::uint32_t turn = 0; turn < perhaps.count; ++turn) {
-    const std::uint8_t i = perhaps.position[turn];
-    if (hits(corrupt, bits_of(burst, i), draws[turn]))
-      plan_edit(asked, burst, i, draws[turn], firsts[turn]);
+  DrawStream::firsts(uniforms.data(), meant.count, firsts.data());
+  for (std::uint32_t turn = 0; turn < meant.count; ++turn) {
+    const std::uint8_t i = meant.position[turn];
+    if (hits(corrupt, bits_of(burst, i), uniforms[turn]))
+      plan_edit(asked, burst, i, uniforms[turn], firsts[turn]);
   }
 }
 
@@ -125,9 +128,10 @@ void put(const Corrupt& corrupt, EditFrame& frame, std::uint32_t at, std::uint8_
 /// Turns one bit of the frame. A checksum that will be made right is no place for damage.
 bool turn(const Corrupt& corrupt, EditFrame& frame, std::uint64_t bit) noexcept {
   const auto at = static_cast<std::uint32_t>(bit / 8);
-  if (corrupt.care == ChecksumCare::kFix && frame.is_checksum(at))
-    return false;
-  put(corrupt, frame, at, static_cast<std::uint8_t>(frame.at(at) ^ (0x80U >> (bit % 8))));
+  const auto value = static_cast<std::uint8_t>(frame.at(at) ^ (0x80U >> (bit % 8)));
+  if (corrupt.care == ChecksumCare::kFix)
+    return frame.put_unless_checksum(at, value);
+  put(corrupt, frame, at, value);
   return true;
 }
 
@@ -145,6 +149,8 @@ void turn_bits(const Corrupt& corrupt, EditFrame& frame, EditFrame::Part part,
       turned[count++] = bit;
   };
   const std::uint64_t first = std::uint64_t{part.first} * 8;
+  if (wanted == 1 && turn(corrupt, frame, first + stream.below(bits))) [[likely]]
+    return;  // nearly always
   for (std::uint32_t tries = 0; count < wanted && tries < kTries; ++tries)
     turn_new(first + stream.below(bits));
   // Of nearly all bits of a part some may not have been met.

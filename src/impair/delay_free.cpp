@@ -25,14 +25,11 @@ void give(const DelayLaw& law, std::uint64_t identity, Deviation deviation, Judg
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally& tally) noexcept {
   const DelayLaw& law = law_of(parameters);
-  Halves uppers;
-  Halves lowers;
-  draw_halves(law.draw_dice, 0, asked, selection, uppers);
-  draw_halves(law.draw_dice, 1, asked, selection, lowers);
+  Uniforms uniforms;
+  draw_uniforms(law.draw_dice, asked, selection, uniforms);
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    const std::uint64_t drawn = std::uint64_t{uppers[turn]} << 32 | lowers[turn];
-    give(law, burst.identity[i], law.quantiles->at(drawn), burst, i, tally);
+    give(law, burst.identity[i], law.quantiles->at(uniforms[turn]), burst, i, tally);
   }
 }
 

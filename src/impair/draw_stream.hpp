@@ -55,7 +55,7 @@ class DrawStream {
 
   PhiloxKey key_;
   std::uint64_t first_;
-  PhiloxBlock block_{};
+  PhiloxBlock block_;  ///< of number at_ − 1, unless that was the first
   std::uint32_t at_ = 0;
 };
 

@@ -33,12 +33,18 @@ inline std::span<const std::uint8_t> places_of(const Selection& selection) noexc
   return {selection.position.data(), selection.count};
 }
 
-/// One half of the numbers of a selection's packets, by turn.
-using Halves = std::array<std::uint32_t, kBurstMax>;
-inline void draw_halves(const Dice& dice, std::uint32_t word, const Asked& asked,
-                        const Selection& selection, Halves& halves) noexcept {
-  dice.halves(word, asked.identity.data(), asked.number.data(), places_of(selection),
-              halves.data());
+/// The upper halves of a selection's numbers, by turn.
+using Uppers = std::array<std::uint32_t, kBurstMax>;
+inline void draw_uppers(const Dice& dice, const Asked& asked, const Selection& selection,
+                        Uppers& uppers) noexcept {
+  dice.uppers(asked.identity.data(), asked.number.data(), places_of(selection), uppers.data());
+}
+
+/// The numbers of a selection, by turn.
+using Uniforms = std::array<std::uint64_t, kBurstMax>;
+inline void draw_uniforms(const Dice& dice, const Asked& asked, const Selection& selection,
+                          Uniforms& uniforms) noexcept {
+  dice.uniforms(asked.identity.data(), asked.number.data(), places_of(selection), uniforms.data());
 }
 
 struct Hits {
@@ -47,10 +53,10 @@ struct Hits {
 
   /// Which turns of the selection are hit.
   Turns among(const Asked& asked, const Selection& selection) const noexcept {
-    if (rate == Threshold::always() || selection.count == 0)
+    if (rate == Threshold::always())
       return all_turns(selection);
-    Halves uppers;
-    draw_halves(dice, 0, asked, selection, uppers);
+    Uppers uppers;
+    draw_uppers(dice, asked, selection, uppers);
     Turns hit = 0;
     for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
       const std::uint8_t i = selection.position[turn];

@@ -37,8 +37,8 @@ struct BitError {
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const BitError& model = parameters.as<BitError>();
-  Halves uppers;
-  draw_halves(model.dice, 0, asked, selection, uppers);
+  Uppers uppers;
+  draw_uppers(model.dice, asked, selection, uppers);
   std::uint32_t known_bytes = UINT32_MAX;
   Threshold loss;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {

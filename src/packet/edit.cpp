@@ -14,21 +14,6 @@ constexpr std::uint32_t kUdpHeaderBytes = 8;
 constexpr std::uint32_t kProtocolWord = 8;
 constexpr std::uint32_t kIpv4Addresses = 12;
 
-/// Where the checksum stands in a transport header; 0: it has none that is a sum.
-std::uint32_t checksum_place(std::uint8_t protocol) noexcept {
-  switch (protocol) {
-    case kProtocolTcp:
-      return 16;
-    case kProtocolUdp:
-      return 6;
-    case kProtocolIcmp:
-    case kProtocolIcmpv6:
-      return 2;
-    default:
-      return 0;
-  }
-}
-
 /// What must be there of a transport header for its fields to be.
 std::uint32_t least_transport_bytes(std::uint8_t protocol) noexcept {
   switch (protocol) {
@@ -130,31 +115,12 @@ EditFrame::Part EditFrame::payload_part() const noexcept {
   return {std::min(first, end), end};
 }
 
-/// As the frame was read: damage to a length in it moves nothing.
-std::uint32_t EditFrame::datagram_end() const noexcept {
-  return std::min(length_, fields_.l3_offset + fields_.datagram_bytes);
-}
-
 /// A datagram may go on behind the end of UDP, and nothing sums what stands there.
 std::uint32_t EditFrame::sum_end() const noexcept {
   if (fields_.key.protocol != kProtocolUdp)
     return datagram_end();
   return std::min<std::uint32_t>(
       length_, fields_.l4_offset + kUdpHeaderBytes + std::uint32_t{fields_.payload_bytes});
-}
-
-std::uint32_t EditFrame::checksum_at() const noexcept {
-  if (fields_.l4_offset == 0)
-    return 0;
-  const std::uint32_t place = checksum_place(fields_.key.protocol);
-  return place == 0 ? 0 : fields_.l4_offset + place;
-}
-
-bool EditFrame::is_checksum(std::uint32_t offset) const noexcept {
-  const std::uint32_t transport = checksum_at();
-  if (transport != 0 && offset - transport < 2)
-    return true;
-  return fields_.key.kind == FlowKind::kIpv4 && offset - (fields_.l3_offset + 10U) < 2;
 }
 
 /// Of the transport, else of the IPv4 header; 0: neither.
@@ -166,14 +132,23 @@ std::uint32_t EditFrame::innermost_checksum() const noexcept {
 
 void EditFrame::put(std::uint32_t offset, std::uint8_t value) noexcept {
   const std::uint8_t before = bytes_[offset];
-  if (before == value)
+  if (put_unless_checksum(offset, value) || before == value)
     return;
-  changed_ = true;
-  bytes_[offset] = value;
-  if (!is_checksum(offset))
-    note(offset, before, value);
-  else if (offset == innermost_checksum() + 1)
+  put_unsummed(offset, value);
+  if (offset == innermost_checksum() + 1)
     sum_turned_ ^= before ^ value;
+}
+
+bool EditFrame::put_unless_checksum(std::uint32_t offset, std::uint8_t value) noexcept {
+  if (is_checksum(offset))
+    return false;
+  const std::uint8_t before = bytes_[offset];
+  if (before != value) {
+    changed_ = true;
+    bytes_[offset] = value;
+    note(offset, before, value);
+  }
+  return true;
 }
 
 /// Words of the two sums that lie as the sums take them, and are no part of both but an address.

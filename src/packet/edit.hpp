@@ -63,8 +63,14 @@ class EditFrame {
     changed_ |= bytes_[offset] != value;
     bytes_[offset] = value;
   }
-  /// Whether a checksum lies at this byte: of IPv4, TCP, UDP, ICMP or ICMPv6.
-  bool is_checksum(std::uint32_t offset) const noexcept;
+  /// As put(), where no checksum of IPv4, TCP, UDP, ICMP or ICMPv6 lies; else false.
+  bool put_unless_checksum(std::uint32_t offset, std::uint8_t value) noexcept;
+  bool is_checksum(std::uint32_t offset) const noexcept {
+    const std::uint32_t transport = checksum_at();
+    if (transport != 0 && offset - transport < 2)
+      return true;
+    return fields_.key.kind == FlowKind::kIpv4 && offset - (fields_.l3_offset + 10U) < 2;
+  }
 
   /// Makes the checksums say what `care` asks for, of everything put since the last call.
   void settle(ChecksumCare care) noexcept;
@@ -88,6 +94,16 @@ class EditFrame {
   void read_again() noexcept;
 
  private:
+  /// By protocol, where the checksum stands in the transport's header; 0: it has none that is a
+  /// sum.
+  static constexpr std::array<std::uint8_t, 256> kChecksumPlaces = [] {
+    std::array<std::uint8_t, 256> places{};
+    places[kProtocolTcp] = 16;
+    places[kProtocolUdp] = 6;
+    places[kProtocolIcmp] = places[kProtocolIcmpv6] = 2;
+    return places;
+  }();
+
   /// IPv4's stands where it always does.
   void find_pseudo_header() noexcept {
     const std::uint32_t l3 = fields_.l3_offset;
@@ -104,11 +120,18 @@ class EditFrame {
   }
   void follow_extensions() noexcept;
   void clip() noexcept;
-  std::uint32_t datagram_end() const noexcept;
+  /// As the frame was read: damage to a length in it moves nothing.
+  std::uint32_t datagram_end() const noexcept {
+    const std::uint32_t end = fields_.l3_offset + fields_.datagram_bytes;
+    return length_ < end ? length_ : end;
+  }
   /// Of what the transport's checksum covers.
   std::uint32_t sum_end() const noexcept;
   /// Of the transport; 0: none, or none in this fragment.
-  std::uint32_t checksum_at() const noexcept;
+  std::uint32_t checksum_at() const noexcept {
+    const std::uint32_t place = kChecksumPlaces[fields_.key.protocol];
+    return fields_.l4_offset == 0 || place == 0 ? 0 : fields_.l4_offset + place;
+  }
   std::uint32_t innermost_checksum() const noexcept;
   bool checksum_is_right() const noexcept;
   void shift(std::uint32_t by) noexcept;

@@ -82,7 +82,7 @@ TEST(BaseDice, ManyBlocksAreWhatEachIsAlone) {
   }
 }
 
-TEST(BaseDice, HalvesOfManyAreWhatEachIsAlone) {
+TEST(BaseDice, NumbersOfManyAreWhatEachIsAlone) {
   const Dice dice(11, "rule", 3, DicePurpose::kFate);
   std::array<std::uint64_t, 80> identities;
   std::array<std::uint64_t, 80> indices;
@@ -96,14 +96,14 @@ TEST(BaseDice, HalvesOfManyAreWhatEachIsAlone) {
     places.clear();
     for (std::uint32_t turn = 0; turn < start % (Dice::kAtOnce + 1); ++turn)
       places.push_back(static_cast<std::uint8_t>((start + 3 * turn) % 80));
-    for (std::uint32_t word = 0; word < 2; ++word) {
-      std::array<std::uint32_t, Dice::kAtOnce> halves;
-      dice.halves(word, identities.data(), indices.data(), places, halves.data());
-      for (std::size_t turn = 0; turn < places.size(); ++turn) {
-        const std::uint8_t p = places[turn];
-        ASSERT_EQ(halves[turn], dice.block(identities[p], indices[p], word)[indices[p] & 3])
-            << "turn " << turn << " of " << start;
-      }
+    std::array<std::uint32_t, Dice::kAtOnce> uppers;
+    std::array<std::uint64_t, Dice::kAtOnce> uniforms;
+    dice.uppers(identities.data(), indices.data(), places, uppers.data());
+    dice.uniforms(identities.data(), indices.data(), places, uniforms.data());
+    for (std::size_t turn = 0; turn < places.size(); ++turn) {
+      const std::uint64_t uniform = dice.uniform(identities[places[turn]], indices[places[turn]]);
+      ASSERT_EQ(uniforms[turn], uniform) << "turn " << turn << " of " << start;
+      ASSERT_EQ(uppers[turn], uniform >> 32) << "turn " << turn << " of " << start;
     }
   }
 }
