@@ -50,8 +50,56 @@ MODELS = {
 }
 
 
+TRACE = r'link_trace: {file: radio, contents: "0\n3\n3\n7\n12\n20\n"}'
+FRAME = "ffffffffffff020000000009080600010800060400010200000000"
+# Those that need traffic of every shape.
+CATALOGUE = {
+    "corrupt-bits": ["corrupt: {rate: 50%, bits: 3}"],
+    "corrupt-every": ["corrupt: {where: payload, checksum: fix}"],
+    "corrupt-bursts": ["corrupt: {where: l3, burst: 20, checksum: fix}",
+                       "corrupt: {where: l2, bits: 2}"],
+    "corrupt-ber": ["corrupt: {ber: 0.1%, checksum: break}"],
+    "corrupt-swap": ["corrupt: {where: payload, swap_words: true, checksum: fix}"],
+    "corrupt-bytes": ["corrupt: {where: 14, bytes: \"00ff00ff00ff\", checksum: fix}",
+                      "corrupt: {rate: 30%, where: l4, bytes: \"abcd\"}"],
+    "duplicate": ["duplicate: {rate: 50%, copies: 3, delay: 1ms}", "loss: 10%"],
+    "replay": ["replay: {rate: 50%, age: 1s}"],
+    "truncate": ["truncate: {to: 100B, checksum: fix}", "truncate: {rate: 30%, to: 20B}"],
+    "mtu-drop": ["mtu: {size: 100B}"],
+    "mtu-fragment": ["mtu: {size: 68B, action: fragment}"],
+    "mtu-icmp": ["mtu: {size: 120B, action: icmp}"],
+    "set-fields": ["set: {ttl: 1, dscp: 46, ecn: ce, src: 192.0.2.1, dst: \"2001:db8::2\", "
+                   "sport: 7, dport: 9}"],
+    "set-link": ["set: {src_mac: \"02:00:00:00:00:01\", vlan: {push: 7, pcp: 3}}",
+                 "set: {rate: 50%, window: 1, vlan: 9}"],
+    "set-tags": ["set: {vlan: none}", "set: {vlan: {pop: true}}", "set: {vlan: {rewrite: 5}}"],
+    "tcp-options": ["tcp: {strip_option: [mss, sack, timestamp, window-scale], clamp_mss: 500}"],
+    "tcp-window": ["tcp: {zero_window: true, only: acks}"],
+    "tcp-reset": ["tcp: {reset: both, rate: 50%}"],
+    "icmp-unreachable": ["icmp_unreachable: {code: admin, rate: 50%}"],
+    "reject": ["reject: {rate: 50%}"],
+    "mark-ce": ["mark_ce: 70%"],
+    "head-drop": ["rate: {rate: 20Mbit, cell: 48B, cell_overhead: 5B}",
+                  "queue: {limit: 20KB, discipline: head}"],
+    "red": ["rate: 30Mbit", "queue: {limit: 60p, discipline: red, ecn: true}"],
+    "codel": ["rate: 30Mbit", "queue: {limit: 60p, discipline: codel, ecn: true}"],
+    "pie": ["rate: 30Mbit", "queue: {limit: 60p, discipline: pie}"],
+    "police": ["police: {rate: 6Mbit, burst: 2KB, action: mark-ce}"],
+    "slot": ["slot: {min: 5ms, max: 20ms, packets: 30, bytes: 9KB}", "queue: {limit: 500p}"],
+    "link-trace": [TRACE, "queue: {limit: 100ms}"],
+    "stop-after": ["stop_after: 500"],
+    "reorder": ["delay: 10ms", "reorder: {mode: early, rate: 50%, gap: 3}",
+                "reorder: {mode: late, rate: 30%, by: 7ms}"],
+    "reorder-packets": ["reorder: {mode: late, rate: 20%, by: 3p}"],
+    "inject": [f"inject: {{hex: {FRAME}, every: 10ms, count: 20}}", "duplicate: 20%",
+               "mtu: {size: 90B, action: fragment}", "corrupt: {rate: 10%, checksum: fix}",
+               "delay: {time: 2ms, jitter: 1ms, order: free}", "rate: 20Mbit",
+               "queue: {limit: 300p, discipline: codel}"],
+}
+
+
 def scenario(name, per="rule"):
     """The scenario of one model as text."""
     return "\n".join(["version: 1", "seed: 20260101", "rules:", f"  - name: model",
                       f"    per: {per}", "    impair:",
-                      *(f"      - {each}" for each in MODELS[name])]) + "\n"
+                      *(f"      - {each}" for each in (MODELS | CATALOGUE)[name])]) + "\n"
