@@ -45,7 +45,8 @@ class SimPort {
     std::copy_n(sequence_.begin(), count, judged.sequence.begin());
   }
   Transmitted transmit(const OutBurst& burst, std::uint32_t first) noexcept {
-    for (std::uint32_t i = first; i < burst.count; ++i) output_.sent(burst.keys[i], burst.mbufs[i]);
+    for (std::uint32_t i = first; i < burst.count; ++i)
+      output_.sent(burst.keys[i].open(), burst.mbufs[i]);
     free_mbufs(&burst.mbufs[first], burst.count - first);
     return {burst.count - first, false};
   }

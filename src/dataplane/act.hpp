@@ -56,7 +56,8 @@ class Act {
   /// From now on packets may overtake each other on their way to this port: that is measured.
   void expect_overtaking(std::size_t egress) noexcept { overtaken_[egress] = true; }
 
-  void drop(rte_mbuf* mbuf, const HoldKey& key, DropReason reason) noexcept {
+  template <typename Key>
+  void drop(rte_mbuf* mbuf, const Key& key, DropReason reason) noexcept {
     lose(key, mbuf, reason);
     done_with(mbuf);
   }
@@ -158,8 +159,20 @@ class Act {
   }
 
   /// Copies the packet into the hold. A full hold is a counted drop.
-  void hold(rte_mbuf* mbuf, const HoldKey& key) noexcept {
-    put(mbuf, key, 0, [](std::byte*) {});
+  [[gnu::always_inline]] void hold(rte_mbuf* mbuf, const HeldKey& key) noexcept {
+    if (mbuf->nb_segs != 1 || store_.bytes() != 0) [[unlikely]] {
+      put(mbuf, key.open(), 0, [](std::byte*) {});
+      return;
+    }
+    const std::uint32_t length = mbuf->data_len;
+    std::byte* place =
+        length <= Hold::kFrameBytesMax ? hold_.push(key, Hold::Size{0, length}) : nullptr;
+    if (place == nullptr) [[unlikely]] {
+      drop(mbuf, key, DropReason::kOverflow);
+      return;
+    }
+    rte_memcpy(place, rte_pktmbuf_mtod(mbuf, const void*), length);
+    done_with(mbuf);
   }
 
   /// As hold, but the packet will be judged again at its release: `write` fills `resume_bytes`
@@ -236,18 +249,19 @@ class Act {
   std::uint64_t held_bytes() const noexcept { return hold_.bytes() + store_.bytes(); }
 
   /// Queues the packet for its port; it leaves at finish(), or earlier when the queue is full.
-  void send(rte_mbuf* mbuf, const HoldKey& key) noexcept {
-    Port& port = *ports_[key.egress];
-    if (mbuf->pkt_len > port.frame_bytes_max(mbuf) || !port.carrier()) {
-      ++port_counters_[key.egress].tx_errors;
+  void send(rte_mbuf* mbuf, const HeldKey& key) noexcept {
+    const std::size_t egress = key.egress();
+    Port& port = *ports_[egress];
+    if (mbuf->pkt_len > port.frame_bytes_max(mbuf) || !port.carrier()) [[unlikely]] {
+      ++port_counters_[egress].tx_errors;
       drop(mbuf, key, DropReason::kTxError);
       return;
     }
-    OutBurst& out = out_[key.egress];
+    OutBurst& out = out_[egress];
     out.mbufs[out.count] = mbuf;
     out.keys[out.count] = key;
     if (++out.count == kBurstMax)
-      transmit(key.egress);
+      transmit(egress);
   }
 
   /// Takes up to `budget` packets whose time has come out of the hold. One that is to be judged
@@ -263,27 +277,34 @@ class Act {
            (hold_.next_release_ns() < turn() || hold_.next_release_ns() == 0)) {
       if (!has_spare())
         break;  // late rather than lost: mbufs come back with the next poll
+      const std::uint32_t run =
+          hold_.take_run(std::min(now_ns, turn() - 1), std::min(budget - released, spare_count_),
+                         [&](const HeldRecord& record, const std::byte* frame) noexcept {
+                           rte_mbuf* mbuf = take_out(frame, record.size().frame);
+                           leave(mbuf, record.key(), false, now_ns, departure);
+                         });
+      if (run > 0) {
+        released += run;
+        continue;
+      }
       const HeldPacket held = hold_.front();
-      rte_mbuf* mbuf = spare_[--spare_count_];
-      char* bytes = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(held.length));
-      FAULTLINE_CHECK(bytes != nullptr);
-      rte_memcpy(bytes, held.bytes, held.length);
+      rte_mbuf* mbuf = take_out(held.bytes, held.length);
       ++released;
       if (held.resume != nullptr) {
         resume(mbuf, held);
         continue;
       }
       hold_.pop();
-      leave(mbuf, held.key, held.flushed, now_ns, departure);
+      leave(mbuf, HeldKey::of(held.key), held.flushed, now_ns, departure);
     }
     return released;
   }
 
   /// Sends a packet that was in the hold and notes how late it is.
   template <typename Departure>
-  void leave(rte_mbuf* mbuf, const HoldKey& key, bool flushed, std::uint64_t now_ns,
+  void leave(rte_mbuf* mbuf, const HeldKey& key, bool flushed, std::uint64_t now_ns,
              const Departure& departure) noexcept {
-    note_departure(key, flushed, departure(now_ns, key.release_ns));
+    note_departure(key.release_ns, flushed, departure(now_ns, key.release_ns));
     send(mbuf, key);
   }
 
@@ -293,7 +314,8 @@ class Act {
       if (out_[egress].count > 0)
         transmit(egress);
     count_late();
-    free_done();
+    if (done_count_ > 0)
+      use_again();
   }
 
   /// Ends the wait of every held packet at once, without sending it.
@@ -337,15 +359,27 @@ class Act {
   }
 
   /// A packet that has an mbuf of its own is not sent.
-  void lose(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept {
+  template <typename Key>
+  void lose(const Key& key, const rte_mbuf* mbuf, DropReason reason) noexcept {
     if (witness_ != nullptr) [[unlikely]]
-      witness_->dropped(key, mbuf, reason);
+      witness_->dropped(opened(key), mbuf, reason);
     ++counters_.ledger.dropped[static_cast<std::size_t>(reason)];
   }
+
+  static const HoldKey& opened(const HoldKey& key) noexcept { return key; }
+  static HoldKey opened(const HeldKey& key) noexcept { return key.open(); }
 
   void done_with(rte_mbuf* mbuf) noexcept {
     done_[done_count_++] = mbuf;
     if (done_count_ == done_.size())
+      use_again();
+  }
+
+  /// As many of those that were done with as are wanted.
+  void use_again() noexcept {
+    if (spare_count_ + done_count_ <= spare_.size())
+      take_back_done();
+    if (done_count_ > 0)
       free_done();
   }
 
@@ -402,12 +436,12 @@ class Act {
   /// What a packet may take along: a Resume and a rule for each of a policy.
   static constexpr std::size_t kResumeBytesMax = 32'768;
 
-  void note_departure(const HoldKey& key, bool flushed, std::uint64_t departs_ns) noexcept {
-    if (departs_ns < key.release_ns) {
+  void note_departure(std::uint64_t release_ns, bool flushed, std::uint64_t departs_ns) noexcept {
+    if (departs_ns < release_ns) {
       ++(flushed ? counters_.flushed : counters_.early);
       return;
     }
-    const std::uint64_t late_ns = departs_ns - key.release_ns;
+    const std::uint64_t late_ns = departs_ns - release_ns;
     if (late_ns != late_ns_) {
       count_late();
       late_ns_ = late_ns;
@@ -428,8 +462,8 @@ class Act {
   void note_order(std::size_t egress, std::uint32_t first, std::uint32_t end) noexcept {
     PortCounters& counters = port_counters_[egress];
     for (std::uint32_t i = first; i < end; ++i) {
-      const HoldKey& key = out_[egress].keys[i];
-      const std::uint64_t extent = key.copy == 0 ? reordering_[egress].note(key.sequence) : 0;
+      const HeldKey& key = out_[egress].keys[i];
+      const std::uint64_t extent = key.copy() == 0 ? reordering_[egress].note(key.sequence()) : 0;
       counters.tx_reordered += extent > 0 ? 1U : 0U;
       counters.tx_extent_sum += extent;
       counters.tx_extent_max = std::max(counters.tx_extent_max, extent);
@@ -450,6 +484,16 @@ class Act {
       spare_[spare_count_++] = mbuf;
     }
     done_count_ = kept;
+  }
+
+  /// A packet as it left the hold, in a spare mbuf, which there must be.
+  rte_mbuf* take_out(const std::byte* frame, std::uint32_t length) noexcept {
+    rte_mbuf* mbuf = spare_[--spare_count_];
+    FAULTLINE_CHECK(length <= rte_pktmbuf_tailroom(mbuf));
+    mbuf->data_len = static_cast<std::uint16_t>(length);
+    mbuf->pkt_len = length;
+    rte_memcpy(rte_pktmbuf_mtod(mbuf, void*), frame, length);
+    return mbuf;
   }
 
   /// Null when there is none.
@@ -520,7 +564,7 @@ class Act {
   std::vector<bool> overtaken_;                    ///< by egress: its order is measured
   alignas(16) std::array<std::byte, kResumeBytesMax> resume_;
   std::array<rte_mbuf*, kBurstMax> done_;
-  std::array<rte_mbuf*, kBurstMax> spare_;
+  std::array<rte_mbuf*, 4 * std::size_t{kBurstMax}> spare_;
   std::uint32_t done_count_ = 0;
   std::uint32_t spare_count_ = 0;
 };

@@ -133,25 +133,32 @@ std::uint64_t Decide::refresh(std::uint64_t now_ns) noexcept {
 
 void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
                         JudgedBurst& burst) noexcept {
-  for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
-    burst.time_ns[i] = burst.earliest_ns[i] = burst.arrival_ns[i];
-    burst.reason[i] = DropReason::kNone;
-    burst.length_bytes[i] = frames[i].length;
-    burst.ecn[i] = kEcnNotCapable;
-    burst.marked[i] = false;
-    burst.copy[i] = 0;
-    burst.tag_bytes[i] = 0;
-    burst.piece[i] = Piece::kWhole;
-    burst.edits.clear(i);
-    parked_[i].rules = 0;
-    waits_[i] = 0;
-    salt_[i] = 0;
-    arrival_number_[i] = ++arrivals_[part.ingress];
-  }
+  // Array by array, and whole arrays where one value does for all: nobody has use for what the
+  // entries beside the part said.
+  const std::uint32_t end = part.first + part.count;
+  for (std::uint32_t i = part.first; i < end; ++i) burst.time_ns[i] = burst.arrival_ns[i];
+  for (std::uint32_t i = part.first; i < end; ++i) burst.earliest_ns[i] = burst.arrival_ns[i];
+  for (std::uint32_t i = part.first; i < end; ++i) burst.length_bytes[i] = frames[i].length;
+  for (std::uint32_t i = part.first; i < end; ++i)
+    arrival_number_[i] = arrivals_[part.ingress] + 1 + i - part.first;
+  arrivals_[part.ingress] += part.count;
+  burst.reason.fill(DropReason::kNone);
+  burst.ecn.fill(kEcnNotCapable);
+  burst.marked.fill(false);
+  burst.copy.fill(0);
+  burst.tag_bytes.fill(0);
+  burst.piece.fill(Piece::kWhole);
   burst.edits.begin();
   burst.answer_count = 0;
   copy_count_ = 0;
-  salted_ = false;
+  if (set_aside_) {
+    for (Resume& resume : parked_) resume.rules = 0;
+    waits_.fill(0);
+    set_aside_ = false;
+  }
+  if (salts_used_)
+    salt_.fill(0);
+  salted_ = salts_used_ = false;
 }
 
 void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,

@@ -107,6 +107,8 @@ class Decide {
   /// The packet that entry kFirstCopy + `at` is a copy of.
   std::uint8_t copied_from(std::uint32_t at) const noexcept { return pending_[at].packet; }
 
+  /// Whether of the packets judged last some wait for a stage, or must be judged again.
+  bool sets_aside() const noexcept { return set_aside_; }
   /// Whether packet `i` of the last burst must be judged again at burst.time_ns[i], and then how
   /// many bytes it takes with it for that.
   std::uint32_t resume_bytes(std::uint32_t i) const noexcept {
@@ -273,6 +275,7 @@ class Decide {
   ScopeTable scopes_;
   WakeHeap wakes_;
   std::uint64_t chases_ = 0;              ///< of the wakes
+  bool set_aside_ = true;                 ///< some of these two are not 0
   PerPacket<std::uint32_t> waits_;        ///< place in served_; 0: not in a queue
   PerPacket<Resume> parked_;              ///< `rules` above 0: judged again later
   std::vector<ResumeRule> parked_rules_;  ///< by i · kRulesMax
@@ -287,6 +290,7 @@ class Decide {
   std::uint32_t copy_count_ = 0;
   PerPacket<std::uint64_t> salt_;        ///< of a copy's dice; 0: the packet itself
   bool salted_ = false;                  ///< some are not 0
+  bool salts_used_ = true;               ///< since they were cleared
   PerPacket<ScopeState*> rule_scope_{};  ///< in scopes_, of the rule that looked last
   const FlowKey* scope_key_ = nullptr;   ///< while a packet is taken up again: its key on arrival
   bool resuming_ = false;  ///< the first step asked is one that the packet has waited for

@@ -61,7 +61,7 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
   std::uint64_t salt = (salt_[of] ^ place) * 0x9E3779B97F4A7C15;
   salt ^= salt >> 32;
   salt_[copy] = salt * 0xD6E8FEB86659FD93;
-  salted_ = true;
+  salted_ = salts_used_ = true;
   if (made_by.impairment.copied != nullptr)
     made_by.impairment.copied(asked_, burst, of, copy, which);
   if (witness_ != nullptr) [[unlikely]]
@@ -103,6 +103,7 @@ void Decide::judge_copy(std::uint32_t at, std::uint8_t ingress, const Selection&
 
 void Decide::park(std::uint16_t index, std::size_t step, const Selection& alive,
                   const JudgedBurst& burst) noexcept {
+  set_aside_ |= alive.count > 0;
   for (std::uint32_t turn = 0; turn < alive.count; ++turn) {
     const std::uint8_t i = alive.position[turn];
     parked_[i] = Resume{.policy = policy_,
@@ -154,7 +155,6 @@ void Decide::take_up(const Resume& resume, const HoldKey& key, const FrameView& 
   burst.tag_bytes[0] = 0;
   burst.piece[0] = Piece::kWhole;  // what it is by now its bytes say
   burst.edits.begin();
-  burst.edits.clear(0);
   burst.answer_count = 0;
   arrival_number_[0] = resume.arrival_number;
   connection_[0] = {.identity = resume.connection_identity, .number = resume.connection_number};
@@ -164,6 +164,7 @@ void Decide::take_up(const Resume& resume, const HoldKey& key, const FrameView& 
   copy_count_ = 0;
   salt_[0] = resume.salt;
   salted_ = resume.salt != 0;
+  salts_used_ |= salted_;
   parse_frame({frame.bytes, frame.available}, frame.length, fields_[0]);
   asked_.entered_ns[0] = resume.entered_ns;
 }

@@ -32,19 +32,21 @@ struct HeldKey {
   std::uint64_t arrival_ns = 0;
   std::uint64_t who = 0;  ///< sequence, ingress (6 bits), egress (6), copy (8), resume words (12)
 
-  static HeldKey of(const HoldKey& key, std::uint32_t resume_bytes) noexcept {
+  static HeldKey of(const HoldKey& key, std::uint32_t resume_bytes = 0) noexcept {
     return {key.release_ns, key.arrival_ns,
-            key.sequence | std::uint64_t{key.ingress & 63U} << 32 |
-                std::uint64_t{key.egress & 63U} << 38 | std::uint64_t{key.copy} << 44 |
+            key.sequence | path(key.ingress, key.egress) | std::uint64_t{key.copy} << 44 |
                 std::uint64_t{resume_bytes / 8} << 52};
   }
+  /// What packets from one port to another have in common.
+  static std::uint64_t path(std::uint8_t ingress, std::uint8_t egress) noexcept {
+    return std::uint64_t{ingress & 63U} << 32 | std::uint64_t{egress & 63U} << 38;
+  }
   HoldKey open() const noexcept {
-    return {
-        release_ns, arrival_ns, sequence(), ingress(), static_cast<std::uint8_t>(who >> 38 & 63U),
-        copy()};
+    return {release_ns, arrival_ns, sequence(), ingress(), egress(), copy()};
   }
   std::uint32_t sequence() const noexcept { return static_cast<std::uint32_t>(who); }
   std::uint8_t ingress() const noexcept { return static_cast<std::uint8_t>(who >> 32 & 63U); }
+  std::uint8_t egress() const noexcept { return static_cast<std::uint8_t>(who >> 38 & 63U); }
   std::uint8_t copy() const noexcept { return static_cast<std::uint8_t>(who >> 44); }
   std::uint32_t resume_bytes() const noexcept { return static_cast<std::uint32_t>(who >> 52) * 8; }
 };

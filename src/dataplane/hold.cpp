@@ -34,7 +34,7 @@ Hold::~Hold() {
 }
 
 std::byte* Hold::push_elsewhere(const HeldKey& key, Size size) noexcept {
-  if (!fits(key.open(), size))
+  if (!fits(key, size))
     return nullptr;
   std::byte* place = push_line(key, size);
   return place != nullptr ? place : push_loose(key, size);

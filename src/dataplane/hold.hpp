@@ -55,16 +55,17 @@ class Hold {
   /// Makes room for one packet and returns where its bytes go; null when the hold is full,
   /// or the packet too large or its wait too long for a record.
   std::byte* push(const HoldKey& key, Size size) noexcept {
+    return push(HeldKey::of(key, size.resume), size);
+  }
+  /// The key's resume bytes are the size's.
+  [[gnu::always_inline]] std::byte* push(const HeldKey& key, Size size) noexcept {
     FAULTLINE_CHECK(key.release_ns >= key.arrival_ns && size.frame <= kFrameBytesMax);
-    const HeldKey packed = HeldKey::of(key, size.resume);
-    const std::uint32_t needed = HeldRecord::bytes(size);
-    if (lines_in_use_ == 1 && !LeavingOrder::key_before(packed, lines_[by_tail_[0]].tail))
-        [[likely]] {
+    if (lines_in_use_ == 1 && !LeavingOrder::key_before(key, lines_[by_tail_[0]].tail)) [[likely]] {
       Line& line = lines_[by_tail_[0]];
-      if (line.tail_offset + needed <= kChunkBytes && fits(key, size)) [[likely]]
-        return append(line, packed, size);
+      if (line.tail_offset + HeldRecord::bytes(size) <= kChunkBytes && fits(key, size)) [[likely]]
+        return append(line, key, size);
     }
-    return push_elsewhere(packed, size);
+    return push_elsewhere(key, size);
   }
 
   bool empty() const noexcept { return packets_ == 0; }
@@ -84,6 +85,41 @@ class Hold {
     return {record.key().open(), size.resume > 0 ? behind : nullptr, behind + size.resume,
             size.frame, order_.flushed(next_key_)};
   }
+  /// As front() and pop() for packets that leave by `until_ns` and will not be judged again, up to
+  /// `most` of them, as far as they stand one behind the other: `visit(record, frame)`. Returns how
+  /// many there were; that none is left over is not said.
+  template <typename Visit>
+  std::uint32_t take_run(std::uint64_t until_ns, std::uint32_t most, const Visit& visit) noexcept {
+    if (lines_in_use_ != 1 || order_.flushing || !wheel_->empty())
+      return 0;
+    Line& line = lines_[heap_[0]];
+    const std::byte* records = chunk(line.head_chunk);
+    // The last one of a chunk is left to pop().
+    const std::uint32_t end = line.head_chunk == line.tail_chunk
+                                  ? line.tail_offset
+                                  : chunk_head(line.head_chunk).end_or_class;
+    std::uint32_t offset = line.head_offset;
+    std::uint32_t taken = 0;
+    const HeldRecord* record = reinterpret_cast<const HeldRecord*>(records + offset);
+    for (; taken < most; ++taken) {
+      const std::uint32_t behind = offset + HeldRecord::bytes(record->size());
+      if (record->release_ns > until_ns || record->size().resume > 0 || behind == end)
+        break;
+      const auto* frame = reinterpret_cast<const std::byte*>(record + 1);
+      __builtin_prefetch(frame + kReadAhead);
+      visit(*record, frame);
+      offset = behind;
+      record = reinterpret_cast<const HeldRecord*>(records + offset);
+    }
+    if (taken > 0) {
+      packets_ -= taken;
+      line.packets -= taken;
+      bytes_ -= offset - line.head_offset;
+      line.head_offset = offset;
+      next_key_ = line.head = record->key();
+    }
+    return taken;
+  }
   void pop() noexcept {
     if (lines_in_use_ == 1 && !order_.flushing && wheel_->empty()) [[likely]] {
       Line& line = lines_[heap_[0]];
@@ -91,7 +127,7 @@ class Hold {
       if (line.packets > 1 && !ends_chunk(line, line.head_offset + size)) [[likely]] {
         take_head(line, size);
         const HeldRecord& head = head_of(line);
-        __builtin_prefetch(reinterpret_cast<const std::byte*>(&head) + 256);
+        __builtin_prefetch(reinterpret_cast<const std::byte*>(&head) + kReadAhead);
         next_key_ = line.head = head.key();
         return;
       }
@@ -116,6 +152,7 @@ class Hold {
  private:
   static constexpr std::uint32_t kNoChunk = UINT32_MAX;
   static constexpr std::uint32_t kFirstRecord = 8;
+  static constexpr std::uint32_t kReadAhead = 512;
 
   /// Of a line: which chunk is next, and where this one's records end once the line has moved on.
   /// Of loose packets: how many are in it, and how long they wait, as a place in open_.
@@ -153,7 +190,7 @@ class Hold {
     return next_is_loose_ ? reinterpret_cast<const LooseRecord*>(memory_ + wheel_->front())->record
                           : head_of(lines_[heap_[0]]);
   }
-  static bool fits(const HoldKey& key, Size size) noexcept {
+  static bool fits(const HeldKey& key, Size size) noexcept {
     return key.release_ns - key.arrival_ns <= kWaitMaxNs &&
            HeldRecord::bytes(size) <= kChunkBytes - kFirstRecord &&
            size.resume <= HeldRecord::kResumeBytesMax;

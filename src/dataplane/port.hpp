@@ -16,7 +16,7 @@ namespace faultline {
 /// Packets on their way out of one port, in order, with the keys that put them in that order.
 struct OutBurst {
   std::array<rte_mbuf*, kBurstMax> mbufs;
-  std::array<HoldKey, kBurstMax> keys;
+  std::array<HeldKey, kBurstMax> keys;
   std::uint32_t count = 0;
 };
 

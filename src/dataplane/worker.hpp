@@ -5,8 +5,10 @@
 // the time-stamp counter and on simulated ones in virtual time.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -159,27 +161,56 @@ class Worker {
 
   /// A burst is cut where something changes, so that changes happen at a time and not at a burst.
   void handle(std::uint8_t ingress, PerPacket<rte_mbuf*>& mbufs, std::uint32_t count) noexcept {
-    PerPacket<FrameView> frames;
-    view_frames(ingress, mbufs, count, frames);
+    view_frames(ingress, mbufs, count);
     std::uint32_t first = 0;
     while (first < count) {
       if (burst_.arrival_ns[first] >= next_instant_ns_)
         advance(burst_.arrival_ns[first]);
       std::uint32_t end = first + 1;
       const std::uint32_t most = std::min(count, first + decide_.part_max(ingress));
+      if (next_instant_ns_ == kNever)
+        end = most;
       while (end < most && burst_.arrival_ns[end] < next_instant_ns_) ++end;
       const BurstPart part{first, end - first, ingress};
-      decide_.judge(frames, part, burst_, counters_);
+      decide_.judge(frames_, part, burst_, counters_);
       act_on(part, mbufs);
       first = end;
     }
   }
 
-  /// Answers and copies are made of the packets as they are before anything is done to them.
   void act_on(BurstPart part, const PerPacket<rte_mbuf*>& mbufs) noexcept {
     const auto egress = decide_.policy()->paths[part.ingress].egress;
+    const bool plain = decide_.copies() == 0 && burst_.answer_count == 0 && burst_.edits.empty() &&
+                       !decide_.sets_aside() && !any_marked();
+    if (!plain) [[unlikely]] {
+      act_on_each(part, egress, mbufs);
+      return;
+    }
+    const std::uint64_t path = HeldKey::path(part.ingress, egress);
+    for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
+      const HeldKey key{burst_.time_ns[i], burst_.arrival_ns[i], path | burst_.sequence[i]};
+      if (burst_.reason[i] != DropReason::kNone)
+        act_.drop(mbufs[i], key, burst_.reason[i]);
+      else
+        send_or_hold(mbufs[i], key);
+    }
+    sequence_ = burst_.sequence[part.first + part.count - 1] + 1;
+  }
+
+  bool any_marked() const noexcept {
+    std::array<std::uint64_t, kBurstMax / sizeof(std::uint64_t)> words;
+    std::memcpy(words.data(), burst_.marked.data(), sizeof words);
+    std::uint64_t any = 0;
+    for (const std::uint64_t word : words) any |= word;
+    return any != 0;
+  }
+
+  /// Where more is to be done than to drop, hold and send. Answers and copies are made of the
+  /// packets as they are before anything is done to them.
+  void act_on_each(BurstPart part, std::uint8_t egress,
+                   const PerPacket<rte_mbuf*>& mbufs) noexcept {
     const auto go = [this](rte_mbuf* mbuf, const HoldKey& key) noexcept {
-      send_or_hold(mbuf, key);
+      send_or_hold(mbuf, HeldKey::of(key));
     };
     if (burst_.answer_count > 0) [[unlikely]]
       answer(part, egress, mbufs, go);
@@ -274,12 +305,12 @@ class Worker {
       if (made == nullptr)
         return;
       ++decide_.counters_of(due.rule.slot).injected;
-      send_or_hold(made, key);
+      send_or_hold(made, HeldKey::of(key));
     });
   }
 
   /// Out of the port now, or into the hold for later.
-  void send_or_hold(rte_mbuf* mbuf, const HoldKey& key) noexcept {
+  [[gnu::always_inline]] void send_or_hold(rte_mbuf* mbuf, const HeldKey& key) noexcept {
     if (key.release_ns > key.arrival_ns || direct_count_ == direct_.size())
       act_.hold(mbuf, key);
     else
@@ -354,21 +385,21 @@ class Worker {
   }
 
   /// The frames' first bytes, in one piece each; all of them where rules look behind headers.
-  void view_frames(std::uint8_t ingress, const PerPacket<rte_mbuf*>& mbufs, std::uint32_t count,
-                   PerPacket<FrameView>& frames) noexcept {
+  void view_frames(std::uint8_t ingress, const PerPacket<rte_mbuf*>& mbufs,
+                   std::uint32_t count) noexcept {
     const bool read = decide_.reads_frames(ingress) || next_instant_ns_ != kNever;
     const std::uint32_t most = reads_payload_ ? kWholeBytes : kParseBytesMax;
     for (std::uint32_t i = 0; i < count; ++i) {
       const rte_mbuf* mbuf = mbufs[i];
-      frames[i] = {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len, mbuf->pkt_len};
+      frames_[i] = {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len, mbuf->pkt_len};
       if (!read)
         continue;
       if (mbuf->data_len < mbuf->pkt_len && mbuf->data_len < most) [[unlikely]] {
         const auto wanted = std::min<std::uint32_t>(mbuf->pkt_len, most);
         void* place = most > kParseBytesMax ? whole_frames_[i].bytes : prefixes_[i].data();
-        frames[i].bytes =
+        frames_[i].bytes =
             static_cast<const std::uint8_t*>(rte_pktmbuf_read(mbuf, 0, wanted, place));
-        frames[i].available = wanted;
+        frames_[i].available = wanted;
       }
     }
   }
@@ -471,9 +502,10 @@ class Worker {
   std::uint32_t injected_ = 0;  ///< frames of our own; wraps
   Act<Port> act_;
   JudgedBurst burst_;
+  PerPacket<FrameView> frames_;
   struct DirectPacket {
     rte_mbuf* mbuf = nullptr;
-    HoldKey key;
+    HeldKey key;
   };
   std::vector<DirectPacket> direct_;  ///< of this poll: those that wait for nothing
   std::uint32_t direct_count_ = 0;

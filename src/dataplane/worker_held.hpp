@@ -58,7 +58,7 @@ void Worker<Port, Time>::flush_held() noexcept {
       HoldKey key = queued.key;
       key.release_ns = now_ns + 1;  // its turn had not come
       if (queued.mbuf != nullptr)
-        act_.leave(queued.mbuf, key, true, now_ns, departure());
+        act_.leave(queued.mbuf, HeldKey::of(key), true, now_ns, departure());
       policies_.give_back(node.generation);
     }
   }
@@ -72,7 +72,7 @@ void Worker<Port, Time>::resume(rte_mbuf* mbuf, const HeldPacket& held,
   const std::uint64_t generation = record.policy->generation;
   if (held.flushed) {
     act_.held().pop();
-    act_.leave(mbuf, came, true, now_ns, departure());
+    act_.leave(mbuf, HeldKey::of(came), true, now_ns, departure());
     policies_.give_back(generation);
     return;
   }
@@ -89,9 +89,9 @@ void Worker<Port, Time>::act_on_one(rte_mbuf* mbuf, const HoldKey& came,
                                     std::uint64_t now_ns) noexcept {
   const auto go = [&](rte_mbuf* made, const HoldKey& key) noexcept {
     if (key.release_ns > came.release_ns)
-      act_.hold(made, key);
+      act_.hold(made, HeldKey::of(key));
     else
-      act_.leave(made, key, false, now_ns, departure());
+      act_.leave(made, HeldKey::of(key), false, now_ns, departure());
   };
   PerPacket<rte_mbuf*> mbufs;
   mbufs[0] = mbuf;

@@ -63,10 +63,16 @@ class EditLog {
   /// Edits that one packet may meet. A path with more editing impairments is refused.
   static constexpr std::uint32_t kEditsMax = 32;
 
-  void begin() noexcept { used_ = 0; }
+  /// No packet has edits.
+  void begin() noexcept {
+    if (used_ > 0)
+      first_.fill(0);
+    used_ = 0;
+  }
   /// The packet has no edits.
   void clear(std::uint32_t i) noexcept { first_[i] = 0; }
   bool empty(std::uint32_t i) const noexcept { return first_[i] == 0; }
+  bool empty() const noexcept { return used_ == 0; }
 
   void add(std::uint32_t i, const CompiledImpairment& impairment, std::uint16_t rule_slot,
            std::uint64_t draw, std::uint64_t first) noexcept {
@@ -102,7 +108,7 @@ class EditLog {
  private:
   std::array<Edit, kBurstMax * kEditsMax> edits_;
   std::uint16_t used_ = 0;
-  PerPacket<std::uint16_t> first_;
+  PerPacket<std::uint16_t> first_{};
   PerPacket<std::uint16_t> last_;
 };
 

@@ -486,8 +486,8 @@ TEST(DataplaneHold, AtLeastOneChunk) {
 
 TEST(DataplaneHoldDeathTest, BrokenKeysEndTheProcess) {
   Hold hold(kMebibyte);
-  EXPECT_DEATH(hold.push({.release_ns = 1, .arrival_ns = 2}, {0, 60}), "broken invariant");
-  EXPECT_DEATH(hold.push({.release_ns = 2, .arrival_ns = 1}, {0, Hold::kFrameBytesMax + 1}),
+  EXPECT_DEATH(hold.push(HoldKey{.release_ns = 1, .arrival_ns = 2}, {0, 60}), "broken invariant");
+  EXPECT_DEATH(hold.push(HoldKey{.release_ns = 2, .arrival_ns = 1}, {0, Hold::kFrameBytesMax + 1}),
                "broken invariant");
 }
 
