@@ -265,6 +265,8 @@ void Decide::apply_rule(std::uint16_t index, std::uint8_t ingress, const Selecti
 /// What of `matched` can be judged now. Packets that wait for an earlier stage take the rule and
 /// their count with them.
 Selection Decide::take_with(std::uint16_t index, const Selection& matched) noexcept {
+  if (!set_aside_) [[likely]]
+    return matched;
   Selection here;
   for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
     const std::uint8_t i = matched.position[turn];
@@ -279,6 +281,8 @@ Selection Decide::take_with(std::uint16_t index, const Selection& matched) noexc
 /// Which of the packets leave with CE, by position.
 std::uint64_t marked_of(const Selection& selection, const JudgedBurst& burst) noexcept {
   static_assert(kBurstMax <= 64);
+  if (!burst.any_marked()) [[likely]]
+    return 0;
   std::uint64_t marked = 0;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
@@ -336,6 +340,8 @@ Selection Decide::without_waiting(const Selection& among) const noexcept {
 
 /// Those that the rule is done with: dropped or passed on, but not parked.
 Selection Decide::ended_here(const Selection& judged, const JudgedBurst& burst) const noexcept {
+  if (!set_aside_) [[likely]]
+    return judged;
   Selection ended;
   for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
     const std::uint8_t i = judged.position[turn];
@@ -356,9 +362,11 @@ void Decide::ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingres
   asked_.rule_slot = rule.slot;
   for (std::uint32_t first = 0; first < alive.count;) {
     const std::uint32_t end = find_states(rule.steps[index], rule, ingress, alive, first, burst);
-    Selection part;
-    part.count = end - first;
-    std::copy_n(alive.position.begin() + first, part.count, part.position.begin());
+    Selection some;
+    some.count = end - first;
+    if (some.count < alive.count)
+      std::copy_n(alive.position.begin() + first, some.count, some.position.begin());
+    const Selection& part = some.count < alive.count ? some : alive;
     if (witness_ != nullptr) [[unlikely]]
       witness_->asks(rule, index, part, asked_, burst);
     impairment.decide(impairment.parameters, asked_, burst, part, tally);

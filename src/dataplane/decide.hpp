@@ -47,6 +47,8 @@ struct RuleScopeState {
 
 /// Those of `among` that still live.
 inline Selection survivors(const Selection& among, const JudgedBurst& burst) noexcept {
+  if (!burst.any_dropped()) [[likely]]
+    return among;
   Selection alive;
   for (std::uint32_t turn = 0; turn < among.count; ++turn) {
     alive.position[alive.count] = among.position[turn];

@@ -90,6 +90,8 @@ std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
                                   std::uint8_t ingress, const Selection& selection,
                                   std::uint32_t first, const JudgedBurst& burst) noexcept {
   const std::uint32_t slot = step.first_state + (rule.shared ? 0U : ingress);
+  if (step.per == Per::kRule && !step.impairment.uses_state)
+    return selection.count;
   if (step.per == Per::kRule) {
     const std::uint64_t identity = scope_identity(step.per, rule.shared, ingress, 0, burst);
     for (std::uint32_t turn = first; turn < selection.count; ++turn) {
@@ -127,12 +129,27 @@ void Decide::count_losses(const RuleProgram& rule, std::uint8_t ingress, const S
 
 void Decide::count_delays(const RuleProgram& rule, RuleCounters& counters, const Selection& judged,
                           const JudgedBurst& burst) noexcept {
+  if (judged.count == 0)
+    return;
   Histogram& delays = delays_[rule.slot];
+  const auto delay_of = [&](std::uint32_t turn) {
+    const std::uint8_t i = judged.position[turn];
+    return burst.time_ns[i] - asked_.entered_ns[i];
+  };
+  const std::uint64_t first_ns = delay_of(0);
+  std::uint64_t differs = 0;
+  for (std::uint32_t turn = 1; turn < judged.count; ++turn) differs |= delay_of(turn) ^ first_ns;
+  if (differs == 0) [[likely]] {
+    counters.delayed += first_ns > 0 ? judged.count : 0;
+    counters.delay_sum_ns += first_ns * judged.count;
+    counters.delay_max_ns = std::max(counters.delay_max_ns, first_ns);
+    delays.add(first_ns, judged.count);
+    return;
+  }
   std::uint64_t same_ns = 0;
   std::uint64_t same_times = 0;
   for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
-    const std::uint8_t i = judged.position[turn];
-    const std::uint64_t delay_ns = burst.time_ns[i] - asked_.entered_ns[i];
+    const std::uint64_t delay_ns = delay_of(turn);
     counters.delayed += delay_ns > 0 ? 1 : 0;
     counters.delay_sum_ns += delay_ns;
     counters.delay_max_ns = std::max(counters.delay_max_ns, delay_ns);

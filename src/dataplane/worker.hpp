@@ -8,7 +8,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -181,7 +180,7 @@ class Worker {
   void act_on(BurstPart part, const PerPacket<rte_mbuf*>& mbufs) noexcept {
     const auto egress = decide_.policy()->paths[part.ingress].egress;
     const bool plain = decide_.copies() == 0 && burst_.answer_count == 0 && burst_.edits.empty() &&
-                       !decide_.sets_aside() && !any_marked();
+                       !decide_.sets_aside() && !burst_.any_marked();
     if (!plain) [[unlikely]] {
       act_on_each(part, egress, mbufs);
       return;
@@ -195,14 +194,6 @@ class Worker {
         send_or_hold(mbufs[i], key);
     }
     sequence_ = burst_.sequence[part.first + part.count - 1] + 1;
-  }
-
-  bool any_marked() const noexcept {
-    std::array<std::uint64_t, kBurstMax / sizeof(std::uint64_t)> words;
-    std::memcpy(words.data(), burst_.marked.data(), sizeof words);
-    std::uint64_t any = 0;
-    for (const std::uint64_t word : words) any |= word;
-    return any != 0;
   }
 
   /// Where more is to be done than to drop, hold and send. Answers and copies are made of the

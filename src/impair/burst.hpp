@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace faultline {
@@ -125,6 +126,17 @@ struct FrameAnswer {
 /// Answers that one packet may have.
 inline constexpr std::uint32_t kAnswersMax = 4;
 
+/// Whether any entry of a whole burst's array of bytes is not zero.
+template <typename Byte>
+bool any_of_burst(const PerPacket<Byte>& bytes) noexcept {
+  static_assert(sizeof(Byte) == 1);
+  std::array<std::uint64_t, kBurstMax / sizeof(std::uint64_t)> words;
+  std::memcpy(words.data(), bytes.data(), sizeof words);
+  std::uint64_t any = 0;
+  for (const std::uint64_t word : words) any |= word;
+  return any != 0;
+}
+
 struct JudgedBurst {
   PerPacket<std::uint64_t> arrival_ns;    ///< when the packet came in
   PerPacket<std::uint64_t> time_ns;       ///< the packet's own time: arrival, advanced by delays
@@ -145,6 +157,9 @@ struct JudgedBurst {
   /// More of a packet are not asked for by one impairment, and it ends the packet's life.
   std::array<FrameAnswer, kAnswersMax * std::size_t{kBurstMax}> answers;
   std::uint32_t answer_count = 0;
+
+  bool any_dropped() const noexcept { return any_of_burst(reason); }
+  bool any_marked() const noexcept { return any_of_burst(marked); }
 };
 
 inline constexpr std::uint8_t kEcnNotCapable = 0;
