@@ -179,24 +179,30 @@ class Worker {
 
   void act_on(BurstPart part, const PerPacket<rte_mbuf*>& mbufs) noexcept {
     const auto egress = decide_.policy()->paths[part.ingress].egress;
-    const bool plain = decide_.copies() == 0 && burst_.answer_count == 0 && burst_.edits.empty() &&
-                       !decide_.sets_aside() && !burst_.any_marked();
-    if (!plain) [[unlikely]] {
+    if (decide_.copies() > 0 || burst_.answer_count > 0 || decide_.sets_aside()) [[unlikely]] {
       act_on_each(part, egress, mbufs);
       return;
     }
+    const bool edits = !burst_.edits.empty() || burst_.any_marked();
     const std::uint64_t path = HeldKey::path(part.ingress, egress);
     for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
       const HeldKey key{burst_.time_ns[i], burst_.arrival_ns[i], path | burst_.sequence[i]};
-      if (burst_.reason[i] != DropReason::kNone)
+      if (burst_.reason[i] != DropReason::kNone) {
         act_.drop(mbufs[i], key, burst_.reason[i]);
-      else
-        send_or_hold(mbufs[i], key);
+        continue;
+      }
+      rte_mbuf* mbuf = mbufs[i];
+      if (edits && (burst_.marked[i] || !burst_.edits.empty(i))) {
+        mbuf = edit(mbuf, key.open(), i);
+        if (mbuf == nullptr)
+          continue;
+      }
+      send_or_hold(mbuf, key);
     }
     sequence_ = burst_.sequence[part.first + part.count - 1] + 1;
   }
 
-  /// Where more is to be done than to drop, hold and send. Answers and copies are made of the
+  /// Where more is to be done than to drop, edit, hold and send. Answers and copies are made of the
   /// packets as they are before anything is done to them.
   void act_on_each(BurstPart part, std::uint8_t egress,
                    const PerPacket<rte_mbuf*>& mbufs) noexcept {
