@@ -9,25 +9,40 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
   const std::uint32_t end = part.first + part.count;
   for (std::uint32_t i = part.first; i < end; ++i) {
     const FrameView& frame = frames[i];
-    FrameFields& fields = fields_[i];
-    outcome[i] = parse_frame({frame.bytes, frame.available}, frame.length, fields);
-    burst.identity[i] = flow_identity(fields.key);
-    burst.ecn[i] = fields.ecn;
-    flows_.prefetch(fields.key, burst.identity[i], part.ingress);
+    outcome[i] = parse_frame({frame.bytes, frame.available}, frame.length, fields_[i]);
+    burst.ecn[i] = fields_[i].ecn;
+  }
+  // Keys are read when all have been written: read at once, each would wait for its own stores.
+  PerPacket<bool> follows;  // of the same flow as the one before it
+  for (std::uint32_t i = part.first; i < end; ++i) {
+    const FlowKey& key = fields_[i].key;
+    follows[i] = i > part.first && key == fields_[i - 1].key;
+    if (follows[i]) {
+      burst.identity[i] = burst.identity[i - 1];
+      continue;
+    }
+    burst.identity[i] = flow_identity(key);
+    flows_.prefetch(key, burst.identity[i], part.ingress);
   }
   const PathProgram& path = policy_->paths[part.ingress];
   stream_ask_count_ = 0;
+  Flow* last = nullptr;
   for (std::uint32_t i = part.first; i < end; ++i) {
     if (outcome[i] == ParseOutcome::kUnparsed) {
       ++counters.unparsed;
       burst.number[i] = 0;
       plan_[i] = {};
       connection_[i] = {};
+      last = nullptr;
       continue;
     }
-    Flow& flow = flows_.find(fields_[i].key, burst.identity[i], part.ingress, burst.arrival_ns[i]);
+    if (last == nullptr || !follows[i])
+      last = &flows_.find(fields_[i].key, burst.identity[i], part.ingress, burst.arrival_ns[i]);
+    Flow& flow = *last;
+    flow.last_seen_ns = burst.arrival_ns[i];
     burst.number[i] = ++flow.packets;
-    fragments_.follow(fields_[i], part.ingress, burst.arrival_ns[i]);
+    if (fields_[i].fragment != FragmentKind::kNone) [[unlikely]]
+      fragments_.follow(fields_[i], part.ingress, burst.arrival_ns[i]);
     connection_[i] =
         path.needs_connection
             ? connections_.note({fields_[i],
