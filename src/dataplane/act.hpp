@@ -175,6 +175,30 @@ class Act {
     done_with(mbuf);
   }
 
+  /// As hold for entries [first, end) of the burst, as far as they are to be held, one behind the
+  /// other and quickly; `path` is HeldKey::path(). Returns up to where.
+  std::uint32_t hold_run(const PerPacket<rte_mbuf*>& mbufs, const JudgedBurst& burst,
+                         std::uint32_t first, std::uint32_t end, std::uint64_t path) noexcept {
+    if (store_.bytes() != 0)
+      return first;
+    const std::uint32_t held = hold_.push_run(
+        end - first,
+        [&](std::uint32_t n) noexcept -> Hold::Wanted {
+          const std::uint32_t i = first + n;
+          const bool waits = burst.reason[i] == DropReason::kNone && mbufs[i]->nb_segs == 1 &&
+                             burst.time_ns[i] > burst.arrival_ns[i] &&
+                             mbufs[i]->data_len <= Hold::kFrameBytesMax;
+          return {{burst.time_ns[i], burst.arrival_ns[i], path | burst.sequence[i]},
+                  waits ? mbufs[i]->data_len : std::uint32_t{0}};
+        },
+        [&](std::uint32_t n, std::byte* place) noexcept {
+          const rte_mbuf* mbuf = mbufs[first + n];
+          rte_memcpy(place, rte_pktmbuf_mtod(mbuf, const void*), mbuf->data_len);
+        });
+    for (std::uint32_t i = first; i < first + held; ++i) done_with(mbufs[i]);
+    return first + held;
+  }
+
   /// As hold, but the packet will be judged again at its release: `write` fills `resume_bytes`
   /// (a multiple of 8) with what it takes to go on. False when it was dropped instead.
   template <typename Write>

@@ -116,14 +116,22 @@ std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
 
 void Decide::count_losses(const RuleProgram& rule, std::uint8_t ingress, const Selection& judged,
                           const JudgedBurst& burst) noexcept {
+  if (judged.count == 0)
+    return;
   RuleCounters& counters = rule_counters_[rule.slot];
+  RuleScopeState* state = &scope_of(rule, ingress, judged.position[0], burst);
+  if (!rule.counts_scopes && !burst.any_dropped()) [[likely]] {
+    state->last_lost = false;
+    return;
+  }
   for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
     const std::uint8_t i = judged.position[turn];
-    RuleScopeState& state = scope_of(rule, ingress, i, burst);
+    if (rule.counts_scopes)
+      state = &scope_of(rule, ingress, i, burst);
     const bool hit = burst.reason[i] == DropReason::kLoss;
     counters.lost += hit ? 1 : 0;
-    counters.loss_runs += hit && !state.last_lost ? 1 : 0;
-    state.last_lost = hit;
+    counters.loss_runs += hit && !state->last_lost ? 1 : 0;
+    state->last_lost = hit;
   }
 }
 

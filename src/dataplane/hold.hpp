@@ -68,6 +68,45 @@ class Hold {
     return push_elsewhere(key, size);
   }
 
+  /// As push() for packets one after the other, up to `most`, as far as they stand in the one line
+  /// that there is and its chunk has room: `wanted(n)` gives the key of the nth, without anything
+  /// to go on, and its frame's length, 0 to stop there; `write(n, place)` its bytes. Returns how
+  /// many were put in.
+  struct Wanted {
+    HeldKey key;
+    std::uint32_t length = 0;
+  };
+  template <typename Next, typename Write>
+  std::uint32_t push_run(std::uint32_t most, const Next& wanted, const Write& write) noexcept {
+    if (lines_in_use_ != 1)
+      return 0;
+    Line& line = lines_[by_tail_[0]];
+    std::byte* const begin = chunk(line.tail_chunk) + line.tail_offset;
+    const std::byte* const end = chunk(line.tail_chunk) + kChunkBytes;
+    std::byte* place = begin;
+    HeldKey tail = line.tail;
+    std::uint32_t pushed = 0;
+    for (; pushed < most; ++pushed) {
+      const Wanted next = wanted(pushed);
+      const Size size{0, next.length};
+      if (next.length == 0 || LeavingOrder::key_before(next.key, tail) ||
+          HeldRecord::bytes(size) > end - place || !fits(next.key, size))
+        break;
+      *reinterpret_cast<HeldRecord*>(place) = HeldRecord::of(next.key, next.length);
+      write(pushed, place + sizeof(HeldRecord));
+      place += HeldRecord::bytes(size);
+      tail = next.key;
+    }
+    const auto bytes = static_cast<std::uint32_t>(place - begin);
+    line.tail = tail;
+    line.tail_offset += bytes;
+    line.packets += pushed;
+    packets_ += pushed;
+    bytes_ += bytes;
+    peak_bytes_ = bytes_ > peak_bytes_ ? bytes_ : peak_bytes_;
+    return pushed;
+  }
+
   bool empty() const noexcept { return packets_ == 0; }
   /// The release time of the packet that is next to leave: 0 for one that is flushed, UINT64_MAX
   /// when the hold is empty.
@@ -152,7 +191,7 @@ class Hold {
  private:
   static constexpr std::uint32_t kNoChunk = UINT32_MAX;
   static constexpr std::uint32_t kFirstRecord = 8;
-  static constexpr std::uint32_t kReadAhead = 512;
+  static constexpr std::uint32_t kReadAhead = 1024;
 
   /// Of a line: which chunk is next, and where this one's records end once the line has moved on.
   /// Of loose packets: how many are in it, and how long they wait, as a place in open_.

@@ -185,7 +185,13 @@ class Worker {
     }
     const bool edits = !burst_.edits.empty() || burst_.any_marked();
     const std::uint64_t path = HeldKey::path(part.ingress, egress);
-    for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
+    const std::uint32_t end = part.first + part.count;
+    for (std::uint32_t i = part.first; i < end; ++i) {
+      if (!edits && burst_.time_ns[i] > burst_.arrival_ns[i]) {
+        i = act_.hold_run(mbufs, burst_, i, end, path);
+        if (i == end)
+          break;
+      }
       const HeldKey key{burst_.time_ns[i], burst_.arrival_ns[i], path | burst_.sequence[i]};
       if (burst_.reason[i] != DropReason::kNone) {
         act_.drop(mbufs[i], key, burst_.reason[i]);
@@ -199,7 +205,7 @@ class Worker {
       }
       send_or_hold(mbuf, key);
     }
-    sequence_ = burst_.sequence[part.first + part.count - 1] + 1;
+    sequence_ = burst_.sequence[end - 1] + 1;
   }
 
   /// Where more is to be done than to drop, edit, hold and send. Answers and copies are made of the
