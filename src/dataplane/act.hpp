@@ -17,7 +17,7 @@
 #include "dataplane/histogram.hpp"
 #include "dataplane/hold.hpp"
 #include "dataplane/injector.hpp"
-#include "dataplane/mbufs.hpp"
+#include "dataplane/mbuf_stock.hpp"
 #include "dataplane/packet_store.hpp"
 #include "dataplane/port.hpp"
 #include "dataplane/reordering.hpp"
@@ -34,7 +34,7 @@ class Act {
   Act(std::vector<Port*> ports, rte_mempool* pool, std::uint64_t hold_bytes,
       WorkerCounters& counters, std::vector<PortCounters>& port_counters)
       : ports_(std::move(ports)),
-        pool_(pool),
+        stock_(pool),
         hold_(hold_bytes),
         store_(hold_bytes),
         counters_(counters),
@@ -43,10 +43,7 @@ class Act {
         reordering_(new ReorderingMeter[ports_.size()]),
         overtaken_(ports_.size()) {}
 
-  ~Act() {
-    discard_held(DropReason::kShutdown);
-    free_mbufs(spare_.data(), spare_count_);
-  }
+  ~Act() { discard_held(DropReason::kShutdown); }
   Act(const Act&) = delete;
   Act& operator=(const Act&) = delete;
 
@@ -59,7 +56,7 @@ class Act {
   template <typename Key>
   void drop(rte_mbuf* mbuf, const Key& key, DropReason reason) noexcept {
     lose(key, mbuf, reason);
-    done_with(mbuf);
+    stock_.done_with(mbuf);
   }
 
   /// Changes the packet's bytes as was decided for entry `i` of the burst. `fields` say what they
@@ -69,13 +66,13 @@ class Act {
   template <typename CountersOf>
   rte_mbuf* edit(rte_mbuf* mbuf, const HoldKey& key, const JudgedBurst& burst, std::uint32_t i,
                  const FrameFields& fields, const CountersOf& counters_of) noexcept {
-    if (!is_ours_alone(mbuf)) {
-      rte_mbuf* own = copy_of(mbuf);
+    if (!MbufStock::is_ours_alone(mbuf)) {
+      rte_mbuf* own = stock_.copy_of(mbuf);
       if (own == nullptr) {
         drop(mbuf, key, DropReason::kNoMbuf);
         return nullptr;
       }
-      done_with(mbuf);
+      stock_.done_with(mbuf);
       mbuf = own;
     }
     EditFrame frame = editable(mbuf, fields);
@@ -103,7 +100,7 @@ class Act {
   /// A copy of the packet; null when there is no mbuf for it, which is counted.
   rte_mbuf* copy(const rte_mbuf* mbuf, const HoldKey& key) noexcept {
     ++counters_.ledger.copies;
-    rte_mbuf* made = copy_of(mbuf);
+    rte_mbuf* made = stock_.copy_of(mbuf);
     if (made == nullptr)
       lose(key, mbuf, DropReason::kNoMbuf);
     return made;
@@ -122,7 +119,7 @@ class Act {
                           fields);
     // Made in place; aside where there is no mbuf, or none with so much room.
     std::array<std::uint8_t, kAnswerBytesMax> aside;
-    rte_mbuf* made = take_spare();
+    rte_mbuf* made = stock_.take_spare();
     const bool in_place = made != nullptr && rte_pktmbuf_tailroom(made) >= aside.size();
     std::uint8_t* place = in_place ? rte_pktmbuf_mtod(made, std::uint8_t*) : aside.data();
     const std::uint32_t length = answer.impairment->answer(answer.impairment->parameters, frame,
@@ -137,7 +134,7 @@ class Act {
     if (in_place)
       made->data_len = static_cast<std::uint16_t>(made->pkt_len = length);
     else
-      made = make({aside.data(), length});
+      made = stock_.make({aside.data(), length});
     if (made == nullptr) {
       lose(key, mbuf, DropReason::kNoMbuf);
       return nullptr;
@@ -150,7 +147,7 @@ class Act {
   /// Makes a frame of our own. Null when there is no mbuf for it, which is counted.
   rte_mbuf* inject(const HoldKey& key, const DueFrame& due) noexcept {
     ++counters_.ledger.injected;
-    rte_mbuf* made = make(due.frame.bytes);
+    rte_mbuf* made = stock_.make(due.frame.bytes);
     if (made == nullptr)
       ++counters_.ledger.dropped[static_cast<std::size_t>(DropReason::kNoMbuf)];
     else if (witness_ != nullptr) [[unlikely]]
@@ -172,7 +169,7 @@ class Act {
       return;
     }
     rte_memcpy(place, rte_pktmbuf_mtod(mbuf, const void*), length);
-    done_with(mbuf);
+    stock_.done_with(mbuf);
   }
 
   /// As hold for entries [first, end) of the burst, as far as they are to be held, one behind the
@@ -195,7 +192,7 @@ class Act {
           const rte_mbuf* mbuf = mbufs[first + n];
           rte_memcpy(place, rte_pktmbuf_mtod(mbuf, const void*), mbuf->data_len);
         });
-    for (std::uint32_t i = first; i < first + held; ++i) done_with(mbufs[i]);
+    for (std::uint32_t i = first; i < first + held; ++i) stock_.done_with(mbufs[i]);
     return first + held;
   }
 
@@ -229,7 +226,7 @@ class Act {
     for (const rte_mbuf* segment = mbuf; segment != nullptr; segment = segment->next)
       cursor.write(rte_pktmbuf_mtod(segment, const void*), segment->data_len);
     ++queued_;
-    done_with(mbuf);
+    stock_.done_with(mbuf);
     return chain;
   }
 
@@ -245,7 +242,7 @@ class Act {
     PacketStore::Cursor cursor(store_, chain);
     cursor.read(&head, sizeof head);
     cursor.read(resume_.data(), head.resume_bytes);
-    rte_mbuf* mbuf = take_spare();
+    rte_mbuf* mbuf = stock_.take_spare();
     if (mbuf != nullptr) {
       char* bytes = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(head.frame_bytes));
       FAULTLINE_CHECK(bytes != nullptr);
@@ -266,7 +263,7 @@ class Act {
   }
 
   /// Whether an mbuf is to be had for a packet that leaves the hold.
-  bool has_spare() noexcept { return spare_count_ > 0 || refill_spare(); }
+  bool has_spare() noexcept { return stock_.has_spare(); }
 
   /// Packets that wait, for their time or their turn.
   std::uint64_t held_packets() const noexcept { return hold_.packets() + queued_; }
@@ -302,9 +299,9 @@ class Act {
       if (!has_spare())
         break;  // late rather than lost: mbufs come back with the next poll
       const std::uint32_t run =
-          hold_.take_run(std::min(now_ns, turn() - 1), std::min(budget - released, spare_count_),
+          hold_.take_run(std::min(now_ns, turn() - 1), std::min(budget - released, stock_.spares()),
                          [&](const HeldRecord& record, const std::byte* frame) noexcept {
-                           rte_mbuf* mbuf = take_out(frame, record.size().frame);
+                           rte_mbuf* mbuf = stock_.take_out(frame, record.size().frame);
                            leave(mbuf, record.key(), false, now_ns, departure);
                          });
       if (run > 0) {
@@ -312,7 +309,7 @@ class Act {
         continue;
       }
       const HeldPacket held = hold_.front();
-      rte_mbuf* mbuf = take_out(held.bytes, held.length);
+      rte_mbuf* mbuf = stock_.take_out(held.bytes, held.length);
       ++released;
       if (held.resume != nullptr) {
         resume(mbuf, held);
@@ -338,8 +335,7 @@ class Act {
       if (out_[egress].count > 0)
         transmit(egress);
     count_late();
-    if (done_count_ > 0)
-      use_again();
+    stock_.settle();
   }
 
   /// Ends the wait of every held packet at once, without sending it.
@@ -373,7 +369,7 @@ class Act {
       rte_memcpy(place, rte_pktmbuf_mtod(segment, const void*), segment->data_len);
       place += segment->data_len;
     }
-    done_with(mbuf);
+    stock_.done_with(mbuf);
     return true;
   }
 
@@ -392,58 +388,6 @@ class Act {
 
   static const HoldKey& opened(const HoldKey& key) noexcept { return key; }
   static HoldKey opened(const HeldKey& key) noexcept { return key.open(); }
-
-  void done_with(rte_mbuf* mbuf) noexcept {
-    done_[done_count_++] = mbuf;
-    if (done_count_ == done_.size())
-      use_again();
-  }
-
-  /// As many of those that were done with as are wanted.
-  void use_again() noexcept {
-    if (spare_count_ + done_count_ <= spare_.size())
-      take_back_done();
-    if (done_count_ > 0)
-      free_done();
-  }
-
-  /// Whether a change would be seen by nobody else.
-  static bool is_ours_alone(const rte_mbuf* mbuf) noexcept {
-    return mbuf->nb_segs == 1 && RTE_MBUF_DIRECT(mbuf) && rte_mbuf_refcnt_read(mbuf) == 1;
-  }
-
-  /// An mbuf with these bytes; null when there is none, or none with so much room.
-  rte_mbuf* make(std::span<const std::uint8_t> bytes) noexcept {
-    rte_mbuf* made = take_spare();
-    if (made == nullptr)
-      return nullptr;
-    char* place = rte_pktmbuf_append(made, static_cast<std::uint16_t>(bytes.size()));
-    if (place == nullptr) {
-      free_mbufs(&made, 1);
-      return nullptr;
-    }
-    rte_memcpy(place, bytes.data(), bytes.size());
-    return made;
-  }
-
-  /// The same bytes in one piece; null when there is no mbuf, or none with so much room.
-  rte_mbuf* copy_of(const rte_mbuf* mbuf) noexcept {
-    rte_mbuf* made = take_spare();
-    if (made == nullptr)
-      return nullptr;
-    char* place = mbuf->pkt_len > UINT16_MAX
-                      ? nullptr
-                      : rte_pktmbuf_append(made, static_cast<std::uint16_t>(mbuf->pkt_len));
-    if (place == nullptr) {
-      free_mbufs(&made, 1);
-      return nullptr;
-    }
-    for (const rte_mbuf* segment = mbuf; segment != nullptr; segment = segment->next) {
-      rte_memcpy(place, rte_pktmbuf_mtod(segment, const void*), segment->data_len);
-      place += segment->data_len;
-    }
-    return made;
-  }
 
   static EditFrame editable(rte_mbuf* mbuf, const FrameFields& fields) noexcept {
     return {{rte_pktmbuf_mtod(mbuf, std::uint8_t*), mbuf->data_len},
@@ -494,52 +438,6 @@ class Act {
     }
   }
 
-  /// Those that were done with serve again without a way through the pool, where they are its own.
-  void take_back_done() noexcept {
-    std::uint32_t kept = 0;
-    for (std::uint32_t at = 0; at < done_count_; ++at) {
-      rte_mbuf* mbuf = done_[at];
-      if (mbuf->pool != pool_ || !is_ours_alone(mbuf)) {
-        done_[kept++] = mbuf;
-        continue;
-      }
-      poison(mbuf);
-      rte_pktmbuf_reset(mbuf);
-      spare_[spare_count_++] = mbuf;
-    }
-    done_count_ = kept;
-  }
-
-  /// A packet as it left the hold, in a spare mbuf, which there must be.
-  rte_mbuf* take_out(const std::byte* frame, std::uint32_t length) noexcept {
-    rte_mbuf* mbuf = spare_[--spare_count_];
-    FAULTLINE_CHECK(length <= rte_pktmbuf_tailroom(mbuf));
-    mbuf->data_len = static_cast<std::uint16_t>(length);
-    mbuf->pkt_len = length;
-    rte_memcpy(rte_pktmbuf_mtod(mbuf, void*), frame, length);
-    return mbuf;
-  }
-
-  /// Null when there is none.
-  rte_mbuf* take_spare() noexcept { return has_spare() ? spare_[--spare_count_] : nullptr; }
-
-  /// There are none.
-  bool refill_spare() noexcept {
-    take_back_done();
-    if (spare_count_ > 0)
-      return true;
-    constexpr std::uint32_t kRefill = 32;
-    if (rte_pktmbuf_alloc_bulk(pool_, spare_.data(), kRefill) == 0) {
-      spare_count_ = kRefill;
-      return true;
-    }
-    rte_mbuf* one = rte_pktmbuf_alloc(pool_);
-    if (one == nullptr)
-      return false;
-    spare_[spare_count_++] = one;
-    return true;
-  }
-
   void transmit(std::size_t egress) noexcept {
     OutBurst& out = out_[egress];
     PortCounters& counters = port_counters_[egress];
@@ -567,13 +465,8 @@ class Act {
     out.count = 0;
   }
 
-  void free_done() noexcept {
-    free_mbufs(done_.data(), done_count_);
-    done_count_ = 0;
-  }
-
   std::vector<Port*> ports_;
-  rte_mempool* pool_;
+  MbufStock stock_;
   Witness* witness_ = nullptr;
   Hold hold_;
   PacketStore store_;  ///< what waits in served queues
@@ -587,10 +480,6 @@ class Act {
   std::unique_ptr<ReorderingMeter[]> reordering_;  ///< by egress
   std::vector<bool> overtaken_;                    ///< by egress: its order is measured
   alignas(16) std::array<std::byte, kResumeBytesMax> resume_;
-  std::array<rte_mbuf*, kBurstMax> done_;
-  std::array<rte_mbuf*, 4 * std::size_t{kBurstMax}> spare_;
-  std::uint32_t done_count_ = 0;
-  std::uint32_t spare_count_ = 0;
 };
 
 }  // namespace faultline

@@ -208,30 +208,8 @@ class Worker {
     sequence_ = burst_.sequence[end - 1] + 1;
   }
 
-  /// Where more is to be done than to drop, edit, hold and send. Answers and copies are made of the
-  /// packets as they are before anything is done to them.
-  void act_on_each(BurstPart part, std::uint8_t egress,
-                   const PerPacket<rte_mbuf*>& mbufs) noexcept {
-    const auto go = [this](rte_mbuf* mbuf, const HoldKey& key) noexcept {
-      send_or_hold(mbuf, HeldKey::of(key));
-    };
-    if (burst_.answer_count > 0) [[unlikely]]
-      answer(part, egress, mbufs, go);
-    PerPacket<rte_mbuf*> copies;
-    const std::uint32_t copied = decide_.copies();
-    std::uint32_t next = 0;
-    for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
-      sequence_ = burst_.sequence[i] + 1;
-      const std::uint32_t first_copy = next;
-      for (; next < copied && decide_.copied_from(next) == i; ++next)
-        copies[next] = act_.copy(mbufs[i], key_of(Decide::kFirstCopy + next, part.ingress, egress));
-      dispose(mbufs[i], key_of(i, part.ingress, egress), i, go);
-      for (std::uint32_t at = first_copy; at < next; ++at)
-        if (copies[at] != nullptr)
-          dispose(copies[at], key_of(Decide::kFirstCopy + at, part.ingress, egress),
-                  Decide::kFirstCopy + at, go);
-    }
-  }
+  /// Where more is to be done than to drop, edit, hold and send.
+  void act_on_each(BurstPart part, std::uint8_t egress, const PerPacket<rte_mbuf*>& mbufs) noexcept;
 
   HoldKey key_of(std::uint32_t i, std::uint8_t ingress, std::uint8_t egress) const noexcept {
     return {burst_.time_ns[i], burst_.arrival_ns[i], burst_.sequence[i], ingress, egress,
@@ -276,29 +254,7 @@ class Worker {
   /// Makes what is to leave because of packets of the burst and gives it to `go(mbuf, key)`.
   template <typename Go>
   void answer(BurstPart part, std::uint8_t egress, const PerPacket<rte_mbuf*>& mbufs,
-              const Go& go) noexcept {
-    std::uint32_t which = 0;
-    for (std::uint32_t at = 0; at < burst_.answer_count; ++at) {
-      const FrameAnswer& wanted = burst_.answers[at];
-      which = at > 0 && burst_.answers[at - 1].of == wanted.of ? which + 1 : 0;
-      const HoldKey because = key_of(wanted.of, part.ingress, egress);
-      const auto number =
-          static_cast<std::uint8_t>(kFirstAnswer + kAnswersMax * because.copy + which);
-      HoldKey key = because;
-      key.egress = wanted.back ? part.ingress : egress;
-      key.release_ns = wanted.time_ns;
-      key.copy = number;
-      // No packet was received where copies stand.
-      const bool of_copy = decide_.copies() > 0 && wanted.of >= Decide::kFirstCopy;
-      const std::uint32_t of =
-          of_copy ? decide_.copied_from(wanted.of - Decide::kFirstCopy) : wanted.of;
-      rte_mbuf* made = act_.answer(mbufs[of], key, because, wanted, decide_.fields(wanted.of));
-      if (made == nullptr)
-        continue;
-      ++decide_.counters_of(wanted.rule_slot).injected;
-      go(made, key);
-    }
-  }
+              const Go& go) noexcept;
 
   /// Sends frames of our own whose time is before `end_ns`.
   void inject_until(std::uint64_t end_ns) noexcept {
@@ -556,4 +512,5 @@ void Worker<Port, Time>::fill(WorkerSnapshot& snapshot) const noexcept {
 
 }  // namespace faultline
 
+#include "dataplane/worker_each.hpp"
 #include "dataplane/worker_held.hpp"

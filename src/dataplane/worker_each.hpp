@@ -1,0 +1,61 @@
+// What a worker does packet by packet: where a burst has copies, answers, or packets that wait.
+// Included by worker.hpp, whose members these are.
+#pragma once
+
+#include "dataplane/worker.hpp"
+
+namespace faultline {
+
+/// Answers and copies are made of the packets as they are before anything is done to them.
+template <PacketPort Port, typename Time>
+void Worker<Port, Time>::act_on_each(BurstPart part, std::uint8_t egress,
+                                     const PerPacket<rte_mbuf*>& mbufs) noexcept {
+  const auto go = [this](rte_mbuf* mbuf, const HoldKey& key) noexcept {
+    send_or_hold(mbuf, HeldKey::of(key));
+  };
+  if (burst_.answer_count > 0) [[unlikely]]
+    answer(part, egress, mbufs, go);
+  PerPacket<rte_mbuf*> copies;
+  const std::uint32_t copied = decide_.copies();
+  std::uint32_t next = 0;
+  for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
+    sequence_ = burst_.sequence[i] + 1;
+    const std::uint32_t first_copy = next;
+    for (; next < copied && decide_.copied_from(next) == i; ++next)
+      copies[next] = act_.copy(mbufs[i], key_of(Decide::kFirstCopy + next, part.ingress, egress));
+    dispose(mbufs[i], key_of(i, part.ingress, egress), i, go);
+    for (std::uint32_t at = first_copy; at < next; ++at)
+      if (copies[at] != nullptr)
+        dispose(copies[at], key_of(Decide::kFirstCopy + at, part.ingress, egress),
+                Decide::kFirstCopy + at, go);
+  }
+}
+
+template <PacketPort Port, typename Time>
+template <typename Go>
+void Worker<Port, Time>::answer(BurstPart part, std::uint8_t egress,
+                                const PerPacket<rte_mbuf*>& mbufs, const Go& go) noexcept {
+  std::uint32_t which = 0;
+  for (std::uint32_t at = 0; at < burst_.answer_count; ++at) {
+    const FrameAnswer& wanted = burst_.answers[at];
+    which = at > 0 && burst_.answers[at - 1].of == wanted.of ? which + 1 : 0;
+    const HoldKey because = key_of(wanted.of, part.ingress, egress);
+    const auto number =
+        static_cast<std::uint8_t>(kFirstAnswer + kAnswersMax * because.copy + which);
+    HoldKey key = because;
+    key.egress = wanted.back ? part.ingress : egress;
+    key.release_ns = wanted.time_ns;
+    key.copy = number;
+    // No packet was received where copies stand.
+    const bool of_copy = decide_.copies() > 0 && wanted.of >= Decide::kFirstCopy;
+    const std::uint32_t of =
+        of_copy ? decide_.copied_from(wanted.of - Decide::kFirstCopy) : wanted.of;
+    rte_mbuf* made = act_.answer(mbufs[of], key, because, wanted, decide_.fields(wanted.of));
+    if (made == nullptr)
+      continue;
+    ++decide_.counters_of(wanted.rule_slot).injected;
+    go(made, key);
+  }
+}
+
+}  // namespace faultline
