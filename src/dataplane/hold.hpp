@@ -68,6 +68,9 @@ class Hold {
     return push_elsewhere(key, size);
   }
 
+  /// A packet that may become a loose one is about to come.
+  void prefetch(std::uint64_t release_ns) const noexcept { wheel_->prefetch(release_ns); }
+
   /// As push() for packets one after the other, up to `most`, as far as they stand in the one line
   /// that there is and its chunk has room: `wanted(n)` gives the key of the nth, without anything
   /// to go on, and its frame's length, 0 to stop there; `write(n, place)` its bytes. Returns how

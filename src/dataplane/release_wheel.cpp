@@ -18,6 +18,7 @@ void* reserve(std::uint64_t bytes) {
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   FAULTLINE_CHECK(memory != MAP_FAILED);
+  madvise(memory, bytes, MADV_HUGEPAGE);  // fewer pages to look up; where there are none, none
   return memory;
 }
 
@@ -167,10 +168,23 @@ void ReleaseWheel::open_next() noexcept {
       make_due();
     open_begin_ns_ = begin_ns;
     open_end_ns_ = last_ns + 1;
-    if (first_ns_[0] != kNoSlot)
-      __builtin_prefetch(memory_ + levels_[0].slots[(first_ns_[0] >> kShift[0]) % kSlots] - 1);
+    look_ahead();
     return;
   }
+}
+
+/// Has what the next slots to be opened hold fetched: of the next one the second packet, whose
+/// place its first one tells, and of the one behind it the first.
+void ReleaseWheel::look_ahead() const noexcept {
+  if (first_ns_[0] == kNoSlot)
+    return;
+  const Level& level = levels_[0];
+  const std::uint64_t next = (first_ns_[0] >> kShift[0]) % kSlots;
+  const std::uint64_t second = at(level.slots[next] - 1).next;
+  __builtin_prefetch(memory_ + (second != 0 ? second - 1 : 0));
+  const std::uint64_t behind = next + 1 < kSlots ? next_used(0, next + 1) : kNoSlot;
+  if (behind != kNoSlot)
+    __builtin_prefetch(memory_ + level.slots[behind] - 1);
 }
 
 /// The packets at hand go back to their slots, but those that are before all slots.

@@ -34,6 +34,11 @@ class ReleaseWheel {
   /// Puts in the packet whose record lies at `place`; takes(its key) must hold.
   void push(std::uint64_t place) noexcept;
 
+  /// A packet with this release time is about to come.
+  void prefetch(std::uint64_t release_ns) const noexcept {
+    __builtin_prefetch(&levels_[0].slots[(release_ns >> kShift[0]) % kSlots], 1);
+  }
+
   bool empty() const noexcept { return packets_ == 0; }
   std::uint64_t packets() const noexcept { return packets_; }
   /// The packet that is next to leave. There must be one.
@@ -87,6 +92,7 @@ class ReleaseWheel {
   std::uint64_t take_slot(std::uint32_t level, std::uint64_t index) noexcept;
   std::uint64_t next_used(std::uint32_t level, std::uint64_t index) const noexcept;
   void open_next() noexcept;
+  void look_ahead() const noexcept;
   void close_open() noexcept;
 
   std::byte* memory_;
