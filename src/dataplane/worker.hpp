@@ -179,7 +179,12 @@ class Worker {
 
   void act_on(BurstPart part, const PerPacket<rte_mbuf*>& mbufs) noexcept {
     const auto egress = decide_.policy()->paths[part.ingress].egress;
-    if (decide_.copies() > 0 || burst_.answer_count > 0 || decide_.sets_aside()) [[unlikely]] {
+    // Answers and copies are made of the packets as they are before anything is done to them.
+    if (burst_.answer_count > 0) [[unlikely]]
+      answer(part, egress, mbufs, [this](rte_mbuf* mbuf, const HoldKey& key) noexcept {
+        send_or_hold(mbuf, HeldKey::of(key));
+      });
+    if (decide_.copies() > 0 || decide_.sets_aside()) [[unlikely]] {
       act_on_each(part, egress, mbufs);
       return;
     }

@@ -6,15 +6,12 @@
 
 namespace faultline {
 
-/// Answers and copies are made of the packets as they are before anything is done to them.
 template <PacketPort Port, typename Time>
 void Worker<Port, Time>::act_on_each(BurstPart part, std::uint8_t egress,
                                      const PerPacket<rte_mbuf*>& mbufs) noexcept {
   const auto go = [this](rte_mbuf* mbuf, const HoldKey& key) noexcept {
     send_or_hold(mbuf, HeldKey::of(key));
   };
-  if (burst_.answer_count > 0) [[unlikely]]
-    answer(part, egress, mbufs, go);
   PerPacket<rte_mbuf*> copies;
   const std::uint32_t copied = decide_.copies();
   std::uint32_t next = 0;

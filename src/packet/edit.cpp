@@ -9,7 +9,6 @@ namespace {
 
 constexpr std::uint32_t kIpv4HeaderBytes = 20;
 constexpr std::uint32_t kIpv6HeaderBytes = 40;
-constexpr std::uint32_t kUdpHeaderBytes = 8;
 // In the IPv4 header: TTL and protocol, behind which the checksum stands, and the addresses.
 constexpr std::uint32_t kProtocolWord = 8;
 constexpr std::uint32_t kIpv4Addresses = 12;
@@ -95,12 +94,6 @@ EditFrame::Part EditFrame::link_part() const noexcept {
   return {0, fields_.is_ip() ? std::uint32_t{fields_.l3_offset} : length_};
 }
 
-EditFrame::Part EditFrame::network_part() const noexcept {
-  if (!fields_.is_ip())
-    return {};
-  return {fields_.l3_offset, std::min<std::uint32_t>(fields_.body_offset, datagram_end())};
-}
-
 EditFrame::Part EditFrame::transport_part() const noexcept {
   if (fields_.l4_offset == 0)
     return {};
@@ -113,14 +106,6 @@ EditFrame::Part EditFrame::payload_part() const noexcept {
   const std::uint32_t first = fields_.l4_offset != 0 ? fields_.payload_offset : fields_.body_offset;
   const std::uint32_t end = datagram_end();
   return {std::min(first, end), end};
-}
-
-/// A datagram may go on behind the end of UDP, and nothing sums what stands there.
-std::uint32_t EditFrame::sum_end() const noexcept {
-  if (fields_.key.protocol != kProtocolUdp)
-    return datagram_end();
-  return std::min<std::uint32_t>(
-      length_, fields_.l4_offset + kUdpHeaderBytes + std::uint32_t{fields_.payload_bytes});
 }
 
 /// Of the transport, else of the IPv4 header; 0: neither.

@@ -44,7 +44,12 @@ class EditFrame {
   };
   Part link_part() const noexcept;  ///< MAC addresses, tags, ethertype; all of a frame not IP
   /// The IP header and, of IPv6, what stands between.
-  Part network_part() const noexcept;
+  Part network_part() const noexcept {
+    if (!fields_.is_ip())
+      return {};
+    const std::uint32_t end = datagram_end();
+    return {fields_.l3_offset, fields_.body_offset < end ? fields_.body_offset : end};
+  }
   /// TCP with its options, UDP, ICMP, SCTP.
   Part transport_part() const noexcept;
   Part payload_part() const noexcept;  ///< behind that, to the end of the datagram
@@ -125,8 +130,15 @@ class EditFrame {
     const std::uint32_t end = fields_.l3_offset + fields_.datagram_bytes;
     return length_ < end ? length_ : end;
   }
-  /// Of what the transport's checksum covers.
-  std::uint32_t sum_end() const noexcept;
+  /// Of what the transport's checksum covers. A datagram may go on behind the end of UDP, and
+  /// nothing sums what stands there.
+  std::uint32_t sum_end() const noexcept {
+    constexpr std::uint32_t kUdpHeaderBytes = 8;
+    if (fields_.key.protocol != kProtocolUdp)
+      return datagram_end();
+    const std::uint32_t end = fields_.l4_offset + kUdpHeaderBytes + fields_.payload_bytes;
+    return length_ < end ? length_ : end;
+  }
   /// Of the transport; 0: none, or none in this fragment.
   std::uint32_t checksum_at() const noexcept {
     const std::uint32_t place = kChecksumPlaces[fields_.key.protocol];
