@@ -308,7 +308,7 @@ void Decide::run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t
       break;
     ask(rule, step, ingress, alive, burst, tally);
     if (rule.steps[step].impairment.copies > 0) [[unlikely]]
-      make_copies(rule, step, alive, burst);
+      make_copies(rule, step, ingress, alive, burst);
     if (rule.steps[step].impairment.drops)
       alive = survivors(alive, burst);
     if (rule.steps[step].impairment.serve != nullptr)

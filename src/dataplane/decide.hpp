@@ -193,10 +193,12 @@ class Decide {
                   JudgedBurst& burst) noexcept;
   void run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t ingress,
                  const Selection& judged, JudgedBurst& burst) noexcept;
-  void make_copies(const RuleProgram& rule, std::size_t step, const Selection& alive,
-                   JudgedBurst& burst) noexcept;
-  void make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t of, std::uint32_t which,
-                 JudgedBurst& burst) noexcept;
+  void make_copies(const RuleProgram& rule, std::size_t step, std::uint8_t ingress,
+                   const Selection& alive, JudgedBurst& burst) noexcept;
+  void copy_for_judging(const RuleProgram& rule, std::size_t step, std::uint8_t of,
+                        std::uint32_t which, std::uint8_t copy) noexcept;
+  std::uint8_t make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t of,
+                         std::uint32_t which, JudgedBurst& burst) noexcept;
   void judge_copies(std::uint8_t ingress, JudgedBurst& burst) noexcept;
   void judge_copy(std::uint32_t at, std::uint8_t ingress, const Selection& one,
                   JudgedBurst& burst) noexcept;

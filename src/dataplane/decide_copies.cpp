@@ -9,19 +9,29 @@ namespace faultline {
 
 // --- copies --------------------------------------------------------------------------------------
 
-void Decide::make_copies(const RuleProgram& rule, std::size_t step, const Selection& alive,
-                         JudgedBurst& burst) noexcept {
+void Decide::make_copies(const RuleProgram& rule, std::size_t step, std::uint8_t ingress,
+                         const Selection& alive, JudgedBurst& burst) noexcept {
+  const bool judged_on = policy_->paths[ingress].copies_at_the_end == 0 || witness_ != nullptr;
   for (std::uint32_t turn = 0; turn < alive.count; ++turn) {
     const std::uint8_t i = alive.position[turn];
     const std::uint32_t wanted = burst.reason[i] == DropReason::kNone ? burst.copies[i] : 0;
     FAULTLINE_CHECK(copy_count_ + wanted <= kCopiesMax);  // compile.cpp refuses more
-    for (std::uint32_t which = 1; which <= wanted; ++which) make_copy(rule, step, i, which, burst);
+    for (std::uint32_t which = 1; which <= wanted; ++which) {
+      const std::uint8_t copy = make_copy(rule, step, i, which, burst);
+      if (judged_on)
+        copy_for_judging(rule, step, i, which, copy);
+      if (rule.steps[step].impairment.copied != nullptr)
+        rule.steps[step].impairment.copied(asked_, burst, i, copy, which);
+      if (witness_ != nullptr) [[unlikely]]
+        witness_->copied(rule, step, burst, i, copy);
+    }
     rule_counters_[rule.slot].duplicated += wanted;
   }
 }
 
-void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t of,
-                       std::uint32_t which, JudgedBurst& burst) noexcept {
+/// What becomes of an entry that nobody judges any more is known.
+std::uint8_t Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t of,
+                               std::uint32_t which, JudgedBurst& burst) noexcept {
   const RuleStep& made_by = rule.steps[step];
   const auto copy = static_cast<std::uint8_t>(kFirstCopy + copy_count_);
   pending_[copy_count_] = {.rule = static_cast<std::uint16_t>(&rule - policy_->rules.data()),
@@ -44,6 +54,17 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
   burst.copy[copy] = static_cast<std::uint8_t>(burst.copy[of] + which * made_by.copy_stride);
   burst.edits.copy(of, copy);
   fields_[copy] = fields_[of];
+  if (set_aside_) {
+    parked_[copy].rules = 0;
+    waits_[copy] = 0;
+  }
+  return copy;
+}
+
+/// The rest of it, and dice of its own in every rule to come; who it is stays, for the states of
+/// flows.
+void Decide::copy_for_judging(const RuleProgram& rule, std::size_t step, std::uint8_t of,
+                              std::uint32_t which, std::uint8_t copy) noexcept {
   connection_[copy] = connection_[of];
   tcp_[copy] = tcp_[of];
   if (scanner_ != nullptr)
@@ -52,20 +73,13 @@ void Decide::make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t o
   asked_.match_number[copy] = asked_.match_number[of];
   asked_.entered_ns[copy] = asked_.entered_ns[of];
   asked_.scope[copy] = asked_.scope[of];
-  parked_[copy].rules = 0;
-  waits_[copy] = 0;
   if (frames_ != nullptr)
     (*frames_)[copy] = (*frames_)[of];
-  // Dice of its own, in every rule to come; who it is stays, for the states of flows.
   const std::uint64_t place = rule.name_hash ^ (std::uint64_t{step + 1} << 32) ^ which;
   std::uint64_t salt = (salt_[of] ^ place) * 0x9E3779B97F4A7C15;
   salt ^= salt >> 32;
   salt_[copy] = salt * 0xD6E8FEB86659FD93;
   salted_ = salts_used_ = true;
-  if (made_by.impairment.copied != nullptr)
-    made_by.impairment.copied(asked_, burst, of, copy, which);
-  if (witness_ != nullptr) [[unlikely]]
-    witness_->copied(rule, step, burst, of, copy);
 }
 
 /// Judges the copies of the packets that were judged just now, and the copies made of them.
