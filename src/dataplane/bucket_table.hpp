@@ -32,7 +32,6 @@ class BucketTable {
     void* place = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
     FAULTLINE_CHECK(place != MAP_FAILED);
-    madvise(place, bytes(), MADV_HUGEPAGE);  // fewer pages to look up; where there are none, none
     tags_ = static_cast<Tags*>(place);
     entries_ = reinterpret_cast<Entry*>(tags_ + buckets_);
   }

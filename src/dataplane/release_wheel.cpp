@@ -18,7 +18,6 @@ void* reserve(std::uint64_t bytes) {
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   FAULTLINE_CHECK(memory != MAP_FAILED);
-  madvise(memory, bytes, MADV_HUGEPAGE);  // fewer pages to look up; where there are none, none
   return memory;
 }
 
