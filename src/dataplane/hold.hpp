@@ -127,6 +127,7 @@ class Hold {
     return {record.key().open(), size.resume > 0 ? behind : nullptr, behind + size.resume,
             size.frame, order_.flushed(next_key_)};
   }
+
   /// As front() and pop() for packets that leave by `until_ns` and will not be judged again, up to
   /// `most` of them, as far as they stand one behind the other: `visit(record, frame)`. Returns how
   /// many there were; that none is left over is not said.
@@ -162,6 +163,7 @@ class Hold {
     }
     return taken;
   }
+
   void pop() noexcept {
     if (lines_in_use_ == 1 && !order_.flushing && wheel_->empty()) [[likely]] {
       Line& line = lines_[heap_[0]];

@@ -31,7 +31,7 @@ class MbufStock {
     return mbuf->nb_segs == 1 && RTE_MBUF_DIRECT(mbuf) && rte_mbuf_refcnt_read(mbuf) == 1;
   }
 
-  /// Nobody needs the packet any more. Its bytes stay until the next call but settle().
+  /// Nobody needs the packet any more: with any later call its bytes may become another's.
   void done_with(rte_mbuf* mbuf) noexcept {
     done_[done_count_++] = mbuf;
     if (done_count_ == done_.size())

@@ -177,6 +177,7 @@ class Worker {
     }
   }
 
+  /// Does to the packets what was decided.
   void act_on(BurstPart part, const PerPacket<rte_mbuf*>& mbufs) noexcept {
     const auto egress = decide_.policy()->paths[part.ingress].egress;
     // Answers and copies are made of the packets as they are before anything is done to them.

@@ -8,7 +8,9 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <string>
 #include <tuple>
+#include <utility>
 
 #include "tests/unit/support.hpp"
 
@@ -482,6 +484,72 @@ TEST(DataplaneHold, AtLeastOneChunk) {
   EXPECT_TRUE(model.push(1, 0, 65'000));
   EXPECT_FALSE(model.push(2, 1, 65'000));
   model.drain();
+}
+
+TEST(DataplaneHold, RunsAreWhatPacketsOneByOneAre) {
+  // The same packets by push_run and take_run, wherever these can, and by push and pop.
+  Hold runs(kMebibyte);
+  Hold single(kMebibyte);
+  std::uint64_t now_ns = 0;
+  std::uint32_t sequence = 0;
+  std::uint64_t in_runs = 0;
+  std::uint64_t out_in_runs = 0;
+  const auto next = [](const Hold& hold) {
+    const HeldPacket packet = hold.front();
+    return std::pair{packet.key.sequence,
+                     std::string(reinterpret_cast<const char*>(packet.bytes), packet.length)};
+  };
+  for (int round = 0; round < 4'000; ++round) {
+    now_ns += 1'000;
+    const std::uint32_t count = 1 + static_cast<std::uint32_t>(round) % 40;
+    const std::uint64_t delay_ns = round % 50 == 0 ? 5'000 : 100'000;  // some open a second line
+    const auto key = [&](std::uint32_t n) {
+      return HoldKey{
+          .release_ns = now_ns + delay_ns, .arrival_ns = now_ns, .sequence = sequence + n};
+    };
+    const auto length = [&](std::uint32_t n) { return 1 + (sequence + n) % 200; };
+    const auto fill = [&](std::uint32_t n, std::byte* place) {
+      std::fill_n(place, length(n), static_cast<std::byte>(sequence + n));
+    };
+    for (std::uint32_t n = 0; n < count;) {
+      const std::uint32_t put = runs.push_run(
+          count - n,
+          [&](std::uint32_t at) {
+            return Hold::Wanted{HeldKey::of(key(n + at)), length(n + at)};
+          },
+          [&](std::uint32_t at, std::byte* place) { fill(n + at, place); });
+      in_runs += put;
+      n += put;
+      if (n == count)
+        break;
+      std::byte* place = runs.push(key(n), {0, length(n)});
+      ASSERT_NE(place, nullptr);
+      fill(n++, place);
+    }
+    for (std::uint32_t n = 0; n < count; ++n) fill(n, single.push(key(n), {0, length(n)}));
+    sequence += count;
+    ASSERT_EQ(runs.packets(), single.packets());
+    ASSERT_EQ(runs.bytes(), single.bytes());
+    while (runs.next_release_ns() <= now_ns) {
+      const std::uint32_t taken =
+          runs.take_run(now_ns, 7, [&](const HeldRecord& record, const std::byte* frame) {
+            ASSERT_EQ(next(single), (std::pair{record.key().sequence(),
+                                               std::string(reinterpret_cast<const char*>(frame),
+                                                           record.size().frame)}));
+            single.pop();
+          });
+      out_in_runs += taken;
+      if (taken > 0)
+        continue;
+      ASSERT_EQ(next(runs), next(single));
+      runs.pop();
+      single.pop();
+    }
+    ASSERT_EQ(runs.packets(), single.packets());
+    ASSERT_EQ(runs.next_release_ns(), single.next_release_ns());
+  }
+  EXPECT_GT(in_runs, sequence / 2) << "most go in runs";
+  EXPECT_GT(out_in_runs, sequence / 2);
 }
 
 TEST(DataplaneHoldDeathTest, BrokenKeysEndTheProcess) {
