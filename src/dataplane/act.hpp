@@ -178,20 +178,21 @@ class Act {
                          std::uint32_t first, std::uint32_t end, std::uint64_t path) noexcept {
     if (store_.bytes() != 0)
       return first;
-    const std::uint32_t held = hold_.push_run(
-        end - first,
-        [&](std::uint32_t n) noexcept -> Hold::Wanted {
-          const std::uint32_t i = first + n;
-          const bool waits = burst.reason[i] == DropReason::kNone && mbufs[i]->nb_segs == 1 &&
-                             burst.time_ns[i] > burst.arrival_ns[i] &&
-                             mbufs[i]->data_len <= Hold::kFrameBytesMax;
-          return {{burst.time_ns[i], burst.arrival_ns[i], path | burst.sequence[i]},
-                  waits ? mbufs[i]->data_len : std::uint32_t{0}};
-        },
-        [&](std::uint32_t n, std::byte* place) noexcept {
-          const rte_mbuf* mbuf = mbufs[first + n];
-          rte_memcpy(place, rte_pktmbuf_mtod(mbuf, const void*), mbuf->data_len);
-        });
+    const auto wanted = [&](std::uint32_t n) noexcept -> Hold::Wanted {
+      const std::uint32_t i = first + n;
+      const bool waits = burst.reason[i] == DropReason::kNone && mbufs[i]->nb_segs == 1 &&
+                         burst.time_ns[i] > burst.arrival_ns[i] &&
+                         mbufs[i]->data_len <= Hold::kFrameBytesMax;
+      return {{burst.time_ns[i], burst.arrival_ns[i], path | burst.sequence[i]},
+              waits ? mbufs[i]->data_len : std::uint32_t{0}};
+    };
+    const auto write = [&](std::uint32_t n, std::byte* place) noexcept {
+      const rte_mbuf* mbuf = mbufs[first + n];
+      rte_memcpy(place, rte_pktmbuf_mtod(mbuf, const void*), mbuf->data_len);
+    };
+    const std::uint32_t held = hold_.loose_packets() == 0
+                                   ? hold_.push_run(end - first, wanted, write)
+                                   : hold_.push_loose_run(end - first, wanted, write);
     for (std::uint32_t i = first; i < first + held; ++i) stock_.done_with(mbufs[i]);
     return first + held;
   }
@@ -298,13 +299,14 @@ class Act {
            (hold_.next_release_ns() < turn() || hold_.next_release_ns() == 0)) {
       if (!has_spare())
         break;  // late rather than lost: mbufs come back with the next poll
-      const std::uint32_t run =
-          hold_.take_run(std::min(now_ns, turn() - 1), std::min(budget - released, stock_.spares()),
-                         [&](const HeldRecord& record, const std::byte* frame) noexcept {
-                           rte_mbuf* mbuf = stock_.take_out(frame, record.size().frame);
-                           leave(mbuf, record.key(), false, now_ns, departure);
-                         });
-      if (run > 0) {
+      const std::uint64_t until_ns = std::min(now_ns, turn() - 1);
+      const std::uint32_t most = std::min(budget - released, stock_.spares());
+      const auto go = [&](const HeldRecord& record, const std::byte* frame) noexcept {
+        leave(stock_.take_out(frame, record.size().frame), record.key(), false, now_ns, departure);
+      };
+      if (const std::uint32_t run =
+              hold_.take_run(until_ns, most, go) + hold_.take_loose(until_ns, most, go);
+          run > 0) {
         released += run;
         continue;
       }

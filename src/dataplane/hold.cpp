@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 namespace faultline {
@@ -26,7 +25,7 @@ Hold::Hold(std::uint64_t bytes) {
   free_chunk_count_ = chunk_count_;
   for (std::uint32_t index = 0; index < kLinesMax; ++index)
     free_lines_[index] = kLinesMax - 1 - index;
-  wheel_ = std::make_unique<ReleaseWheel>(memory_, size / sizeof(LooseRecord), order_);
+  wheel_ = std::make_unique<ReleaseWheel>(memory_, size / kLooseBytesMin, order_);
 }
 
 Hold::~Hold() {
@@ -68,21 +67,20 @@ std::byte* Hold::push_line(const HeldKey& key, Size size) noexcept {
 std::byte* Hold::push_loose(const HeldKey& key, Size size) noexcept {
   if (!wheel_->takes(key))
     return nullptr;
-  const auto of_class = static_cast<std::uint32_t>(std::bit_width(key.release_ns - key.arrival_ns));
-  const std::uint32_t needed = HeldRecord::bytes(size) + kFirstRecord;
-  OpenChunk* room = room_for_loose(of_class, needed);
+  const std::uint32_t needed = HeldRecord::bytes(size);
+  if (bytes_ + needed + kEntryBytes > capacity_bytes())
+    return nullptr;
+  OpenChunk* room = room_for_loose(class_of(key), needed);
   if (room == nullptr)
     return nullptr;
-  ++chunk_head(room->chunk).next_or_packets;
-  const std::uint64_t place = std::uint64_t{room->chunk} * kChunkBytes + room->offset;
-  room->offset += needed;
-  auto* loose = reinterpret_cast<LooseRecord*>(memory_ + place);
-  loose->record = HeldRecord::of(key, size.frame);
-  wheel_->push(place);
-  count_in(needed);
+  const std::uint64_t place = place_in(*room, needed);
+  auto* record = reinterpret_cast<HeldRecord*>(memory_ + place);
+  *record = HeldRecord::of(key, size.frame);
+  wheel_->push(key, place);
+  count_in(needed + kEntryBytes);
   if (packets_ == 1 || order_.before(key, next_key_))
     find_next();
-  return reinterpret_cast<std::byte*>(loose + 1);
+  return reinterpret_cast<std::byte*>(record + 1);
 }
 
 /// Room for a loose packet of this class, in a new chunk or else among those of another; null when
@@ -102,6 +100,8 @@ Hold::OpenChunk* Hold::room_for_loose(std::uint32_t of_class, std::uint32_t byte
   }
   if (own.chunk != kNoChunk)
     chunk_head(own.chunk).end_or_class = kClasses;  // full: nobody's any more
+  if (std::uint64_t{free_chunks_[free_chunk_count_ - 1]} * kChunkBytes >= ReleaseWheel::kPlacesEnd)
+    return nullptr;
   own = {free_chunks_[--free_chunk_count_], kFirstRecord};
   chunk_head(own.chunk) = {0, of_class};
   return &own;
@@ -122,21 +122,6 @@ void Hold::pop_any() noexcept {
   find_next();
   if (order_.flushing)
     order_.flushing = !empty() && order_.flushed(next_key_);
-}
-
-void Hold::pop_loose() noexcept {
-  const std::uint64_t place = wheel_->front();
-  const auto& loose = *reinterpret_cast<const LooseRecord*>(memory_ + place);
-  bytes_ -= HeldRecord::bytes(loose.record.size()) + kFirstRecord;
-  --packets_;
-  wheel_->pop();
-  const auto index = static_cast<std::uint32_t>(place / kChunkBytes);
-  ChunkHead& head = chunk_head(index);
-  if (--head.next_or_packets > 0)
-    return;
-  if (head.end_or_class < kClasses)
-    open_[head.end_or_class] = {};
-  free_chunks_[free_chunk_count_++] = index;
 }
 
 /// Which packet leaves next.

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -68,9 +69,6 @@ class Hold {
     return push_elsewhere(key, size);
   }
 
-  /// A packet that may become a loose one is about to come.
-  void prefetch(std::uint64_t release_ns) const noexcept { wheel_->prefetch(release_ns); }
-
   /// As push() for packets one after the other, up to `most`, as far as they stand in the one line
   /// that there is and its chunk has room: `wanted(n)` gives the key of the nth, without anything
   /// to go on, and its frame's length, 0 to stop there; `write(n, place)` its bytes. Returns how
@@ -108,6 +106,40 @@ class Hold {
     bytes_ += bytes;
     peak_bytes_ = bytes_ > peak_bytes_ ? bytes_ : peak_bytes_;
     return pushed;
+  }
+
+  /// The same for packets that stand in no line, while there are such.
+  template <typename Next, typename Write>
+  std::uint32_t push_loose_run(std::uint32_t most, const Next& wanted,
+                               const Write& write) noexcept {
+    if (lines_in_use_ < kLinesWithLoose)
+      return 0;
+    const HeldKey& tail = lines_[by_tail_[kLinesWithLoose - 1]].tail;
+    ReleaseWheel::Batch batch;
+    std::uint32_t bytes = 0;
+    while (batch.count() < most) {
+      const Wanted next = wanted(batch.count());
+      const Size size{0, next.length};
+      if (next.length == 0 || !LeavingOrder::key_before(next.key, tail) ||
+          !wheel_->stands_near(next.key.release_ns) || !fits(next.key, size))
+        break;
+      OpenChunk& room = open_[class_of(next.key)];
+      const std::uint32_t needed = HeldRecord::bytes(size);
+      if (room.chunk == kNoChunk || room.offset + needed > kChunkBytes ||
+          bytes_ + bytes + needed + kEntryBytes > capacity_bytes())
+        break;
+      const std::uint64_t place = place_in(room, needed);
+      auto* record = reinterpret_cast<HeldRecord*>(memory_ + place);
+      *record = HeldRecord::of(next.key, next.length);
+      write(batch.count(), reinterpret_cast<std::byte*>(record + 1));
+      batch.add(next.key.release_ns, place);
+      bytes += needed + kEntryBytes;
+    }
+    wheel_->push_near(batch);
+    packets_ += batch.count();
+    bytes_ += bytes;
+    peak_bytes_ = bytes_ > peak_bytes_ ? bytes_ : peak_bytes_;
+    return batch.count();
   }
 
   bool empty() const noexcept { return packets_ == 0; }
@@ -164,6 +196,28 @@ class Hold {
     return taken;
   }
 
+  /// As take_run() for loose packets.
+  template <typename Visit>
+  std::uint32_t take_loose(std::uint64_t until_ns, std::uint32_t most,
+                           const Visit& visit) noexcept {
+    if (!next_is_loose_ || order_.flushing)
+      return 0;
+    const std::uint64_t line_ns = lines_in_use_ > 0 ? lines_[heap_[0]].head.release_ns : UINT64_MAX;
+    std::uint32_t taken = 0;
+    while (taken < most && !wheel_->empty() && wheel_->front_release_ns() <= until_ns &&
+           wheel_->front_release_ns() < line_ns) {
+      const HeldRecord& record = loose_record(wheel_->front());
+      if (record.size().resume > 0)
+        break;
+      visit(record, reinterpret_cast<const std::byte*>(&record + 1));
+      pop_loose();
+      ++taken;
+    }
+    if (taken > 0)
+      find_next();
+    return taken;
+  }
+
   void pop() noexcept {
     if (lines_in_use_ == 1 && !order_.flushing && wheel_->empty()) [[likely]] {
       Line& line = lines_[heap_[0]];
@@ -197,6 +251,9 @@ class Hold {
   static constexpr std::uint32_t kNoChunk = UINT32_MAX;
   static constexpr std::uint32_t kFirstRecord = 8;
   static constexpr std::uint32_t kReadAhead = 1024;
+  /// What the wheel takes for a loose packet.
+  static constexpr std::uint32_t kEntryBytes = 8;
+  static constexpr std::uint32_t kLooseBytesMin = sizeof(HeldRecord) + kEntryBytes;
 
   /// Of a line: which chunk is next, and where this one's records end once the line has moved on.
   /// Of loose packets: how many are in it, and how long they wait, as a place in open_.
@@ -231,13 +288,25 @@ class Hold {
     return *reinterpret_cast<const HeldRecord*>(chunk(line.head_chunk) + line.head_offset);
   }
   const HeldRecord& next_record() const noexcept {
-    return next_is_loose_ ? reinterpret_cast<const LooseRecord*>(memory_ + wheel_->front())->record
-                          : head_of(lines_[heap_[0]]);
+    return next_is_loose_ ? loose_record(wheel_->front()) : head_of(lines_[heap_[0]]);
+  }
+  const HeldRecord& loose_record(std::uint64_t place) const noexcept {
+    return *reinterpret_cast<const HeldRecord*>(memory_ + place);
   }
   static bool fits(const HeldKey& key, Size size) noexcept {
     return key.release_ns - key.arrival_ns <= kWaitMaxNs &&
            HeldRecord::bytes(size) <= kChunkBytes - kFirstRecord &&
            size.resume <= HeldRecord::kResumeBytesMax;
+  }
+  static std::uint32_t class_of(const HeldKey& key) noexcept {
+    return static_cast<std::uint32_t>(std::bit_width(key.release_ns - key.arrival_ns));
+  }
+  /// Where `bytes` of a loose packet go, for which there is room.
+  std::uint64_t place_in(OpenChunk& room, std::uint32_t bytes) noexcept {
+    const std::uint64_t place = std::uint64_t{room.chunk} * kChunkBytes + room.offset;
+    ++chunk_head(room.chunk).next_or_packets;
+    room.offset += bytes;
+    return place;
   }
   /// Behind the line's tail, where there is room.
   std::byte* append(Line& line, const HeldKey& key, Size size) noexcept {
@@ -272,7 +341,19 @@ class Hold {
   std::byte* push_loose(const HeldKey& key, Size size) noexcept;
   OpenChunk* room_for_loose(std::uint32_t of_class, std::uint32_t bytes) noexcept;
   void pop_any() noexcept;
-  void pop_loose() noexcept;
+  void pop_loose() noexcept {
+    const std::uint64_t place = wheel_->front();
+    bytes_ -= HeldRecord::bytes(loose_record(place).size()) + kEntryBytes;
+    --packets_;
+    wheel_->pop();
+    const auto index = static_cast<std::uint32_t>(place / kChunkBytes);
+    ChunkHead& head = chunk_head(index);
+    if (--head.next_or_packets > 0) [[likely]]
+      return;
+    if (head.end_or_class < kClasses)
+      open_[head.end_or_class] = {};
+    free_chunks_[free_chunk_count_++] = index;
+  }
   void find_next() noexcept;
   bool line_before(std::uint32_t left, std::uint32_t right) const noexcept {
     return order_.before(lines_[left].head, lines_[right].head);

@@ -18,39 +18,70 @@ class ReorderingMeter {
   /// the latest so far: then at least.
   std::uint32_t note(std::uint32_t number) noexcept {
     const std::uint32_t place = places_++;
-    if (leaders_ == 0 || later(number, at(leaders_ - 1).number)) {
-      leaders_at_[leaders_++ % kLeadersMax] = {number, place};
+    if (leaders_ == 0 || later(number, latest_)) {
+      lead(number, place);
       return 0;
     }
-    // Leaders rise both in number and in place: the first one that came later, looked for from the
-    // end in steps that double, for it is seldom far.
-    const std::uint64_t kept = leaders_ > kLeadersMax ? kLeadersMax : leaders_;
-    const auto came_later = [&](std::uint64_t back) {
-      return back < kept && later(at(leaders_ - 1 - back).number, number);
-    };
-    std::uint64_t step = 1;
-    while (came_later(step)) step *= 2;
-    std::uint64_t back = step / 2;
-    for (step /= 4; step > 0; step /= 2) back += came_later(back + step) ? step : 0;
-    return place - at(leaders_ - 1 - back).place;
+    return place - at(first_later(number)).place;
   }
 
  private:
-  /// A packet that came later than all that left before it.
+  /// A packet that came later than all that left before it. Both rise from one to the next.
   struct Leader {
     std::uint32_t number = 0;
     std::uint32_t place = 0;  ///< among those that left
   };
+  /// Leaders are found by spans of numbers: which is the first whose number is not before the span.
+  static constexpr std::uint32_t kSpanBits = 5;
+  static constexpr std::uint32_t kSpans = 4'096;
 
   static bool later(std::uint32_t left, std::uint32_t right) noexcept {
     return static_cast<std::int32_t>(left - right) > 0;
+  }
+  /// How many spans `number` is before the latest.
+  std::uint32_t spans_before(std::uint32_t number) const noexcept {
+    return ((latest_ >> kSpanBits) - (number >> kSpanBits)) & (UINT32_MAX >> kSpanBits);
+  }
+  std::uint32_t& span_of(std::uint32_t number) noexcept {
+    return spans_[(number >> kSpanBits) % kSpans];
   }
   const Leader& at(std::uint64_t leader) const noexcept {
     return leaders_at_[leader % kLeadersMax];
   }
 
+  void lead(std::uint32_t number, std::uint32_t place) noexcept {
+    const std::uint32_t before = latest_;
+    latest_ = number;
+    if (leaders_ > 0)
+      for (std::uint32_t back = std::min(spans_before(before), kSpans); back-- > 0;)
+        span_of(number - (back << kSpanBits)) = static_cast<std::uint32_t>(leaders_);
+    leaders_at_[leaders_++ % kLeadersMax] = {number, place};
+  }
+
+  /// The first leader that came later. The last one did.
+  std::uint64_t first_later(std::uint32_t number) noexcept {
+    std::uint64_t first = leaders_ - std::min<std::uint64_t>(leaders_, kLeadersMax);
+    if (spans_before(number) < kSpans) [[likely]] {
+      const std::uint32_t ago = static_cast<std::uint32_t>(leaders_) - span_of(number);
+      first = std::max(first, leaders_ - ago);
+      while (!later(at(first).number, number)) ++first;
+      return first;
+    }
+    std::uint64_t end = leaders_ - 1;
+    while (first < end) {
+      const std::uint64_t middle = (first + end) / 2;
+      if (later(at(middle).number, number))
+        end = middle;
+      else
+        first = middle + 1;
+    }
+    return first;
+  }
+
   std::array<Leader, kLeadersMax> leaders_at_{};
+  std::array<std::uint32_t, kSpans> spans_{};  ///< modulo 2^32
   std::uint64_t leaders_ = 0;
+  std::uint32_t latest_ = 0;  ///< number of the last leader
   std::uint32_t places_ = 0;
 };
 

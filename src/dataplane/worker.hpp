@@ -192,8 +192,6 @@ class Worker {
     const bool edits = !burst_.edits.empty() || burst_.any_marked();
     const std::uint64_t path = HeldKey::path(part.ingress, egress);
     const std::uint32_t end = part.first + part.count;
-    if (act_.held().loose_packets() > 0)
-      for (std::uint32_t i = part.first; i < end; ++i) act_.held().prefetch(burst_.time_ns[i]);
     for (std::uint32_t i = part.first; i < end; ++i) {
       if (!edits && burst_.time_ns[i] > burst_.arrival_ns[i]) {
         i = act_.hold_run(mbufs, burst_, i, end, path);
