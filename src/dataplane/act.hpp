@@ -4,7 +4,6 @@
 #pragma once
 
 #include <rte_mbuf.h>
-#include <rte_memcpy.h>
 
 #include <algorithm>
 #include <array>
@@ -18,6 +17,7 @@
 #include "dataplane/hold.hpp"
 #include "dataplane/injector.hpp"
 #include "dataplane/mbuf_stock.hpp"
+#include "dataplane/mbufs.hpp"
 #include "dataplane/packet_store.hpp"
 #include "dataplane/port.hpp"
 #include "dataplane/reordering.hpp"
@@ -168,7 +168,7 @@ class Act {
       drop(mbuf, key, DropReason::kOverflow);
       return;
     }
-    rte_memcpy(place, rte_pktmbuf_mtod(mbuf, const void*), length);
+    copy_frame(place, rte_pktmbuf_mtod(mbuf, const void*), length);
     stock_.done_with(mbuf);
   }
 
@@ -188,7 +188,7 @@ class Act {
     };
     const auto write = [&](std::uint32_t n, std::byte* place) noexcept {
       const rte_mbuf* mbuf = mbufs[first + n];
-      rte_memcpy(place, rte_pktmbuf_mtod(mbuf, const void*), mbuf->data_len);
+      copy_frame(place, rte_pktmbuf_mtod(mbuf, const void*), mbuf->data_len);
     };
     const std::uint32_t held = hold_.loose_packets() == 0
                                    ? hold_.push_run(end - first, wanted, write)
@@ -368,7 +368,7 @@ class Act {
     write(place);
     place += resume_bytes;
     for (const rte_mbuf* segment = mbuf; segment != nullptr; segment = segment->next) {
-      rte_memcpy(place, rte_pktmbuf_mtod(segment, const void*), segment->data_len);
+      copy_frame(place, rte_pktmbuf_mtod(segment, const void*), segment->data_len);
       place += segment->data_len;
     }
     stock_.done_with(mbuf);

@@ -2,6 +2,7 @@
 // of it. Nothing is allocated after the constructor; who makes room is for the owner to say.
 #pragma once
 
+#include <emmintrin.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -57,6 +58,26 @@ class BucketTable {
     const std::uint64_t bucket = first_of(spread);
     __builtin_prefetch(&tags_[bucket]);
     __builtin_prefetch(&entries_[bucket * kWays]);
+  }
+
+  // A look-up in three steps: the tags, the place that they name, what stands there.
+  static constexpr std::uint64_t kNowhere = UINT64_MAX;
+  void prefetch_tags(std::uint64_t spread) const noexcept {
+    __builtin_prefetch(&tags_[first_of(spread)]);
+    __builtin_prefetch(&tags_[second_of(spread)]);
+  }
+  /// The first place whose tag is that of `spread`; kNowhere when there is none.
+  std::uint64_t likely_place(std::uint64_t spread) const noexcept {
+    for (const std::uint64_t bucket : {first_of(spread), second_of(spread)})
+      if (const std::uint32_t way = way_of(bucket, tag_of(spread)); way < kWays)
+        return bucket * kWays + way;
+    return kNowhere;
+  }
+  void prefetch_entry(std::uint64_t place) const noexcept {
+    if (place == kNowhere)
+      return;
+    const auto* entry = reinterpret_cast<const char*>(&entries_[place]);
+    for (std::size_t at = 0; at < sizeof(Entry); at += 64) __builtin_prefetch(entry + at, 1);
   }
 
   /// The entry of `spread` for which `is_it` holds; null when there is none.
@@ -125,6 +146,15 @@ class BucketTable {
   }
   static std::uint16_t tag_of(std::uint64_t spread) noexcept {
     return static_cast<std::uint16_t>((spread >> 48) | 1);  // never 0, which means free
+  }
+
+  /// The first way of a bucket with this tag; kWays: none.
+  std::uint32_t way_of(std::uint64_t bucket, std::uint16_t tag) const noexcept {
+    static_assert(sizeof(Tags) == 16);
+    const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(&tags_[bucket]));
+    const __m128i same = _mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<short>(tag)));
+    const auto ways = static_cast<std::uint32_t>(_mm_movemask_epi8(same)) | 1U << (2 * kWays);
+    return static_cast<std::uint32_t>(std::countr_zero(ways)) / 2;
   }
 
   template <typename IsIt>

@@ -169,29 +169,41 @@ void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& bu
   if (policy_ == nullptr || (!reads_frames(part.ingress) && !wants_flows))
     return;
   const PathProgram& path = policy_->paths[part.ingress];
-  if (path.needs_flow || path.needs_connection || wants_flows)
+  const bool by_flow = path.needs_flow || path.needs_connection || wants_flows;
+  Selection all;
+  if (by_flow)
     plan_by_flow(frames, part, burst, counters);
   else
-    plan_by_path(frames, part, burst, counters);
+    all = parse_all(frames, part, burst, counters);
   if (witness_ != nullptr) [[unlikely]]
     witness_->arrived(
         {*policy_, part.first, part.count, part.ingress, fields_, connection_, tcp_, payload_},
         burst);
+  if (by_flow)
+    follow_plans(part, burst);
+  else if (all.count > 0)
+    follow_plan(path_plans_[part.ingress], 0, all, part.ingress, burst);
+  if (copy_count_ > 0) [[unlikely]]
+    judge_copies(part.ingress, burst);
+}
+
+/// Applies the packets' plans.
+void Decide::follow_plans(BurstPart part, JudgedBurst& burst) noexcept {
   const auto first = plan_.begin() + part.first;
   const bool shared = std::all_of(first, first + part.count, [&](const Plan& plan) {
     return plan.data() == first->data() && plan.size() == first->size();
   });
-  if (shared) {
-    Selection all;
-    for (std::uint32_t i = 0; i < part.count; ++i)
-      all.position[i] = static_cast<std::uint8_t>(part.first + i);
-    all.count = part.count;
-    follow_plan(plan_[part.first], 0, all, part.ingress, burst);
-  } else {
+  if (!shared) {
     apply_mixed_plans(part, burst);
+    return;
   }
-  if (copy_count_ > 0) [[unlikely]]
-    judge_copies(part.ingress, burst);
+  if (first->empty())
+    return;
+  Selection all;
+  for (std::uint32_t i = 0; i < part.count; ++i)
+    all.position[i] = static_cast<std::uint8_t>(part.first + i);
+  all.count = part.count;
+  follow_plan(*first, 0, all, part.ingress, burst);
 }
 
 /// Applies the rules of a plan that all packets of `left` have, from the one at place `from` on.

@@ -172,15 +172,23 @@ class Decide {
  private:
   void plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
                     WorkerCounters& counters) noexcept;
-  void plan_by_path(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
-                    WorkerCounters& counters) noexcept;
+  Selection parse_all(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
+                      WorkerCounters& counters) noexcept;
+  void look_further(const FrameView& frame, std::uint32_t i, const PathProgram& path, Flow& flow,
+                    const JudgedBurst& burst) noexcept;
+  void follow_plans(BurstPart part, JudgedBurst& burst) noexcept;
   /// By which the packet belongs to scopes: edits do not move it into another.
   const FlowKey& scope_key(std::uint32_t i) const noexcept {
     return scope_key_ != nullptr ? *scope_key_ : fields_[i].key;
   }
   void search_streams(const PerPacket<FrameView>& frames, std::uint8_t ingress,
                       const JudgedBurst& burst) noexcept;
-  Plan plan_of(Flow& flow, const PathProgram& path) noexcept;
+  Plan plan_of(Flow& flow, const PathProgram& path) noexcept {
+    if (flow.plan_generation != plans_.epoch()) [[unlikely]]
+      plan_anew(flow, path);
+    return plans_.plan(flow.plan);
+  }
+  void plan_anew(Flow& flow, const PathProgram& path) noexcept;
   void adopt_scanner(const Policy& policy) noexcept;
   void adopt_connections(const Policy& policy) noexcept;
   Selection matching(std::uint16_t entry, std::uint8_t ingress, const Selection& among,

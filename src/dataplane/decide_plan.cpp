@@ -13,22 +13,25 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
     burst.ecn[i] = fields_[i].ecn;
   }
   // Keys are read when all have been written: read at once, each would wait for its own stores.
+  PerPacket<FlowTable::Sought> sought;
   PerPacket<bool> follows;  // of the same flow as the one before it
   for (std::uint32_t i = part.first; i < end; ++i) {
     const FlowKey& key = fields_[i].key;
     follows[i] = i > part.first && key == fields_[i - 1].key;
-    if (follows[i]) {
-      burst.identity[i] = burst.identity[i - 1];
-      continue;
-    }
-    burst.identity[i] = flow_identity(key);
-    flows_.prefetch(key, burst.identity[i], part.ingress);
+    burst.identity[i] = follows[i] ? burst.identity[i - 1] : flow_identity(key);
+    if (!follows[i])
+      sought[i] = flows_.seek(key, burst.identity[i], part.ingress);
   }
+  for (std::uint32_t i = part.first; i < end; ++i)
+    if (!follows[i])
+      flows_.approach(sought[i]);
   const PathProgram& path = policy_->paths[part.ingress];
+  const bool looks_further = path.needs_connection || path.needs_payload;
   stream_ask_count_ = 0;
   Flow* last = nullptr;
+  Plan plan;
   for (std::uint32_t i = part.first; i < end; ++i) {
-    if (outcome[i] == ParseOutcome::kUnparsed) {
+    if (outcome[i] == ParseOutcome::kUnparsed) [[unlikely]] {
       ++counters.unparsed;
       burst.number[i] = 0;
       plan_[i] = {};
@@ -36,32 +39,41 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
       last = nullptr;
       continue;
     }
-    if (last == nullptr || !follows[i])
-      last = &flows_.find(fields_[i].key, burst.identity[i], part.ingress, burst.arrival_ns[i]);
-    Flow& flow = *last;
-    flow.last_seen_ns = burst.arrival_ns[i];
-    burst.number[i] = ++flow.packets;
+    if (last == nullptr || !follows[i]) {
+      last = &flows_.find(fields_[i].key, sought[i], burst.identity[i], part.ingress,
+                          burst.arrival_ns[i]);
+      plan = plan_of(*last, path);
+    }
+    last->last_seen_ns = burst.arrival_ns[i];
+    burst.number[i] = ++last->packets;
     if (fields_[i].fragment != FragmentKind::kNone) [[unlikely]]
       fragments_.follow(fields_[i], part.ingress, burst.arrival_ns[i]);
-    connection_[i] =
-        path.needs_connection
-            ? connections_.note({fields_[i],
-                                 {frames[i].bytes, frames[i].available},
-                                 path.wire,
-                                 burst.arrival_ns[i]},
-                                path.follows_tcp ? &tcp_[i] : nullptr, &flow.connection)
-            : ConnectionPlace{};
-    plan_[i] = plan_of(flow, path);
-    if (path.needs_payload) {
-      payload_[i].begin();
-      if (flow.asks_stream) {
-        scanner_->prefetch(flow.stream);
-        stream_asks_[stream_ask_count_++] = {&flow, flow.stream, i};
-      }
-    }
+    plan_[i] = plan;
+    if (looks_further)
+      look_further(frames[i], i, path, *last, burst);
+    else
+      connection_[i] = {};
   }
   if (stream_ask_count_ > 0)
     search_streams(frames, part.ingress, burst);
+}
+
+/// At the packet's connection, and whether its stream is to be searched.
+void Decide::look_further(const FrameView& frame, std::uint32_t i, const PathProgram& path,
+                          Flow& flow, const JudgedBurst& burst) noexcept {
+  connection_[i] =
+      path.needs_connection
+          ? connections_.note(
+                {fields_[i], {frame.bytes, frame.available}, path.wire, burst.arrival_ns[i]},
+                path.follows_tcp ? &tcp_[i] : nullptr, &flow.connection)
+          : ConnectionPlace{};
+  if (!path.needs_payload)
+    return;
+  payload_[i].begin();
+  if (flow.asks_stream) {
+    scanner_->prefetch(flow.stream);
+    stream_asks_[stream_ask_count_++] = {&flow, flow.stream, static_cast<std::uint8_t>(i)};
+  }
 }
 
 /// All of a burst: when the first is searched, what the others need is on its way.
@@ -81,43 +93,46 @@ void Decide::search_streams(const PerPacket<FrameView>& frames, std::uint8_t ing
 }
 
 /// Where no rule of the path looks at flows, a frame is still judged only if it can be parsed: what
-/// befalls it must not depend on which other rules there are.
-void Decide::plan_by_path(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
-                          WorkerCounters& counters) noexcept {
-  const Plan plan = path_plans_[part.ingress];
+/// befalls it must not depend on which other rules there are. Those that can.
+Selection Decide::parse_all(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
+                            WorkerCounters& counters) noexcept {
+  const bool all_fields = policy_->paths[part.ingress].needs_fields || witness_ != nullptr;
+  Selection parsed;
   for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
     const FrameView& frame = frames[i];
-    const ParseOutcome outcome =
-        parse_frame({frame.bytes, frame.available}, frame.length, fields_[i]);
-    const bool parsed = outcome == ParseOutcome::kParsed;
-    burst.ecn[i] = fields_[i].ecn;
-    counters.unparsed += parsed ? 0 : 1;
-    plan_[i] = parsed ? plan : Plan{};
+    ParseOutcome outcome = ParseOutcome::kParsed;
+    if (all_fields) {
+      outcome = parse_frame({frame.bytes, frame.available}, frame.length, fields_[i]);
+      burst.ecn[i] = fields_[i].ecn;
+    } else {
+      outcome = parse_ecn({frame.bytes, frame.available}, frame.length, burst.ecn[i]);
+    }
+    parsed.position[parsed.count] = static_cast<std::uint8_t>(i);
+    parsed.count += outcome == ParseOutcome::kParsed ? 1U : 0U;
   }
+  counters.unparsed += part.count - parsed.count;
+  return parsed;
 }
 
-Plan Decide::plan_of(Flow& flow, const PathProgram& path) noexcept {
-  if (flow.plan_generation != plans_.epoch()) {
-    const std::size_t candidates = path.index.find(flow.key, plan_scratch_.data());
-    std::size_t count = 0;
-    flow.asks_stream = false;
-    flow.stream = {};
-    for (std::size_t at = 0; at < candidates; ++at) {
-      const std::uint16_t index = path.rules[plan_scratch_[at]];
-      const RuleProgram& rule = policy_->rules[index];
-      if (!rule.enabled)
-        continue;
-      const FlowVerdict verdict = rule.match ? rule.match->of_flow(flow.key) : FlowVerdict::kAlways;
-      flow.asks_stream |= rule.asks_stream && verdict == FlowVerdict::kPerPacket;
-      if (verdict == FlowVerdict::kAlways)
-        plan_scratch_[count++] = index;
-      else if (verdict == FlowVerdict::kPerPacket)
-        plan_scratch_[count++] = index | kAskPacket;
-    }
-    flow.plan = plans_.intern({plan_scratch_.data(), count});
-    flow.plan_generation = plans_.epoch();
+void Decide::plan_anew(Flow& flow, const PathProgram& path) noexcept {
+  const std::size_t candidates = path.index.find(flow.key, plan_scratch_.data());
+  std::size_t count = 0;
+  flow.asks_stream = false;
+  flow.stream = {};
+  for (std::size_t at = 0; at < candidates; ++at) {
+    const std::uint16_t index = path.rules[plan_scratch_[at]];
+    const RuleProgram& rule = policy_->rules[index];
+    if (!rule.enabled)
+      continue;
+    const FlowVerdict verdict = rule.match ? rule.match->of_flow(flow.key) : FlowVerdict::kAlways;
+    flow.asks_stream |= rule.asks_stream && verdict == FlowVerdict::kPerPacket;
+    if (verdict == FlowVerdict::kAlways)
+      plan_scratch_[count++] = index;
+    else if (verdict == FlowVerdict::kPerPacket)
+      plan_scratch_[count++] = index | kAskPacket;
   }
-  return plans_.plan(flow.plan);
+  flow.plan = plans_.intern({plan_scratch_.data(), count});
+  flow.plan_generation = plans_.epoch();
 }
 
 /// Those of `among`, in whose plans `entry` stands, that its rule matches.

@@ -10,17 +10,6 @@
 #include "base/check.hpp"
 
 namespace faultline {
-namespace {
-
-/// Spreads ingress port and VLANs over the identity: the same addresses seen on two ports, or in
-/// two VLANs, are two flows.
-std::uint64_t spread_of(std::uint64_t identity, std::uint8_t ingress, const FlowKey& key) noexcept {
-  const std::uint64_t vlans = (std::uint64_t{key.outer_vlan} << 16) | key.inner_vlan;
-  return identity ^ (std::uint64_t{ingress} * 0x9E3779B97F4A7C15) ^ (vlans * 0xD6E8FEB86659FD93);
-}
-
-}  // namespace
-
 FlowTable::FlowTable(std::uint64_t flows_max, std::uint64_t idle_ns, std::uint64_t ghosts_min)
     : idle_ns_(idle_ns), flows_(flows_max, TableMemory::kAtOnce) {
   const std::uint64_t sets = ghost_sets_for(flows_max, ghosts_min);
@@ -44,14 +33,8 @@ FlowTable::~FlowTable() {
   munmap(ghosts_, (ghost_set_mask_ + 1) * kGhostWays * sizeof(Ghost));
 }
 
-void FlowTable::prefetch(const FlowKey& key, std::uint64_t identity,
-                         std::uint8_t ingress) const noexcept {
-  flows_.prefetch(spread_of(identity, ingress, key));
-}
-
-Flow& FlowTable::find(const FlowKey& key, std::uint64_t identity, std::uint8_t ingress,
-                      std::uint64_t now_ns) noexcept {
-  const std::uint64_t spread = spread_of(identity, ingress, key);
+Flow& FlowTable::find_or_make(const FlowKey& key, std::uint64_t spread, std::uint64_t identity,
+                              std::uint8_t ingress, std::uint64_t now_ns) noexcept {
   Flow* known = flows_.find(
       spread, [&](const Flow& flow) { return flow.ingress == ingress && flow.key == key; });
   if (known != nullptr) {

@@ -48,11 +48,37 @@ class FlowTable {
   FlowTable(const FlowTable&) = delete;
   FlowTable& operator=(const FlowTable&) = delete;
 
-  void prefetch(const FlowKey& key, std::uint64_t identity, std::uint8_t ingress) const noexcept;
-
+  /// A flow is looked for in three steps, so that a burst's memory is on its way before it is
+  /// needed: seek() for all, then approach() for all, then find().
+  struct Sought {
+    std::uint64_t spread;
+    std::uint64_t place;  ///< where the flow may be; kNowhere
+  };
+  Sought seek(const FlowKey& key, std::uint64_t identity, std::uint8_t ingress) const noexcept {
+    const Sought sought{spread_of(identity, ingress, key), BucketTable<Flow>::kNowhere};
+    flows_.prefetch_tags(sought.spread);
+    return sought;
+  }
+  void approach(Sought& sought) const noexcept {
+    sought.place = flows_.likely_place(sought.spread);
+    flows_.prefetch_entry(sought.place);
+  }
   /// The flow of a packet that arrived at `now_ns` on port `ingress`, known or new. Never fails.
+  Flow& find(const FlowKey& key, const Sought& sought, std::uint64_t identity, std::uint8_t ingress,
+             std::uint64_t now_ns) noexcept {
+    if (sought.place != BucketTable<Flow>::kNowhere) [[likely]] {
+      Flow& flow = flows_.at(sought.place);
+      if (flow.ingress == ingress && flow.key == key) [[likely]] {
+        flow.last_seen_ns = now_ns;
+        return flow;
+      }
+    }
+    return find_or_make(key, sought.spread, identity, ingress, now_ns);
+  }
   Flow& find(const FlowKey& key, std::uint64_t identity, std::uint8_t ingress,
-             std::uint64_t now_ns) noexcept;
+             std::uint64_t now_ns) noexcept {
+    return find_or_make(key, spread_of(identity, ingress, key), identity, ingress, now_ns);
+  }
 
   const FlowCounters& counters() const noexcept { return counters_; }
   const BucketTable<Flow>& all() const noexcept { return flows_; }
@@ -64,6 +90,15 @@ class FlowTable {
     std::uint64_t packets = 0;
     std::uint64_t identity = 0;
   };
+  /// Spreads ingress port and VLANs over the identity: the same addresses seen on two ports, or in
+  /// two VLANs, are two flows.
+  static std::uint64_t spread_of(std::uint64_t identity, std::uint8_t ingress,
+                                 const FlowKey& key) noexcept {
+    const std::uint64_t vlans = (std::uint64_t{key.outer_vlan} << 16) | key.inner_vlan;
+    return identity ^ (std::uint64_t{ingress} * 0x9E3779B97F4A7C15) ^ (vlans * 0xD6E8FEB86659FD93);
+  }
+  Flow& find_or_make(const FlowKey& key, std::uint64_t spread, std::uint64_t identity,
+                     std::uint8_t ingress, std::uint64_t now_ns) noexcept;
   static std::uint64_t ghost_sets_for(std::uint64_t flows_max, std::uint64_t ghosts_min);
   void leave_ghost(const Flow& flow) noexcept;
   std::uint64_t take_ghost(std::uint64_t spread) noexcept;

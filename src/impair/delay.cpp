@@ -328,6 +328,6 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
 }  // namespace
 
 extern const ImpairmentModel kModel_delay;
-const ImpairmentModel kModel_delay{"delay", "", "", true, compile};
+const ImpairmentModel kModel_delay{"delay", "", "", true, compile, true};
 
 }  // namespace faultline

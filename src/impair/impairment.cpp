@@ -109,6 +109,7 @@ std::optional<CompiledImpairment> compile_impairment(const ConfigNode& item,
   if (!compiled)
     return std::nullopt;
   compiled->model = model->model;
+  compiled->reads_frames = !model->blind;
   const ConfigNode* action = entry.value.find("action");
   if (action != nullptr && action->text == "mark-ce")
     compiled->loss.reset();  // what is marked instead is the traffic's

@@ -182,6 +182,7 @@ struct CompiledImpairment {
   bool counts_in_order = false;  ///< counts packets of its scope in the order in which they reach
                                  ///< its rule: all of them come to that at their own times
   bool needs_order = false;      ///< judges packets of its scope in the order of their times
+  bool reads_frames = true;      ///< asks more of a frame than its length; from the model
   bool releases_on_arrival = false;       ///< what waits to be served may leave because others came
   bool adds_unbounded = false;            ///< no bound but the hold's on what it adds
   std::optional<std::uint64_t> usual_ns;  ///< what 999 packets of 1,000 get less than; else adds_ns
@@ -198,6 +199,7 @@ struct ImpairmentModel {
   /// nothing.
   std::optional<CompiledImpairment> (*compile)(const ConfigNode& node,
                                                const CompileContext& context, Problems& problems);
+  bool blind = false;  ///< asks nothing of a frame but its length
 };
 
 /// All models, in the order of the list in meson.build.

@@ -41,6 +41,6 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
 }  // namespace
 
 extern const ImpairmentModel kModel_loss_all;
-const ImpairmentModel kModel_loss_all{"loss", "all", "", false, compile};
+const ImpairmentModel kModel_loss_all{"loss", "all", "", false, compile, true};
 
 }  // namespace faultline

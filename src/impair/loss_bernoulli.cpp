@@ -52,6 +52,6 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
 }  // namespace
 
 extern const ImpairmentModel kModel_loss_bernoulli;
-const ImpairmentModel kModel_loss_bernoulli{"loss", "bernoulli", "", true, compile};
+const ImpairmentModel kModel_loss_bernoulli{"loss", "bernoulli", "", true, compile, true};
 
 }  // namespace faultline

@@ -93,6 +93,6 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
 }  // namespace
 
 extern const ImpairmentModel kModel_loss_bit_error;
-const ImpairmentModel kModel_loss_bit_error{"loss", "bit-error", "", false, compile};
+const ImpairmentModel kModel_loss_bit_error{"loss", "bit-error", "", false, compile, true};
 
 }  // namespace faultline

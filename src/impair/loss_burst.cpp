@@ -166,6 +166,6 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
 }  // namespace
 
 extern const ImpairmentModel kModel_loss_burst;
-const ImpairmentModel kModel_loss_burst{"loss", "burst", "", false, compile};
+const ImpairmentModel kModel_loss_burst{"loss", "burst", "", false, compile, true};
 
 }  // namespace faultline

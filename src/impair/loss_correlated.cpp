@@ -75,6 +75,6 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
 }  // namespace
 
 extern const ImpairmentModel kModel_loss_correlated;
-const ImpairmentModel kModel_loss_correlated{"loss", "correlated", "", false, compile};
+const ImpairmentModel kModel_loss_correlated{"loss", "correlated", "", false, compile, true};
 
 }  // namespace faultline

@@ -56,6 +56,6 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
 }  // namespace
 
 extern const ImpairmentModel kModel_loss_every;
-const ImpairmentModel kModel_loss_every{"loss", "every", "", false, compile};
+const ImpairmentModel kModel_loss_every{"loss", "every", "", false, compile, true};
 
 }  // namespace faultline

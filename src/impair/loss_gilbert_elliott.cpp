@@ -261,7 +261,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
 }  // namespace
 
 extern const ImpairmentModel kModel_loss_gilbert_elliott;
-const ImpairmentModel kModel_loss_gilbert_elliott{"loss", "gilbert-elliott", "gilbert", false,
-                                                  compile};
+const ImpairmentModel kModel_loss_gilbert_elliott{"loss", "gilbert-elliott", "gilbert",
+                                                  false,  compile,           true};
 
 }  // namespace faultline

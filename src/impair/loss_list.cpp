@@ -148,6 +148,6 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
 }  // namespace
 
 extern const ImpairmentModel kModel_loss_list;
-const ImpairmentModel kModel_loss_list{"loss", "list", "", false, compile};
+const ImpairmentModel kModel_loss_list{"loss", "list", "", false, compile, true};
 
 }  // namespace faultline

@@ -353,6 +353,6 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
 }  // namespace
 
 extern const ImpairmentModel kModel_loss_markov4;
-const ImpairmentModel kModel_loss_markov4{"loss", "markov4", "", false, compile};
+const ImpairmentModel kModel_loss_markov4{"loss", "markov4", "", false, compile, true};
 
 }  // namespace faultline

@@ -168,6 +168,6 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
 }  // namespace
 
 extern const ImpairmentModel kModel_loss_outage;
-const ImpairmentModel kModel_loss_outage{"loss", "outage", "", false, compile};
+const ImpairmentModel kModel_loss_outage{"loss", "outage", "", false, compile, true};
 
 }  // namespace faultline

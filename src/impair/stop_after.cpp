@@ -45,6 +45,6 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
 }  // namespace
 
 extern const ImpairmentModel kModel_stop_after;
-const ImpairmentModel kModel_stop_after{"stop_after", "", "", true, compile};
+const ImpairmentModel kModel_stop_after{"stop_after", "", "", true, compile, true};
 
 }  // namespace faultline

@@ -41,6 +41,7 @@ struct FrameFields {
   std::uint8_t icmp_code = 0;
 
   bool is_ip() const noexcept { return key.kind != FlowKind::kLink; }
+  friend bool operator==(const FrameFields&, const FrameFields&) = default;
 };
 
 enum class ParseOutcome : std::uint8_t { kParsed, kUnparsed };
@@ -68,6 +69,10 @@ inline constexpr int kExtensionDepth = 8;
 /// link-level flow as far as the bytes go.
 ParseOutcome parse_frame(std::span<const std::uint8_t> bytes, std::size_t frame_length,
                          FrameFields& fields) noexcept;
+
+/// Only whether it can be parsed, and what its IP header says of ECN (0: there is none).
+ParseOutcome parse_ecn(std::span<const std::uint8_t> bytes, std::size_t frame_length,
+                       std::uint8_t& ecn) noexcept;
 
 /// Only the flow.
 inline ParseOutcome parse_flow_key(std::span<const std::uint8_t> bytes, std::size_t frame_length,

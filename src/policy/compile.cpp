@@ -377,7 +377,11 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
   const bool in_connection = rule.needs_connection || rule.follows_tcp;
   bool needs_flow =
       in_connection || spec.match != nullptr || (rule.uses_dice && rule.draw != Draw::kArrival);
-  for (const RuleStep& step : rule.steps) needs_flow |= step.per != Per::kRule;
+  bool needs_fields = spec.match != nullptr;
+  for (const RuleStep& step : rule.steps) {
+    needs_flow |= step.per != Per::kRule;
+    needs_fields |= step.impairment.reads_frames;
+  }
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {
     PathProgram& path = policy.paths[port];
     if (!path.exists || !holds(spec.from, port) || !holds(spec.to, path.egress))
@@ -385,6 +389,7 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
     rule.paths.set(port);
     path.rules.push_back(static_cast<std::uint16_t>(policy.rules.size()));
     path.needs_flow |= needs_flow;
+    path.needs_fields |= needs_fields;
     for (const RuleStep& step : rule.steps) path.breaks_order |= step.impairment.breaks_order;
     for (PathProgram* one : {&path, &policy.paths[path.egress]}) {
       one->needs_connection |= in_connection;

@@ -95,6 +95,7 @@ struct PathProgram {
   std::vector<std::uint16_t> rules;  ///< indices into rules, in file order
   RuleIndex index;                   ///< over their matches, by position in `rules`
   bool needs_flow = false;           ///< a rule matches on, or draws by, the flow
+  bool needs_fields = false;         ///< a rule asks more of a frame than its length
   bool needs_connection = false;     ///< a rule on this path or the way back asks who opened what
   bool follows_tcp = false;          ///< likewise, for sequence numbers of TCP
   bool needs_payload = false;        ///< a rule looks behind the headers

@@ -5,18 +5,14 @@
 
 #include <algorithm>
 #include <cstring>
-#include <ctime>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 
-#include "dataplane/worker.hpp"
 #include "drivers/eal.hpp"
 #include "drivers/pools.hpp"
-#include "policy/compile.hpp"
-#include "tests/unit/support.hpp"
+#include "tests/bench/bed.hpp"
 
 namespace faultline {
 namespace {
@@ -151,43 +147,15 @@ class BenchPort {
   bool on_ = true;
 };
 
-/// The thread's own time: what others take from it does not count.
-double used_ns() {
-  timespec used{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-  return static_cast<double>(used.tv_sec) * 1e9 + static_cast<double>(used.tv_nsec);
-}
-
-class BenchTime {
- public:
-  static constexpr bool kInTurn = false;
-  void advance(std::uint64_t by_ns) noexcept { now_ns_ += by_ns; }
-  std::uint64_t now_ns() const noexcept { return now_ns_; }
-  std::uint64_t departure_ns(std::uint64_t, std::uint64_t release_ns) const noexcept {
-    return release_ns;
-  }
-
- private:
-  std::uint64_t now_ns_ = 1'000'000'000;
-};
-
-/// A worker with one policy.
+/// A worker with one policy, fed from the left.
 class Bench {
  public:
-  Bench(const std::string& yaml, rte_mempool* pool) : left_(pool), right_(pool), slots_(2) {
+  Bench(const std::string& yaml, rte_mempool* pool)
+      : left_(pool),
+        right_(pool),
+        bed_(yaml, {.rx_burst = kBurst, .hold_bytes = std::uint64_t{64} << 20}, {&left_, &right_},
+             time_, pool) {
     right_.turn(false);
-    Result<Scenario> scenario = read_scenario(test::tree_of(yaml), ScenarioUse::kSimulate);
-    if (!scenario.has_value())
-      fail(yaml, scenario.error());
-    Result<Policy> policy = compile_policy(*scenario, {.seed = 1}, slots_);
-    if (!policy.has_value())
-      fail(yaml, policy.error());
-    policy_ = std::make_unique<Policy>(std::move(*policy));
-    policy_->generation = 1;
-    published_ = policy_.get();
-    worker_ = std::make_unique<Worker<BenchPort, BenchTime>>(
-        WorkerSettings{.rx_burst = kBurst, .hold_bytes = std::uint64_t{64} << 20},
-        std::vector<BenchPort*>{&left_, &right_}, time_, pool, published_);
   }
 
   double ns_a_packet() {
@@ -195,32 +163,18 @@ class Bench {
     const double begin_ns = used_ns();
     for (std::uint32_t poll = 0; poll < kPolls; ++poll) {
       time_.advance(kBurst * kSpacingNs);
-      worker_->poll();
+      bed_.worker().poll();
     }
     return (used_ns() - begin_ns) / static_cast<double>(left_.received() - before);
   }
 
-  /// Lets everything go.
-  void end() {
-    while (!worker_->wind_down(HeldAction::kDrop, DropReason::kShutdown)) {
-    }
-  }
+  void end() { bed_.end(); }
 
  private:
-  [[noreturn]] static void fail(const std::string& yaml, const Problems& problems) {
-    fmt::print(stderr, "{}\n", yaml);
-    for (const Problem& problem : problems)
-      fmt::print(stderr, "{}; {}\n", problem.message, problem.allowed);
-    std::exit(1);
-  }
-
   BenchPort left_;
   BenchPort right_;
   BenchTime time_;
-  PolicySlots slots_;
-  std::unique_ptr<Policy> policy_;
-  std::atomic<const Policy*> published_{nullptr};
-  std::unique_ptr<Worker<BenchPort, BenchTime>> worker_;
+  Bed<BenchPort, BenchTime> bed_;
 };
 
 std::string scenario_of(const std::string& items, const std::string& rule) {

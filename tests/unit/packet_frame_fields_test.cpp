@@ -175,6 +175,54 @@ TEST(PacketFrameFields, RandomBytesAreNoDanger) {
   EXPECT_GT(unparsed, 1'000U);
 }
 
+/// A frame's fields as its tagged twin's would be.
+FrameFields as_tagged(FrameFields fields, std::uint16_t vlan) {
+  fields.key.outer_vlan = static_cast<std::uint16_t>(vlan | kVlanPresent);
+  fields.vlan_tags = 1;
+  fields.length += 4;
+  for (std::uint16_t FrameFields::*offset : {&FrameFields::l3_offset, &FrameFields::body_offset,
+                                             &FrameFields::l4_offset, &FrameFields::payload_offset})
+    if (fields.*offset != 0)
+      fields.*offset = static_cast<std::uint16_t>(fields.*offset + 4);
+  return fields;
+}
+
+TEST(PacketFrameFields, PlainFramesSayWhatTheirTaggedTwinsSay) {
+  // Plain frames are read on a way of their own, tagged ones never.
+  test::Random random(11);
+  std::uint64_t plain = 0;
+  std::uint64_t refused = 0;
+  for (int round = 0; round < 200'000 && !HasFailure(); ++round) {
+    const bool tcp = random.below(2) == 0;
+    Bytes frame = make(Ipv4Frame{.protocol = static_cast<std::uint8_t>(tcp ? 6 : 17),
+                                 .option_bytes = random.below(8) == 0 ? 4U : 0U,
+                                 .payload_bytes = random.below(40)});
+    // From the version on: the ethertype is what tells the twins apart.
+    for (std::uint64_t changes = random.below(4); changes > 0; --changes)
+      frame[14 + random.below(34)] = static_cast<std::uint8_t>(random.below(256));
+    if (random.below(4) == 0)
+      frame.resize(14 + random.below(frame.size() - 13));
+    frame.resize(frame.size() + random.below(3));
+    const Bytes twin = tagged(frame, {{0x8100, 7}});
+    FrameFields fields;
+    FrameFields expected;
+    const ParseOutcome outcome = parse(frame, frame.size(), fields);
+    ASSERT_EQ(outcome, parse(twin, twin.size(), expected)) << round;
+    fields = as_tagged(fields, 7);
+    EXPECT_EQ(fields.key, expected.key);
+    EXPECT_TRUE(fields == expected) << round;
+    plain += outcome == ParseOutcome::kParsed && expected.l4_offset != 0 ? 1U : 0U;
+    refused += outcome == ParseOutcome::kUnparsed ? 1U : 0U;
+    std::uint8_t ecn = 99;
+    EXPECT_EQ(parse_ecn(frame, frame.size(), ecn), outcome);
+    EXPECT_EQ(ecn, expected.ecn);
+    EXPECT_EQ(parse_ecn(twin, twin.size(), ecn), outcome);
+    EXPECT_EQ(ecn, expected.ecn);
+  }
+  EXPECT_GT(plain, 50'000U);
+  EXPECT_GT(refused, 10'000U);
+}
+
 TEST(PacketFrameFields, TellsThePacketsOwnFields) {
   Bytes frame = make(Ipv4Frame{.protocol = 6, .payload_bytes = 100});
   frame[15] = (46 << 2) | 2;

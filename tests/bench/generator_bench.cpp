@@ -1,0 +1,156 @@
+// A whole worker in real time behind a generator of many flows, or the generator alone: receive and
+// send, nothing between. Prints what was measured as one JSON object.
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "base/tsc_clock.hpp"
+#include "dataplane/live_worker.hpp"
+#include "drivers/eal.hpp"
+#include "drivers/pools.hpp"
+#include "tests/bench/bed.hpp"
+#include "tests/bench/generator.hpp"
+#include "tests/bench/words.hpp"
+
+namespace faultline {
+namespace {
+
+constexpr std::string_view kUsage =
+    "Usage: generator_bench [--rules YAML] [--flows N] [--size BYTES|imix] [--fresh SHARE]\n"
+    "                       [--burst N] [--hold MB] [--warm-up S] [--seconds S] [--fill PACKETS]\n"
+    "\n"
+    "Without --rules there is no worker: the generator's packets are freed as they come.\n"
+    "--size counts the FCS; imix is 64, 570 and 1,518 bytes, 7 : 4 : 1. --fresh: so many of the\n"
+    "packets belong to flows not seen before. With --fill time does not matter: it runs until so\n"
+    "many packets were received, and says what memory the process took meanwhile.\n";
+constexpr std::uint32_t kFcsBytes = 4;
+constexpr std::uint32_t kTurns = 256;  ///< between two looks at the clock
+
+std::vector<std::uint32_t> sizes(const Words& words) {
+  const std::string* size = words.find("--size");
+  if (size != nullptr && *size == "imix") {
+    std::vector<std::uint32_t> mix;
+    for (const std::uint32_t bytes :
+         {64U, 570U, 64U, 570U, 64U, 64U, 1'518U, 64U, 570U, 64U, 570U, 64U})
+      mix.push_back(bytes - kFcsBytes);
+    return mix;
+  }
+  const double bytes = words.number("--size", 64);
+  if (bytes < 64 || bytes > 1'518)
+    words.refuse("--size is imix or 64 … 1518");
+  return {static_cast<std::uint32_t>(bytes) - kFcsBytes};
+}
+
+/// Bytes of the process in memory.
+std::uint64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::uint64_t all = 0;
+  std::uint64_t resident = 0;
+  file >> all >> resident;
+  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+/// Turns until `seconds` have passed.
+template <typename Turn>
+void repeat(const TscClock& clock, double seconds, const Turn& turn) {
+  const std::uint64_t end_ns = clock.now_ns() + static_cast<std::uint64_t>(seconds * 1e9);
+  while (clock.now_ns() < end_ns)
+    for (std::uint32_t turns = 0; turns < kTurns; ++turns) turn();
+}
+
+template <typename Turn>
+void measure(const Words& words, const TscClock& clock, GeneratorPort& generator,
+             const Turn& turn) {
+  repeat(clock, words.number("--warm-up", 0.5), turn);
+  const std::uint64_t before = generator.received();
+  const std::uint64_t waited_before = waited_ns();
+  const std::uint64_t begin_ns = clock.now_ns();
+  repeat(clock, words.number("--seconds", 1), turn);
+  const auto took_ns = static_cast<double>(clock.now_ns() - begin_ns);
+  fmt::print(R"({{"pps": {:.0f}, "waited": {:.4f})",
+             static_cast<double>(generator.received() - before) * 1e9 / took_ns,
+             static_cast<double>(waited_ns() - waited_before) / took_ns);
+}
+
+/// What got lost without having been asked for.
+std::uint64_t own_drops(const Ledger& ledger) {
+  std::uint64_t sum = 0;
+  for (const DropReason reason :
+       {DropReason::kOverflow, DropReason::kNoMbuf, DropReason::kTxFull, DropReason::kTxError})
+    sum += ledger.dropped[static_cast<std::size_t>(reason)];
+  return sum;
+}
+
+void run(const Words& words) {
+  const auto burst = static_cast<std::uint32_t>(words.number("--burst", 32));
+  const auto flows = static_cast<std::uint32_t>(words.number("--flows", 65'536));
+  if (burst < 1 || burst > kBurstMax || flows < 1 || flows > 1U << 24)
+    words.refuse("--burst is 1 … 64, --flows 1 … 16777216");
+  const Result<rte_mempool*> pool = make_pool("bench", 16'383, 1'536, SOCKET_ID_ANY);
+  if (!pool)
+    words.refuse("no memory for packets");
+  TscClock clock;
+  clock.calibrate(100'000'000);
+  GeneratorPort left({flows, sizes(words), words.number("--fresh", 0)}, *pool);
+  GeneratorPort right({1, {60}}, *pool);
+  right.turn(false);
+  const std::string* rules = words.find("--rules");
+  if (rules == nullptr) {
+    OutBurst out;
+    measure(words, clock, left, [&] {
+      out.count = left.receive(out.mbufs.data(), burst);
+      right.transmit(out, 0);
+    });
+    fmt::print("}}\n");
+    return;
+  }
+  TscTime time(clock);
+  const double fresh = words.number("--fresh", 0);
+  Bed<GeneratorPort, TscTime> bed(
+      *rules,
+      {.rx_burst = burst,
+       .flows_max = fresh > 0 ? std::uint64_t{1} << 20 : std::max<std::uint64_t>(flows, 65'536),
+       .flow_idle_ns = (fresh > 0 ? 5 : 60) * kNsPerSecond,
+       .hold_bytes = static_cast<std::uint64_t>(words.number("--hold", 1'024)) << 20},
+      {&left, &right}, time, *pool);
+  const auto turn = [&] { bed.worker().poll(); };
+  const auto fill = static_cast<std::uint64_t>(words.number("--fill", 0));
+  if (fill > 0) {
+    for (std::uint32_t turns = 0; turns < kTurns; ++turns) turn();
+    const std::uint64_t before = resident_bytes();
+    const std::uint64_t held_before = bed.worker().held_packets();
+    while (left.received() < fill) turn();
+    fmt::print(R"({{"bytes": {})", resident_bytes() - before);
+    fmt::print(R"(, "more_held": {})", bed.worker().held_packets() - held_before);
+  } else {
+    measure(words, clock, left, turn);
+  }
+  WorkerSnapshot snapshot(2);
+  bed.worker().fill(snapshot);
+  fmt::print(R"(, "held": {}, "hold_bytes": {}, "flows": {}, "evicted": {}, "own_drops": {}}})"
+             "\n",
+             snapshot.hold.packets, snapshot.hold.bytes, snapshot.flows.active,
+             snapshot.flows.evicted, own_drops(snapshot.counters.ledger));
+  bed.end();
+}
+
+}  // namespace
+}  // namespace faultline
+
+int main(int count, char** arguments) {
+  using namespace faultline;
+  const Words words(count, arguments, kUsage);
+  if (const auto started = start_eal({.main_core = allowed_cores().back(), .memory_mb = 256});
+      !started) {
+    fmt::print(stderr, "DPDK did not start\n");
+    return 1;
+  }
+  run(words);
+  stop_eal();
+  return 0;
+}
