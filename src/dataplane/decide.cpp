@@ -54,7 +54,7 @@ Decide::Decide(const Settings& settings)
       plan_scratch_(kRulesMax),
       backlog_(settings.queued_max),
       served_(settings.queued_max),
-      scopes_(settings.flows_max, {backlog_, served_}),
+      scopes_(kScopesAFlow * settings.flows_max, {backlog_, served_}),
       wakes_(settings.queued_max),
       parked_rules_(std::size_t{kBurstMax} * kRulesMax) {
   asked_.backlog = &backlog_;

@@ -71,7 +71,7 @@ void copy_selected(const PerPacket<T>& from, const Selection& selection,
 class Decide {
  public:
   struct Settings {
-    std::uint64_t flows_max = 65'536;
+    std::uint64_t flows_max = 65'536; 
     std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
     std::uint64_t queued_max = 1U << 20;  ///< packets in all queues together
     std::size_t ports = 2;
@@ -238,6 +238,18 @@ class Decide {
                             const JudgedBurst& burst) noexcept;
   std::uint64_t scope_identity(Per per, bool shared, std::uint8_t ingress, std::uint8_t i,
                                const JudgedBurst& burst) const noexcept;
+  void scope_identities(Per per, bool shared, std::uint8_t ingress, const Selection& selection,
+                        const JudgedBurst& burst, PerPacket<std::uint64_t>& out) const noexcept;
+  std::uint32_t look_up_scopes(const ScopeTable::Owner& owner,
+                               const PerPacket<std::uint64_t>& identities,
+                               const Selection& selection, std::uint32_t first,
+                               const JudgedBurst& burst, PerPacket<ScopeState*>& out) noexcept;
+  /// What a rule counts for a scope.
+  ScopeTable::Owner rule_scope_owner(const RuleProgram& rule, std::uint8_t ingress) const noexcept {
+    const std::size_t path = rule.shared ? 0 : ingress;
+    return {static_cast<std::uint32_t>(kScopeStatesMax + rule.slot * ports_ + path),
+            rule_epochs_[rule.slot], StateQueue::kNone};
+  }
   RuleScopeState& scope_of(const RuleProgram& rule, std::uint8_t ingress, std::uint8_t i,
                            const JudgedBurst& burst) noexcept;
   void count_losses(const RuleProgram& rule, std::uint8_t ingress, const Selection& judged,

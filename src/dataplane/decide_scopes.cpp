@@ -26,23 +26,61 @@ std::uint64_t Decide::scope_identity(Per per, bool shared, std::uint8_t ingress,
   return path;
 }
 
+/// The same for a selection, into `out` by position.
+void Decide::scope_identities(Per per, bool shared, std::uint8_t ingress,
+                              const Selection& selection, const JudgedBurst& burst,
+                              PerPacket<std::uint64_t>& out) const noexcept {
+  if (per == Per::kFlow) [[likely]] {
+    copy_selected(burst.identity, selection, out);
+    return;
+  }
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    out[i] = scope_identity(per, shared, ingress, i, burst);
+  }
+}
+
+/// The states that an owner has for the scopes `identities` (by position), for turns from `first`
+/// on, into `out`. Returns the turn up to which that was possible, at least one.
+std::uint32_t Decide::look_up_scopes(const ScopeTable::Owner& owner,
+                                     const PerPacket<std::uint64_t>& identities,
+                                     const Selection& selection, std::uint32_t first,
+                                     const JudgedBurst& burst,
+                                     PerPacket<ScopeState*>& out) noexcept {
+  std::array<ScopeTable::Sought, kBurstMax> sought;
+  for (std::uint32_t turn = first; turn < selection.count; ++turn)
+    sought[turn] = scopes_.seek(owner, identities[selection.position[turn]]);
+  for (std::uint32_t turn = first; turn < selection.count; ++turn) scopes_.approach(sought[turn]);
+  scopes_.begin_round();
+  for (std::uint32_t turn = first; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    out[i] = scopes_.find(sought[turn], owner, identities[i], burst.arrival_ns[i]);
+    if (out[i] == nullptr)
+      return turn;
+  }
+  return selection.count;
+}
+
 RuleScopeState& Decide::scope_of(const RuleProgram& rule, std::uint8_t ingress, std::uint8_t i,
                                  const JudgedBurst& burst) noexcept {
   const std::size_t path = rule.shared ? 0 : ingress;
   if (!rule.counts_scopes)
     return rule_paths_[rule.slot * ports_ + path];
   const std::uint64_t identity = scope_identity(rule.per, rule.shared, ingress, i, burst);
-  const auto slot = static_cast<std::uint32_t>(kScopeStatesMax + rule.slot * ports_ + path);
   scopes_.begin_round();
-  rule_scope_[i] =
-      scopes_.find_again(rule_scope_[i], {slot, rule_epochs_[rule.slot], StateQueue::kNone},
-                         identity, burst.arrival_ns[i]);
+  rule_scope_[i] = scopes_.find_again(rule_scope_[i], rule_scope_owner(rule, ingress), identity,
+                                      burst.arrival_ns[i]);
   return rule_scope_[i]->as<RuleScopeState>();
 }
 
 void Decide::count_matches(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
                            const JudgedBurst& burst) noexcept {
   if (rule.counts_scopes) {
+    if (matched.count > 1) {
+      PerPacket<std::uint64_t> identities;
+      scope_identities(rule.per, rule.shared, ingress, matched, burst, identities);
+      look_up_scopes(rule_scope_owner(rule, ingress), identities, matched, 0, burst, rule_scope_);
+    }
     for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
       const std::uint8_t i = matched.position[turn];
       asked_.match_number[i] = ++scope_of(rule, ingress, i, burst).matches;
@@ -100,18 +138,11 @@ std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
     }
     return selection.count;
   }
-  scopes_.begin_round();
-  for (std::uint32_t turn = first; turn < selection.count; ++turn) {
-    const std::uint8_t i = selection.position[turn];
-    asked_.scope[i] = scope_identity(step.per, rule.shared, ingress, i, burst);
-    if (!step.impairment.uses_state)
-      continue;
-    asked_.state[i] = scopes_.find({slot, state_epochs_[slot], queue_of(step.impairment)},
-                                   asked_.scope[i], burst.arrival_ns[i]);
-    if (asked_.state[i] == nullptr)
-      return turn;
-  }
-  return selection.count;
+  scope_identities(step.per, rule.shared, ingress, selection, burst, asked_.scope);
+  if (!step.impairment.uses_state)
+    return selection.count;
+  return look_up_scopes({slot, state_epochs_[slot], queue_of(step.impairment)}, asked_.scope,
+                        selection, first, burst, asked_.state);
 }
 
 void Decide::count_losses(const RuleProgram& rule, std::uint8_t ingress, const Selection& judged,

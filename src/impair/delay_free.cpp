@@ -89,17 +89,28 @@ Explanation explain_correlated(const Parameters& parameters, const Asked& asked,
           fmt::format("Gaussian level {:.6f}", z)};
 }
 
+/// What is remembered of a flow with a delay of its own.
+struct OwnDelay {
+  DelayFloor floor;
+  std::uint64_t of_other_forms[2];  ///< an Autoregression's, not used here
+  std::uint64_t drawn_plus_one;  ///< from which parameters `time_ns` was drawn, plus one; 0: none
+  std::uint64_t time_ns;
+};
+
 /// Each flow's own delay, constant: its order is kept, and nobody else's matters.
 void decide_per_flow(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
                      const Selection& selection, ImpairmentTally& tally) noexcept {
   const DelayLaw& law = law_of(parameters);
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    DelayFloor& floor = asked.state[i]->as<DelayFloor>();
-    floor.meet(law.fingerprint);
-    const FlowDelay flow = delay_of_flow(law, burst.identity[i]);
-    const std::uint64_t wanted_ns = burst.time_ns[i] + std::min(flow.time_ns, law.max_ns);
-    const std::uint64_t given_ns = floor.give(wanted_ns);
+    OwnDelay& own = asked.state[i]->as<OwnDelay>();
+    own.floor.meet(law.fingerprint);
+    if (own.drawn_plus_one != law.fingerprint + 1) [[unlikely]] {
+      own.drawn_plus_one = law.fingerprint + 1;
+      own.time_ns = std::min(delay_of_flow(law, burst.identity[i]).time_ns, law.max_ns);
+    }
+    const std::uint64_t wanted_ns = burst.time_ns[i] + own.time_ns;
+    const std::uint64_t given_ns = own.floor.give(wanted_ns);
     tally.clamped += given_ns > wanted_ns ? 1 : 0;
     burst.time_ns[i] = given_ns;
   }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/units.hpp"
+#include "impair/hits.hpp"
 #include "impair/loss.hpp"
 #include "impair/two_state_chain.hpp"
 
@@ -43,10 +44,34 @@ bool lost(const GilbertElliott& model, FateNumber number, bool bad) noexcept {
          model.chain.stationary_dice.hits(number.identity, number.index, threshold);
 }
 
+/// Packets of many scopes, whose numbers are thrown together.
+void decide_many(const GilbertElliott& model, Asked& asked, JudgedBurst& burst,
+                 const Selection& selection, ImpairmentTally& tally) noexcept {
+  PerPacket<std::uint64_t> before;
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn)
+    before[selection.position[turn]] = asked.step[selection.position[turn]] - 1;
+  Uppers uppers;
+  model.chain.transition.uppers(asked.scope.data(), before.data(), places_of(selection),
+                                uppers.data());
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    ChainState& state = asked.state[i]->as<ChainState>();
+    ChainWalk walk(model.chain, asked.scope[i], state, tally);
+    if (lost(model, {asked.scope[i], asked.step[i]}, walk.bad_before(asked.step[i], uppers[turn])))
+      lose(model.action, burst, i);
+    state = walk.state();
+  }
+}
+
 /// Loss is drawn with the state held before the packet's own transition.
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally& tally) noexcept {
   const GilbertElliott& model = parameters.as<GilbertElliott>();
+  if (selection.count > 1 &&
+      asked.state[selection.position[0]] != asked.state[selection.position[selection.count - 1]]) {
+    decide_many(model, asked, burst, selection, tally);
+    return;
+  }
   for_each_scope_run(asked, selection, [&](std::uint32_t first, std::uint32_t end) {
     const std::uint8_t head = selection.position[first];
     const std::uint64_t scope = asked.scope[head];

@@ -53,6 +53,20 @@ class ChainWalk {
   /// The state before step `index`: the outcome of step index − 1. Indices may be asked in any
   /// order; ascending ones are cheap.
   bool bad_before(std::uint64_t index) noexcept {
+    given_ = false;
+    return look(index);
+  }
+  /// The same, given the upper half of the transition's number of step index − 1.
+  bool bad_before(std::uint64_t index, std::uint32_t upper) noexcept {
+    given_ = true;
+    upper_ = upper;
+    return look(index);
+  }
+
+  const ChainState& state() const noexcept { return state_; }
+
+ private:
+  bool look(std::uint64_t index) noexcept {
     if (!state_.known || state_.index != index) {
       state_.bad = look_back(index);
       state_.index = index;
@@ -61,16 +75,14 @@ class ChainWalk {
     return state_.bad;
   }
 
-  const ChainState& state() const noexcept { return state_; }
-
- private:
   /// No outcome within this many steps (p + r below about 10⁻⁵): drawn from the stationary law.
   static constexpr std::uint64_t kLookBackMax = 1 << 20;
 
   enum class Outcome : std::uint8_t { kBad, kGood, kBand };
 
   Outcome outcome(std::uint64_t step) noexcept {
-    const std::uint32_t upper = cache_.upper(chain_.transition, identity_, step);
+    const std::uint32_t upper = given_ ? upper_ : cache_.upper(chain_.transition, identity_, step);
+    given_ = false;
     if (chain_.transition.hits(upper, identity_, step, chain_.bad_below))
       return Outcome::kBad;
     return chain_.transition.hits(upper, identity_, step, chain_.good_from) ? Outcome::kBand
@@ -101,6 +113,8 @@ class ChainWalk {
   std::uint64_t identity_;
   ChainState state_;
   ImpairmentTally& tally_;
+  bool given_ = false;  ///< the next step's upper half is known: upper_
+  std::uint32_t upper_ = 0;
   DiceCache cache_;
 };
 
