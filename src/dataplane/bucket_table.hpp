@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <type_traits>
 
@@ -29,10 +30,11 @@ class BucketTable {
   /// Room for at least `entries_max`, half as much again in fact: with two choices of eight places
   /// the table then turns nobody away (at four fifths full it did, a few in a hundred thousand).
   BucketTable(std::uint64_t entries_max, TableMemory memory) : buckets_(buckets_for(entries_max)) {
-    const int populate = memory == TableMemory::kAtOnce ? MAP_POPULATE : MAP_NORESERVE;
     void* place = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     FAULTLINE_CHECK(place != MAP_FAILED);
+    if (memory == TableMemory::kAtOnce)
+      take_at_once(place, bytes());
     tags_ = static_cast<Tags*>(place);
     entries_ = reinterpret_cast<Entry*>(tags_ + buckets_);
   }
@@ -146,6 +148,14 @@ class BucketTable {
   }
   static std::uint16_t tag_of(std::uint64_t spread) noexcept {
     return static_cast<std::uint16_t>((spread >> 48) | 1);  // never 0, which means free
+  }
+
+  /// In large pages where the kernel has them to spare: entries are met in no order, and each
+  /// small page would have to be looked up.
+  static void take_at_once(void* place, std::uint64_t bytes) {
+    madvise(place, bytes, MADV_HUGEPAGE);
+    if (madvise(place, bytes, MADV_POPULATE_WRITE) != 0)
+      std::memset(place, 0, bytes);
   }
 
   /// The first way of a bucket with this tag; kWays: none.

@@ -76,14 +76,15 @@ RuleScopeState& Decide::scope_of(const RuleProgram& rule, std::uint8_t ingress, 
 void Decide::count_matches(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
                            const JudgedBurst& burst) noexcept {
   if (rule.counts_scopes) {
-    if (matched.count > 1) {
-      PerPacket<std::uint64_t> identities;
-      scope_identities(rule.per, rule.shared, ingress, matched, burst, identities);
-      look_up_scopes(rule_scope_owner(rule, ingress), identities, matched, 0, burst, rule_scope_);
-    }
-    for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
-      const std::uint8_t i = matched.position[turn];
-      asked_.match_number[i] = ++scope_of(rule, ingress, i, burst).matches;
+    PerPacket<std::uint64_t> identities;
+    scope_identities(rule.per, rule.shared, ingress, matched, burst, identities);
+    for (std::uint32_t turn = 0; turn < matched.count;) {
+      const std::uint32_t end = look_up_scopes(rule_scope_owner(rule, ingress), identities, matched,
+                                               turn, burst, rule_scope_);
+      for (; turn < end; ++turn) {
+        const std::uint8_t i = matched.position[turn];
+        asked_.match_number[i] = ++rule_scope_[i]->as<RuleScopeState>().matches;
+      }
     }
     return;
   }
@@ -150,20 +151,31 @@ void Decide::count_losses(const RuleProgram& rule, std::uint8_t ingress, const S
   if (judged.count == 0)
     return;
   RuleCounters& counters = rule_counters_[rule.slot];
-  RuleScopeState* state = &scope_of(rule, ingress, judged.position[0], burst);
-  if (!rule.counts_scopes && !burst.any_dropped()) [[likely]] {
-    state->last_lost = false;
+  const auto count = [&](bool hit, RuleScopeState& state) {
+    counters.lost += hit ? 1 : 0;
+    counters.loss_runs += hit && !state.last_lost ? 1 : 0;
+    state.last_lost = hit;
+  };
+  if (rule.counts_scopes) {
+    PerPacket<std::uint64_t> identities;
+    scope_identities(rule.per, rule.shared, ingress, judged, burst, identities);
+    const ScopeTable::Owner owner = rule_scope_owner(rule, ingress);
+    for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
+      const std::uint8_t i = judged.position[turn];
+      scopes_.begin_round();
+      rule_scope_[i] =
+          scopes_.find_again(rule_scope_[i], owner, identities[i], burst.arrival_ns[i]);
+      count(burst.reason[i] == DropReason::kLoss, rule_scope_[i]->as<RuleScopeState>());
+    }
     return;
   }
-  for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
-    const std::uint8_t i = judged.position[turn];
-    if (rule.counts_scopes)
-      state = &scope_of(rule, ingress, i, burst);
-    const bool hit = burst.reason[i] == DropReason::kLoss;
-    counters.lost += hit ? 1 : 0;
-    counters.loss_runs += hit && !state->last_lost ? 1 : 0;
-    state->last_lost = hit;
+  RuleScopeState& state = scope_of(rule, ingress, judged.position[0], burst);
+  if (!burst.any_dropped()) [[likely]] {
+    state.last_lost = false;
+    return;
   }
+  for (std::uint32_t turn = 0; turn < judged.count; ++turn)
+    count(burst.reason[judged.position[turn]] == DropReason::kLoss, state);
 }
 
 void Decide::count_delays(const RuleProgram& rule, RuleCounters& counters, const Selection& judged,
