@@ -69,10 +69,10 @@ class Hold {
     return push_elsewhere(key, size);
   }
 
-  /// As push() for packets one after the other, up to `most`, as far as they stand in the one line
-  /// that there is and its chunk has room: `wanted(n)` gives the key of the nth, without anything
-  /// to go on, and its frame's length, 0 to stop there; `write(n, place)` its bytes. Returns how
-  /// many were put in.
+  /// As push() for packets of one path one after the other, up to `most`, as far as they stand in
+  /// the one line that there is and its chunk has room: `wanted(n)` gives the key of the nth,
+  /// without anything to go on, and its frame's length, 0 to stop there; `write(n, place)` its
+  /// bytes. Returns how many were put in.
   struct Wanted {
     HeldKey key;
     std::uint32_t length = 0;
@@ -90,7 +90,10 @@ class Hold {
     for (; pushed < most; ++pushed) {
       const Wanted next = wanted(pushed);
       const Size size{0, next.length};
-      if (next.length == 0 || LeavingOrder::key_before(next.key, tail) ||
+      // Of one path and in the order of their numbers, as they are to be, this is enough.
+      const bool behind = pushed > 0 && next.key.release_ns >= tail.release_ns &&
+                          next.key.arrival_ns >= tail.arrival_ns && next.key.who > tail.who;
+      if (next.length == 0 || (!behind && LeavingOrder::key_before(next.key, tail)) ||
           HeldRecord::bytes(size) > end - place || !fits(next.key, size))
         break;
       *reinterpret_cast<HeldRecord*>(place) = HeldRecord::of(next.key, next.length);

@@ -110,6 +110,7 @@ void run(const Words& words) {
     return;
   }
   TscTime time(clock);
+  const std::uint64_t without = resident_bytes();
   const double fresh = words.number("--fresh", 0);
   Bed<GeneratorPort, TscTime> bed(
       *rules,
@@ -125,7 +126,7 @@ void run(const Words& words) {
     const std::uint64_t before = resident_bytes();
     const std::uint64_t held_before = bed.worker().held_packets();
     while (left.received() < fill) turn();
-    fmt::print(R"({{"bytes": {})", resident_bytes() - before);
+    fmt::print(R"({{"bytes": {}, "worker_bytes": {})", resident_bytes() - before, before - without);
     fmt::print(R"(, "more_held": {})", bed.worker().held_packets() - held_before);
   } else {
     measure(words, clock, left, turn);

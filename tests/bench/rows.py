@@ -136,7 +136,7 @@ def fill(packets, size, rules, *words):
                                          "--size", size, *words)
 
 
-LONG_DELAY = "{name: r, from: left, impair: [delay: 10min]}"
+LONG_DELAY = "{name: r, from: left, impair: [delay: 10m]}"
 MEMORY_ROWS = (
     Row("1 M held, 64 B", fill(1_000_000, 64, LONG_DELAY), of="bytes", at_most=True, label="M1"),
     Row("100 Gbit/s x 100 ms of 64 B", fill(14_880_952, 64, LONG_DELAY, "--hold", 4_096),
