@@ -202,7 +202,7 @@ class Daemon {
     return wiring;
   }
 
-  /// Now, while the workers' cores are idle: later it would take a worker's, and be wrong for it.
+  /// Now, while the workers' cores are idle: later it would keep a worker from its packets.
   std::optional<std::uint64_t> measure_latency() {
     const auto apart = std::find_if(cores_.workers.rbegin(), cores_.workers.rend(),
                                     [&](unsigned core) { return core != cores_.management; });

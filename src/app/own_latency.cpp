@@ -94,7 +94,7 @@ Result<OwnLatency> measure_own_latency(const LatencyBench& bench) {
   TscTime time(bench.clock);
   std::atomic<const Policy*> published{&*policy};
   std::atomic<bool> stop{false};
-  LiveWorker worker({.hold_bytes = 1 << 20},
+  LiveWorker worker({.flows_max = 1'024, .hold_bytes = 1 << 20},  // no rule asks for either
                     {in->worker->queues()[0].get(), out->worker->queues()[0].get()}, time,
                     bench.pool, published);
   std::thread thread([&] {
