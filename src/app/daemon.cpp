@@ -16,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include "app/own_latency.hpp"
 #include "base/check.hpp"
 #include "base/dice.hpp"
 #include "base/file.hpp"
@@ -131,13 +132,16 @@ class Daemon {
 
   /// What is wrong is told now, and not when somebody enables it.
   Exit judge(Scenario& scenario) {
+    const std::size_t cores = allowed_cores().size();
     PolicySlots slots(scenario.ports.size());
-    const Result<Policy> policy = compile_policy(scenario, {}, slots);
+    CompileRequest request;
+    if (cores < 2)
+      request.own_latency_ns = std::nullopt;
+    const Result<Policy> policy = compile_policy(scenario, request, slots);
     if (!policy) {
       tell(policy.error(), OutputForm::kHuman);
       return Exit::kWrong;
     }
-    const std::size_t cores = allowed_cores().size();
     Result<WorkerLayout> layout = lay_workers(scenario, cores > 1 ? cores - 1 : 1);
     if (!layout)
       return refused(layout.error());
@@ -198,8 +202,23 @@ class Daemon {
     return wiring;
   }
 
+  /// Now, while the workers' cores are idle: later it would keep a worker from its packets.
+  std::optional<std::uint64_t> measure_latency() {
+    const auto apart = std::find_if(cores_.workers.rbegin(), cores_.workers.rend(),
+                                    [&](unsigned core) { return core != cores_.management; });
+    if (apart == cores_.workers.rend())
+      return std::nullopt;
+    const Result<OwnLatency> latency = measure_own_latency({*apart, pools_.of_worker(0), clock_});
+    if (latency)
+      return latency->p50_ns;
+    fmt::print(stderr, "faultlined: warning: own latency: {}; no delay can compensate for it\n",
+               latency.error().front().message);
+    return std::nullopt;
+  }
+
   Exit serve(Scenario scenario, const sigset_t& signals) {
     clock_.calibrate(kCalibrationNs);
+    const std::optional<std::uint64_t> own_latency_ns = measure_latency();
     Result<std::unique_ptr<Wiring>> wiring = open_ports(scenario.ports);
     if (!wiring)
       return refused(wiring.error());
@@ -209,7 +228,8 @@ class Daemon {
     settings.flow_idle_ns = scenario.flow_idle_ns;
     settings.hold_bytes = scenario.hold_bytes.value_or(0) / layout_.workers;
     sleeps_ = scenario.workers.sleeps;
-    Result<std::unique_ptr<Engine>> engine = Engine::create(std::move(scenario), layout_, clock_);
+    Result<std::unique_ptr<Engine>> engine =
+        Engine::create(std::move(scenario), layout_, clock_, own_latency_ns);
     if (!engine)
       return refused(engine.error());
     TscTime time(clock_);

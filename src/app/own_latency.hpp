@@ -1,9 +1,12 @@
 // How long a packet is inside faultline when nothing happens to it, measured on this machine.
 #pragma once
 
+#include <rte_mempool.h>
+
 #include <cstdint>
 
 #include "base/error.hpp"
+#include "base/tsc_clock.hpp"
 
 namespace faultline {
 
@@ -16,7 +19,17 @@ struct OwnLatency {
   unsigned core = 0;
 };
 
-/// Takes about a second. Starts DPDK in this process. Errors: a single core, no memory.
+/// Starts DPDK in this process, which must end soon. Errors: a single core, no memory, and below.
 Result<OwnLatency> measure_own_latency();
+
+/// What a process needs that runs DPDK already.
+struct LatencyBench {
+  unsigned worker_core = 0;     ///< another one than this thread's, and nothing busy on it
+  rte_mempool* pool = nullptr;  ///< gets back all that is taken
+  const TscClock& clock;        ///< calibrated
+};
+/// The same; ports must not be open yet. Ends after a fifth of a second at the latest, with fewer
+/// packets. Errors: no memory; packets get through too slowly to tell.
+Result<OwnLatency> measure_own_latency(const LatencyBench& bench);
 
 }  // namespace faultline

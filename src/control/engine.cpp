@@ -15,16 +15,20 @@ constexpr std::uint64_t kBusyEveryNs = kNsPerSecond;
 
 }  // namespace
 
-Engine::Engine(Scenario scenario, WorkerLayout layout, TscClock& clock)
+Engine::Engine(Scenario scenario, WorkerLayout layout, TscClock& clock,
+               std::optional<std::uint64_t> own_latency_ns)
     : base_(std::move(scenario)),
       layout_(std::move(layout)),
       slots_(base_.ports.size()),
       clock_(clock),
+      own_latency_ns_(own_latency_ns),
       start_ns_(clock.now_ns()) {}
 
 Result<std::unique_ptr<Engine>> Engine::create(Scenario scenario, WorkerLayout layout,
-                                               TscClock& clock) {
-  std::unique_ptr<Engine> engine(new Engine(std::move(scenario), std::move(layout), clock));
+                                               TscClock& clock,
+                                               std::optional<std::uint64_t> own_latency_ns) {
+  std::unique_ptr<Engine> engine(
+      new Engine(std::move(scenario), std::move(layout), clock, own_latency_ns));
   engine->tree_ = engine->base_.tree;
   disable_all(engine->tree_);
   const Result<Scenario> pass_through = read_scenario(engine->tree_, ScenarioUse::kLive);
@@ -32,6 +36,7 @@ Result<std::unique_ptr<Engine>> Engine::create(Scenario scenario, WorkerLayout l
     return tl::unexpected(pass_through.error());
   CompileRequest request;
   request.seed = engine->base_.seed ? *engine->base_.seed : draw_seed();
+  request.own_latency_ns = own_latency_ns;
   Result<Policy> policy = compile_policy(*pass_through, request, engine->slots_);
   if (!policy)
     return tl::unexpected(policy.error());

@@ -58,9 +58,11 @@ using IfGeneration = std::optional<std::uint64_t>;
 class Engine {
  public:
   /// `scenario` brings the ports, which never change. All its rules are disabled: pass-through.
+  /// `own_latency_ns` is what delays that compensate are shorter by; absent, they are refused.
   /// Errors: what compile_policy finds.
   static Result<std::unique_ptr<Engine>> create(Scenario scenario, WorkerLayout layout,
-                                                TscClock& clock);
+                                                TscClock& clock,
+                                                std::optional<std::uint64_t> own_latency_ns);
 
   const std::vector<PortSpec>& ports() const { return base_.ports; }
   Publisher& publisher() { return *publisher_; }
@@ -110,7 +112,8 @@ class Engine {
   std::uint64_t uptime_ns() const { return clock_.now_ns() - start_ns_; }
 
  private:
-  Engine(Scenario scenario, WorkerLayout layout, TscClock& clock);
+  Engine(Scenario scenario, WorkerLayout layout, TscClock& clock,
+         std::optional<std::uint64_t> own_latency_ns);
 
   struct Request {
     std::string what;  ///< for the event
@@ -148,6 +151,7 @@ class Engine {
   WorkerLayout layout_;
   PolicySlots slots_;
   TscClock& clock_;
+  std::optional<std::uint64_t> own_latency_ns_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<Wiring> wiring_;  ///< outlives the workers
   std::unique_ptr<LinkMirror> mirror_;

@@ -205,6 +205,7 @@ ChangeResult Engine::change(Request request) {
   compile.previous = request.restart_all ? nullptr : &publisher_->current();
   compile.restarted = request.restarted;
   compile.leases = leases_.terms();
+  compile.own_latency_ns = own_latency_ns_;
   // Places in workers' arrays change hands only with a policy that is published.
   PolicySlots slots = slots_;
   Result<Policy> policy = compile_policy(*scenario, compile, slots);

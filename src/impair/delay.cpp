@@ -81,23 +81,27 @@ std::optional<FlowTime> parse_draw(std::string_view text) {
       break;
     list.remove_prefix(list.find(',') + 1);
   }
-  const auto table = [](Law law) {
-    return std::make_shared<const QuantileTable>(*quantile_of(law, 0));
+  const auto drawn_around = [](std::uint64_t fixed_ns, std::uint64_t scale_ns, Law law) {
+    return FlowTime{.fixed_ns = static_cast<std::int64_t>(fixed_ns),
+                    .scale_ns = scale_ns,
+                    .drawn = std::make_shared<const QuantileTable>(*quantile_of(law, 0))};
   };
   if (name == "uniform" && times_ns.size() == 2 && times_ns[0] <= times_ns[1])
-    return FlowTime{(times_ns[0] + times_ns[1]) / 2, (times_ns[1] - times_ns[0]) / 2,
-                    table(Law::kUniform)};
+    return drawn_around((times_ns[0] + times_ns[1]) / 2, (times_ns[1] - times_ns[0]) / 2,
+                        Law::kUniform);
   if (name == "normal" && times_ns.size() == 2)
-    return FlowTime{times_ns[0], times_ns[1], table(Law::kNormal)};
+    return drawn_around(times_ns[0], times_ns[1], Law::kNormal);
   if (name == "exponential" && times_ns.size() == 1)
-    return FlowTime{0, times_ns[0], table(Law::kExponential)};
+    return drawn_around(0, times_ns[0], Law::kExponential);
   return std::nullopt;
 }
 
 std::optional<FlowTime> read_flow_time(const ConfigNode& node, Problems& problems) {
   if (!node.is_mapping()) {
     const auto time_ns = read_duration_ns(node, {0, kDelayMaxNs}, problems);
-    return time_ns ? std::optional(FlowTime{*time_ns, 0, nullptr}) : std::nullopt;
+    if (!time_ns)
+      return std::nullopt;
+    return FlowTime{.fixed_ns = static_cast<std::int64_t>(*time_ns)};
   }
   std::optional<FlowTime> time;
   MappingReader reader(node, "drawn time", problems);
@@ -136,13 +140,15 @@ class DelayReader {
 
   std::optional<CompiledImpairment> read() {
     const std::size_t problems_before = problems_.size();
-    reader_.refuse_not_yet({"compensate"});
+    if (const ConfigNode* value = reader_.take("compensate"))
+      own_ns_ = read_compensation_ns(*value);
     std::optional<CompiledImpairment> compiled;
-    if (const ConfigNode* trace = reader_.take("trace"))
-      compiled = compile_trace_delay(*trace, reader_, problems_);
-    else if (const ConfigNode* distance = reader_.take("distance"))
-      compiled = constant_delay(read_distance_ns(*distance, problems_).value_or(0));
-    else
+    if (const ConfigNode* trace = reader_.take("trace")) {
+      compiled = compile_trace_delay(*trace, reader_, own_ns_, problems_);
+    } else if (const ConfigNode* distance = reader_.take("distance")) {
+      const std::uint64_t time_ns = read_distance_ns(*distance, problems_).value_or(0);
+      compiled = constant_delay(time_ns - std::min(time_ns, own_ns_));
+    } else
       compiled = read_law();
     reader_.finish();
     return problems_.size() == problems_before ? std::move(compiled) : std::nullopt;
@@ -151,6 +157,16 @@ class DelayReader {
  private:
   void complain(const Mark& mark, std::string found, std::string allowed) {
     problems_.push_back(problem_at(mark, std::move(found), std::move(allowed)));
+  }
+
+  /// What is to be subtracted.
+  std::uint64_t read_compensation_ns(const ConfigNode& node) {
+    if (!read_bool(node, problems_).value_or(false))
+      return 0;
+    if (!context_.own_latency_ns)
+      complain(node.mark, "the own latency could not be measured",
+               "two cores that this process may use, or compensate: false");
+    return context_.own_latency_ns.value_or(0);
   }
 
   std::optional<CompiledImpairment> read_law() {
@@ -179,6 +195,7 @@ class DelayReader {
     law->quantiles = std::make_shared<const QuantileTable>(**quantile);
     if (!free_ || law->correlation != 0)
       law->gaussian = std::make_shared<const GaussianTable>(**quantile);
+    law->subtract(own_ns_);
     throw_dice(*law);
     if (free_) {
       if (spacing != nullptr)
@@ -200,8 +217,10 @@ class DelayReader {
                                                    const ConfigNode* spacing) {
     if (spacing != nullptr)
       complain(spacing->mark, "correlation_time without jitter", "jitter: with its width");
+    law->subtract(own_ns_);
     if (!law->per_flow()) {
-      CompiledImpairment compiled = constant_delay(std::min(law->time.fixed_ns, law->max_ns));
+      CompiledImpairment compiled =
+          constant_delay(delay_with(*law, delay_of_flow(*law, 0), 0).delay_ns);
       if (free_)
         compiled.decide = decide_freely;
       return compiled;
@@ -278,7 +297,7 @@ class DelayReader {
     if (node != nullptr)
       spacing_ns = read_duration_ns(*node, {kGridAKnot, kDelayMaxNs}, problems_).value_or(0);
     law.grid_ns = std::max<std::uint64_t>(1, (spacing_ns + kGridAKnot / 2) / kGridAKnot);
-    const FlowDelay most{law.time.most(), law.jitter.most()};
+    const FlowDelay most = most_of_flows(law);
     const std::uint64_t longest_ns = delay_with(law, most, law.gaussian->at(8)).delay_ns;
     const std::uint64_t range_ns =
         longest_ns - std::min(longest_ns, delay_with(law, most, law.gaussian->at(-8)).delay_ns);
@@ -300,9 +319,9 @@ class DelayReader {
     law.knot_dice = dice(DicePurpose::kKnot);
     law.fingerprint = table_hash_;
     for (const std::uint64_t word :
-         {law.time.fixed_ns, law.time.scale_ns, law.jitter.fixed_ns, law.jitter.scale_ns,
-          law.max_ns, static_cast<std::uint64_t>(law_),
-          static_cast<std::uint64_t>(shape_ * 1'000'000)})
+         {static_cast<std::uint64_t>(law.time.fixed_ns), law.time.scale_ns,
+          static_cast<std::uint64_t>(law.jitter.fixed_ns), law.jitter.scale_ns, law.max_ns,
+          static_cast<std::uint64_t>(law_), static_cast<std::uint64_t>(shape_ * 1'000'000)})
       law.fingerprint = (law.fingerprint ^ word) * 0x100000001B3;
   }
 
@@ -315,6 +334,7 @@ class DelayReader {
   double shape_ = 0;
   std::uint64_t table_hash_ = 0;
   bool free_ = false;
+  std::uint64_t own_ns_ = 0;  ///< is subtracted
 };
 
 std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileContext& context,

@@ -186,7 +186,7 @@ DelayReview review(const Parameters& parameters, std::uint64_t knots) {
 }  // namespace
 
 CompiledImpairment compile_field_delay(SharedLaw law) {
-  const FlowDelay most{law->time.most(), law->jitter.most()};
+  const FlowDelay most = most_of_flows(*law);
   const std::uint64_t longest_ns = delay_with(*law, most, law->gaussian->at(8)).delay_ns;
   CompiledImpairment compiled{
       .parameters = Parameters::from(law.get()),
@@ -206,7 +206,7 @@ CompiledImpairment compile_field_delay(SharedLaw law) {
 
 double clamped_share(const DelayLaw& law, std::uint64_t knots) {
   Field state;
-  FieldWalk walk(law, 0, {law.time.fixed_ns, law.jitter.fixed_ns}, state);
+  FieldWalk walk(law, 0, delay_of_flow(law, 0), state);
   std::uint64_t clamped = 0;
   const std::uint64_t points = knots * kGridAKnot;
   for (std::uint64_t point = 0; point < points; ++point) {

@@ -107,7 +107,10 @@ void decide_per_flow(const Parameters& parameters, Asked& asked, JudgedBurst& bu
     own.floor.meet(law.fingerprint);
     if (own.drawn_plus_one != law.fingerprint + 1) [[unlikely]] {
       own.drawn_plus_one = law.fingerprint + 1;
-      own.time_ns = std::min(delay_of_flow(law, burst.identity[i]).time_ns, law.max_ns);
+      // A time that was drawn is never below zero here, whatever was subtracted.
+      const auto drawn_ns =
+          static_cast<std::uint64_t>(delay_of_flow(law, burst.identity[i]).time_ns);
+      own.time_ns = std::min(drawn_ns, law.max_ns);
     }
     const std::uint64_t wanted_ns = burst.time_ns[i] + own.time_ns;
     const std::uint64_t given_ns = own.floor.give(wanted_ns);
@@ -123,7 +126,7 @@ Explanation explain_per_flow(const Parameters& parameters, const Asked&, const J
 }
 
 std::uint64_t longest(const DelayLaw& law) {
-  const FlowDelay most{law.time.most(), law.jitter.most()};
+  const FlowDelay most = most_of_flows(law);
   const Deviation farthest = law.quantiles == nullptr ? 0 : law.quantiles->most();
   return delay_with(law, most, farthest).delay_ns;
 }
@@ -132,7 +135,7 @@ std::uint64_t longest(const DelayLaw& law) {
 std::uint64_t usual(const DelayLaw& law) {
   if (law.quantiles == nullptr)
     return longest(law);
-  const FlowDelay most{law.time.most(), law.jitter.most()};
+  const FlowDelay most = most_of_flows(law);
   return delay_with(law, most, law.quantiles->at(UINT64_MAX / 1000 * 999)).delay_ns;
 }
 
@@ -145,7 +148,7 @@ DelayReview review(const Parameters& parameters, std::uint64_t) {
 double cut_share(const DelayLaw& law) {
   if (law.quantiles == nullptr)
     return 0;
-  const FlowDelay delay{law.time.fixed_ns, law.jitter.fixed_ns};
+  const FlowDelay delay = delay_of_flow(law, 0);
   std::uint64_t below = 0;  // the first that is not cut lies between
   std::uint64_t above = UINT64_MAX;
   while (below < above) {

@@ -24,19 +24,18 @@ inline std::int64_t deviation_ns(Deviation deviation, std::uint64_t unit_ns) noe
 
 /// A time of a rule, or one drawn for each flow.
 struct FlowTime {
-  std::uint64_t fixed_ns = 0;                  ///< what the drawn deviation is added to
+  std::int64_t fixed_ns = 0;                   ///< what the drawn deviation is added to
   std::uint64_t scale_ns = 0;                  ///< a deviation of one
   std::shared_ptr<const QuantileTable> drawn;  ///< null: the same for all flows
+  std::int64_t least_ns = 0;                   ///< what is drawn is kept between this …
+  std::int64_t longest_ns = kDelayMaxNs;       ///< … and this
 
-  std::uint64_t of(std::uint64_t uniform) const noexcept {
+  std::int64_t of(std::uint64_t uniform) const noexcept {
     if (drawn == nullptr)
       return fixed_ns;
-    const std::int64_t sum_ns =
-        static_cast<std::int64_t>(fixed_ns) + deviation_ns(drawn->at(uniform), scale_ns);
-    return static_cast<std::uint64_t>(
-        std::clamp<std::int64_t>(sum_ns, 0, static_cast<std::int64_t>(kDelayMaxNs)));
+    return std::clamp(fixed_ns + deviation_ns(drawn->at(uniform), scale_ns), least_ns, longest_ns);
   }
-  std::uint64_t most() const noexcept { return of(drawn == nullptr ? 0 : UINT64_MAX); }
+  std::int64_t most() const noexcept { return of(drawn == nullptr ? 0 : UINT64_MAX); }
 };
 
 /// A delay with jitter. Kept by CompiledImpairment::tables.
@@ -55,18 +54,34 @@ struct DelayLaw {
   std::uint64_t fingerprint = 0;
 
   bool per_flow() const noexcept { return time.drawn != nullptr || jitter.drawn != nullptr; }
+
+  /// Makes every delay shorter by `own_ns`, and nothing of those that are not so long. Once, when
+  /// all but the dice is known: max(0, min(x, max) − own) is min(x − own, max − own) cut at zero,
+  /// so it is the parameters that move, and no packet pays for it.
+  void subtract(std::uint64_t own_ns) noexcept {
+    const auto by_ns = static_cast<std::int64_t>(own_ns);
+    time.fixed_ns -= by_ns;
+    time.longest_ns -= by_ns;
+    if (quantiles != nullptr)
+      time.least_ns -= by_ns;  // jitter comes on top of it before anything is cut
+    max_ns -= std::min(max_ns, own_ns);
+  }
 };
 
 /// The parameters of one flow.
 struct FlowDelay {
-  std::uint64_t time_ns = 0;
+  std::int64_t time_ns = 0;  ///< below zero where the own latency is more than that
   std::uint64_t jitter_ns = 0;
 };
 inline FlowDelay delay_of_flow(const DelayLaw& law, std::uint64_t identity) noexcept {
   if (!law.per_flow())
-    return {law.time.fixed_ns, law.jitter.fixed_ns};
+    return {law.time.fixed_ns, static_cast<std::uint64_t>(law.jitter.fixed_ns)};
   return {law.time.of(law.flow_dice.uniform(identity, 0)),
-          law.jitter.of(law.flow_dice.uniform(identity, 1))};
+          static_cast<std::uint64_t>(law.jitter.of(law.flow_dice.uniform(identity, 1)))};
+}
+/// The largest that a flow may have.
+inline FlowDelay most_of_flows(const DelayLaw& law) noexcept {
+  return {law.time.most(), static_cast<std::uint64_t>(law.jitter.most())};
 }
 
 struct DelayGiven {
@@ -75,8 +90,7 @@ struct DelayGiven {
 };
 inline DelayGiven delay_with(const DelayLaw& law, const FlowDelay& flow,
                              Deviation deviation) noexcept {
-  const std::int64_t sum_ns =
-      static_cast<std::int64_t>(flow.time_ns) + deviation_ns(deviation, flow.jitter_ns);
+  const std::int64_t sum_ns = flow.time_ns + deviation_ns(deviation, flow.jitter_ns);
   if (sum_ns < 0)
     return {0, true};
   return {std::min(static_cast<std::uint64_t>(sum_ns), law.max_ns), false};
@@ -109,9 +123,9 @@ using SharedLaw = std::shared_ptr<const DelayLaw>;
 CompiledImpairment compile_per_flow_delay(SharedLaw law);
 CompiledImpairment compile_free_delay(SharedLaw law);
 CompiledImpairment compile_field_delay(SharedLaw law);
-/// `trace:` with its text. Nothing when it is wrong.
+/// `trace:` with its text, each delay shorter by `own_ns`. Nothing when it is wrong.
 std::optional<CompiledImpairment> compile_trace_delay(const ConfigNode& node, MappingReader& reader,
-                                                      Problems& problems);
+                                                      std::uint64_t own_ns, Problems& problems);
 
 /// The share of time in which the field's release R(t) is later than t + d(t), measured over
 /// `knots` knots from time zero. A property of the law, not of the seed.

@@ -23,6 +23,7 @@ struct Trace {
       0;  ///< each row holds until the next, the last as long as the one before
   std::uint64_t latest_ns = 0;  ///< the latest release of a whole period
   std::uint64_t fingerprint = 0;
+  std::uint64_t own_ns = 0;  ///< each delay is shorter by this
   bool linear = false;
   bool loop = false;
 };
@@ -74,6 +75,10 @@ const Trace& trace_of(const Parameters& parameters) noexcept {
   return *parameters.as<const Trace*>();
 }
 
+/// Why it is a template: a trace that nothing is subtracted from pays nothing for that.
+enum class Compensates : bool { kNo, kYes };
+
+template <Compensates kCompensates>
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally& tally) noexcept {
   const Trace& trace = trace_of(parameters);
@@ -82,8 +87,10 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
     floor.meet(trace.fingerprint);
     for (std::uint32_t turn = first; turn < end; ++turn) {
       const std::uint8_t i = selection.position[turn];
-      const std::uint64_t wanted_ns =
-          asked.zero_ns + release_ns(trace, burst.time_ns[i] - asked.zero_ns);
+      std::uint64_t wanted_ns = asked.zero_ns + release_ns(trace, burst.time_ns[i] - asked.zero_ns);
+      // The supremum of s + max(d(s) − own, 0) over s ≤ t is max(R(t) − own, t).
+      if constexpr (kCompensates == Compensates::kYes)
+        wanted_ns = std::max(wanted_ns, burst.time_ns[i] + trace.own_ns) - trace.own_ns;
       const std::uint64_t given_ns = floor.give(wanted_ns);
       tally.clamped += given_ns > wanted_ns ? 1 : 0;
       burst.time_ns[i] = given_ns;
@@ -157,7 +164,7 @@ class TraceText {
 }  // namespace
 
 std::optional<CompiledImpairment> compile_trace_delay(const ConfigNode& node, MappingReader& reader,
-                                                      Problems& problems) {
+                                                      std::uint64_t own_ns, Problems& problems) {
   const std::size_t problems_before = problems.size();
   auto trace = std::make_shared<Trace>();
   const ConfigNode* contents = reader.take("contents");
@@ -177,12 +184,14 @@ std::optional<CompiledImpairment> compile_trace_delay(const ConfigNode& node, Ma
   const std::vector<Row>& rows = trace->rows;
   trace->period_ns = 2 * rows.back().time_ns - rows[rows.size() - 2].time_ns;
   lay_releases(*trace);
-  trace->fingerprint =
-      hash_name(contents->text) ^ (trace->linear ? 1U : 0U) ^ (trace->loop ? 2U : 0U);
+  trace->own_ns = own_ns;
+  trace->fingerprint = hash_name(contents->text) ^ (trace->linear ? 1U : 0U) ^
+                       (trace->loop ? 2U : 0U) ^ (own_ns << 2);
+  const std::uint64_t longest_ns = std::ranges::max(rows, {}, &Row::delay_ns).delay_ns;
   CompiledImpairment compiled{
       .parameters = Parameters::from(static_cast<const Trace*>(trace.get())),
-      .decide = decide,
-      .adds_ns = std::ranges::max(rows, {}, &Row::delay_ns).delay_ns,
+      .decide = own_ns == 0 ? decide<Compensates::kNo> : decide<Compensates::kYes>,
+      .adds_ns = longest_ns - std::min(longest_ns, own_ns),
       .uses_state = true,
       .delays = true};
   compiled.tables = std::move(trace);

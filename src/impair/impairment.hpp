@@ -152,6 +152,8 @@ struct CompileContext {
   bool delay_before = false;                 ///< a `delay:` stands somewhere before it
   std::string_view kind_before;              ///< of the impairment before it; empty for the first
   const ConfigNode* queue_behind = nullptr;  ///< the value of a `queue:` right behind it
+  /// How long faultline itself keeps a packet: none in virtual time. Absent: not known.
+  std::optional<std::uint64_t> own_latency_ns = 0;
 };
 
 struct CompiledImpairment {

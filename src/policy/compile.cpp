@@ -70,8 +70,12 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
   std::uint32_t index = 0;
   for (const ConfigNode& item : spec.impair->items) {
     std::string_view kind;
-    const CompileContext context =
-        context_of({request.seed, spec.name, index, spec.per}, *spec.impair);
+    const CompileContext context = context_of({.seed = request.seed,
+                                               .rule_name = spec.name,
+                                               .index = index,
+                                               .per = spec.per,
+                                               .own_latency_ns = request.own_latency_ns},
+                                              *spec.impair);
     const auto compiled = compile_once(item, context, request.cache, &kind, problems);
     RuleStep step;
     std::string key = spec.name + "/" + std::to_string(index) + "/" + std::string(kind) + "/";

@@ -42,6 +42,7 @@ struct CompileRequest {
   std::set<std::string> restarted;        ///< … these, whose ttl starts anew
   std::map<std::string, std::shared_ptr<LeaseTerm>> leases;  ///< those that hold
   CompileCache* cache = nullptr;                             ///< of the same seed
+  std::optional<std::uint64_t> own_latency_ns = 0;           ///< as in CompileContext
 };
 
 /// The policy of a scenario. `slots` changes only on success.

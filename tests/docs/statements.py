@@ -106,7 +106,11 @@ STATEMENTS = {
     "D14": "test_64k_flows_each_with_its_own_delay",
     "D15": "test_trace",
     "D16": "test_distance",
-    "D17": "later: doctor measures the own latency, no delay subtracts it yet",
+    "D17": "test_a_delay_compensates_for_the_own_latency "
+           "ImpairDelay.CompensationMakesAConstantShorter "
+           "ImpairDelay.CompensationSubtractsLastAndNeverBelowZero "
+           "ImpairDelay.CompensationKeepsTheOrderWhenItComesAndGoes "
+           "test_nothing_is_subtracted_in_virtual_time",
     "D18": "test_a_table_of_netem test_a_file_beside_the_scenario",
     "D19": "test_free_delay_before_a_loaded_rate",
     "R1": "ImpairRate.Departures test_a_backlogged_link",

@@ -27,3 +27,21 @@ def test_delays_of_a_rule_and_of_rules_add_up(program, few):
     scenario = scenario_of(("a", ["delay: 1ms", "delay: 2us"]), ("b", ["delay: 3ns"]), seed=1)
     output = program.simulated(scenario, [few.path]).output
     assert (output.time_ns == few.capture.time_ns + np.uint64(1_002_003)).all()
+
+
+@pytest.mark.parametrize("delay", [
+    "time: 40ms",
+    "time: 5ms, jitter: 1ms",
+    "time: 5ms, jitter: 1ms, order: free",
+    'time: {draw: "uniform(1ms, 9ms)", per: flow}',
+    'trace: steps, contents: "0,9000\\n10000,1000\\n"',
+])
+def test_nothing_is_subtracted_in_virtual_time(program, few, delay):
+    """The simulator takes no time, so `compensate: true` changes no byte of what it writes."""
+    written = []
+    for compensate in ("true", "false"):
+        scenario = scenario_of(("wan", [f"delay: {{{delay}, compensate: {compensate}}}"]), seed=1)
+        outcome = program.simulated(scenario, [few.path])
+        assert outcome.stats["rules"]["wan"]["delayed"] == len(few.capture)
+        written.append(outcome.out.read_bytes())
+    assert written[0] == written[1]

@@ -1,5 +1,5 @@
-// Constant delay: what it adds, the floor that a change of `time` leaves behind, and what it
-// refuses.
+// Delays: what a constant one adds, the floor that a change of `time` leaves behind, how its forms
+// follow one another, what compensation subtracts, and what is refused.
 #include <gtest/gtest.h>
 
 #include "base/units.hpp"
@@ -13,9 +13,16 @@ const CompileContext kContext{42, "uplink", 0};
 /// One scope that is asked packet by packet or in bursts; its rule may change in between.
 class DelayBench {
  public:
-  explicit DelayBench(std::string_view yaml) { change(yaml); }
+  explicit DelayBench(std::string_view yaml, std::uint64_t own_latency_ns = 0) {
+    change(yaml, own_latency_ns);
+  }
 
-  void change(std::string_view yaml) { compiled_ = test::compile_item(yaml, kContext); }
+  void change(std::string_view yaml, std::uint64_t own_latency_ns = 0) {
+    CompileContext context = kContext;
+    context.own_latency_ns = own_latency_ns;
+    compiled_ = test::compile_item(yaml, context);
+  }
+  std::uint64_t adds_ns() const { return compiled_.adds_ns; }
 
   /// The times given to packets with these times of their own, asked as one burst.
   std::vector<std::uint64_t> give(const std::vector<std::uint64_t>& times_ns) {
@@ -25,6 +32,8 @@ class DelayBench {
     for (const std::uint64_t time_ns : times_ns) {
       const auto i = static_cast<std::uint8_t>(kBurstMax - 1 - selection.count);
       burst.time_ns[i] = time_ns;
+      burst.identity[i] = asked.identity[i] = asked.scope[i] = identity;
+      asked.number[i] = asked.step[i] = next_number++;
       asked.state[i] = &state;
       selection.position[selection.count++] = i;
     }
@@ -40,6 +49,8 @@ class DelayBench {
 
   ScopeState state;
   ImpairmentTally tally;
+  std::uint64_t identity = 0;  ///< of the flow
+  std::uint64_t next_number = 0;
 
  private:
   CompiledImpairment compiled_;
@@ -254,8 +265,15 @@ TEST(ImpairDelay, Errors) {
        {"f:1:33: error: d.csv: line 2: a time that does not rise; ascending times",
         "f:1:33: error: d.csv: line 3: found '9,x'; time,delay in whole us",
         "f:1:33: error: d.csv: 1 rows; at least two rows of time,delay in us"}},
-      {"delay: {time: 1ms, compensate: true}",
-       {"f:1:20: error: delay: 'compensate' is not yet supported"}},
+      {"delay: {time: 1ms, compensate: yes}",
+       {"f:1:32: error: found 'yes'; true or false, without quotes; did you mean 'true'?"}},
+      {"delay: {trace: d.csv, contents: \"0,5\\n9,6\", compensate: 250ns}",
+       {"f:1:57: error: found '250ns'; true or false, without quotes"}},
+      {"delay: {time: 1ms, compensat: true}",
+       {"f:1:20: error: delay: unknown key 'compensat'; known keys are compensate, trace, "
+        "distance, "
+        "distribution, time, jitter, order, max, correlation, correlation_time, shape, file, "
+        "contents; did you mean 'compensate'?"}},
   };
   for (const test::ErrorCase& one : cases)
     EXPECT_EQ(test::item_errors(one.yaml), one.lines) << one.yaml;
@@ -286,6 +304,146 @@ TEST(ImpairDelay, FormsFollowOneAnotherWithoutReordering) {
     bench.change(form);
   }
   EXPECT_GT(bench.tally.clamped, 0U);
+}
+
+TEST(ImpairDelay, CompensationMakesAConstantShorter) {
+  constexpr std::uint64_t kOwnNs = 250;
+  const DelayCase cases[] = {
+      {"delay: {time: 40ms, compensate: true}", 39'999'750},
+      {"delay: {time: 40ms, compensate: false}", 40'000'000},
+      {"delay: {time: 40ms}", 40'000'000},
+      {"delay: 40ms", 40'000'000},
+      {"delay: {time: 251ns, compensate: true}", 1},
+      {"delay: {time: 250ns, compensate: true}", 0},
+      {"delay: {time: 249ns, compensate: true}", 0},
+      {"delay: {time: 0, compensate: true}", 0},
+      {"delay: {time: 24h, compensate: true}", 24 * 3'600 * kNsPerSecond - 250},
+      {"delay: {time: 40ms, max: 1ms, compensate: true}", 999'750},
+      {"delay: {time: 40ms, max: 100ns, compensate: true}", 0},
+      {"delay: {time: 40ms, order: free, compensate: true}", 39'999'750},
+      {"delay: {time: 249ns, order: free, compensate: true}", 0},
+      {"delay: {distance: 1km, compensate: true}", 4'650},
+      {"delay: {distance: 0km, compensate: true}", 0},
+  };
+  for (const DelayCase& one : cases) {
+    DelayBench bench(one.yaml, kOwnNs);
+    EXPECT_EQ(bench.give({0, 1'000}),
+              (std::vector<std::uint64_t>{one.delay_ns, 1'000 + one.delay_ns}))
+        << one.yaml;
+    EXPECT_EQ(bench.adds_ns(), one.delay_ns) << one.yaml;
+  }
+}
+
+/// The forms beside a constant, with KEY where more keys may stand.
+constexpr std::string_view kForms[] = {
+    "delay: {time: 5ms, jitter: 1ms, KEY}",
+    "delay: {time: 5ms, jitter: 3ms, distribution: exponential, max: 9ms, KEY}",
+    "delay: {time: 5ms, jitter: 2ms, order: free, KEY}",
+    "delay: {time: 5ms, jitter: 2ms, order: free, max: 6ms, correlation: 50%, KEY}",
+    "delay: {time: {draw: 'uniform(1ms, 9ms)', per: flow}, KEY}",
+    "delay: {time: {draw: 'uniform(1ms, 9ms)', per: flow}, max: 4ms, order: free, KEY}",
+    "delay: {time: {draw: 'normal(2ms, 2ms)', per: flow}, jitter: 2ms, order: free, KEY}",
+    "delay: {time: {draw: 'exponential(2ms)', per: flow}, jitter: 1ms, KEY}",
+    "delay: {time: 5ms, jitter: {draw: 'uniform(1ms, 3ms)', per: flow}, order: free, KEY}",
+    "delay: {trace: t, contents: \"0,9000\\n10000,1000\\n20000,6000\", KEY}",
+    "delay: {trace: t, contents: \"0,0\\n40000,9000\\n50000,2000\", interpolate: linear, "
+    "loop: true, KEY}",
+};
+
+std::string form_with(std::string_view form, std::string_view key) {
+  std::string yaml(form);
+  return yaml.replace(yaml.find("KEY"), 3, key);
+}
+
+TEST(ImpairDelay, CompensationSubtractsLastAndNeverBelowZero) {
+  constexpr std::uint64_t kNearNs = 1'000'000;
+  for (const std::string_view form : kForms) {
+    // A field is linear between the points of its grid; where it comes to zero between two of them
+    // it is a little later than this, by less than the grid.
+    const bool is_field = form.find("jitter") != std::string_view::npos &&
+                          form.find("order: free") == std::string_view::npos;
+    for (const std::uint64_t own_ns : {std::uint64_t{250}, 2'345'678UL, 7'000'000UL, 20'000'000UL})
+      for (std::uint64_t flow = 0; flow < 4; ++flow) {
+        DelayBench plain(form_with(form, "compensate: false"), own_ns);
+        DelayBench shorter(form_with(form, "compensate: true"), own_ns);
+        plain.identity = shorter.identity = flow;
+        EXPECT_EQ(shorter.adds_ns(), plain.adds_ns() - std::min(plain.adds_ns(), own_ns)) << form;
+        for (std::uint64_t packet = 0; packet < 500; ++packet) {
+          const std::uint64_t time_ns = packet * 200'000;
+          const std::uint64_t delay_ns = plain.give({time_ns}).front() - time_ns;
+          const std::uint64_t given_ns = shorter.give({time_ns}).front() - time_ns;
+          const std::uint64_t wanted_ns = std::max(delay_ns, own_ns) - own_ns;
+          const bool is_near = delay_ns < own_ns + kNearNs && own_ns < delay_ns + kNearNs;
+          if (!is_field || !is_near)
+            ASSERT_EQ(given_ns, wanted_ns) << form << " " << own_ns << " " << packet;
+          ASSERT_GE(given_ns, wanted_ns) << form << " " << own_ns << " " << packet;
+          ASSERT_LT(given_ns, wanted_ns + kNearNs) << form << " " << own_ns << " " << packet;
+        }
+      }
+  }
+}
+
+TEST(ImpairDelay, WhatCompensationCutsIsCounted) {
+  DelayBench plain("delay: {time: 5ms, jitter: 1ms, distribution: uniform, order: free}");
+  DelayBench shorter(
+      "delay: {time: 5ms, jitter: 1ms, distribution: uniform, order: free, compensate: true}",
+      5'000'000);
+  std::uint64_t zero = 0;
+  for (std::uint64_t packet = 0; packet < 1'000; ++packet) {
+    zero += plain.give({0}).front() < 5'000'000 ? 1U : 0U;
+    shorter.give({0});
+  }
+  EXPECT_EQ(plain.tally.cut, 0U);
+  EXPECT_EQ(shorter.tally.cut, zero);
+  EXPECT_GT(zero, 400U);
+}
+
+TEST(ImpairDelay, CompensationKeepsTheOrderWhenItComesAndGoes) {
+  constexpr std::uint64_t kOwnNs = 3'000'000;
+  for (const std::string_view form : {std::string_view("delay: {time: 20ms, KEY}"),
+                                      std::string_view("delay: {distance: 4000km, KEY}"), kForms[0],
+                                      kForms[1], kForms[4], kForms[7], kForms[9], kForms[10]}) {
+    DelayBench bench(form_with(form, "compensate: false"), kOwnNs);
+    std::uint64_t latest_ns = 0;
+    std::uint64_t now_ns = 0;
+    for (const std::string_view key : {"compensate: true", "compensate: false"}) {
+      for (int packet = 0; packet < 40; ++packet) {
+        now_ns += 100'000;
+        const std::uint64_t given_ns = bench.give({now_ns}).front();
+        ASSERT_GE(given_ns, latest_ns) << form;
+        latest_ns = given_ns;
+      }
+      const std::uint64_t clamped = bench.tally.clamped;
+      bench.change(form_with(form, key), kOwnNs);
+      now_ns += 1;
+      const std::uint64_t given_ns = bench.give({now_ns}).front();
+      ASSERT_GE(given_ns, latest_ns) << form;
+      EXPECT_EQ(bench.tally.clamped > clamped, key == "compensate: true") << form << " " << key;
+      latest_ns = given_ns;
+    }
+  }
+}
+
+TEST(ImpairDelay, CompensationNeedsAnOwnLatency) {
+  CompileContext context = kContext;
+  context.own_latency_ns = std::nullopt;
+  const auto errors = [&](std::string_view yaml) {
+    Problems problems;
+    std::string_view kind;
+    compile_impairment(test::tree_of(yaml), context, &kind, problems);
+    return test::lines_of(problems);
+  };
+  for (const std::string_view form :
+       {"delay: {time: 1ms, compensate: true}", "delay: {trace: t, compensate: true}"}) {
+    const std::vector<std::string> lines = errors(form);
+    ASSERT_GE(lines.size(), 1U);
+    EXPECT_EQ(lines.front(),
+              "f:1:" + std::to_string(form.find("true") + 1) +
+                  ": error: the own latency could not be measured; two cores that this process may "
+                  "use, or compensate: false");
+  }
+  EXPECT_EQ(errors("delay: {time: 1ms, compensate: false}"), std::vector<std::string>{});
+  EXPECT_EQ(errors("delay: 1ms"), std::vector<std::string>{});
 }
 
 TEST(ImpairDelay, FreeConstantsMayReorder) {

@@ -170,9 +170,6 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
        {"lateness", "model", "stop_when", "switches", "nodes", "use", "capture"}},
       {"version: 1\nhold: {PUT: drop-tail}\n", "hold", {"on_full"}},
       {"version: 1\nrules: [{name: r, impair: [delay: 1ms], PUT: 1}]\n", "rule", {"tcp_acks"}},
-      {"version: 1\nrules: [{name: r, impair: [delay: {time: 1ms, PUT: 1}]}]\n",
-       "delay",
-       {"compensate"}},
   };
   for (const NotYetCase& one : cases) {
     for (const std::string& key : one.keys) {
@@ -365,6 +362,22 @@ TEST(PolicyScenario, Bounds) {
                   ? std::vector<std::string>{}
                   : std::vector<std::string>{"f:3:3: error: more than 64 ports; at most 64"});
   }
+}
+
+TEST(PolicyCompile, DelaysCompensateForTheRequestsOwnLatency) {
+  Compiler compiler;
+  const std::string yaml = with_rules({"name: r, impair: [delay: {time: 1ms, compensate: true}]"});
+  const auto adds_ns = [&](const CompileRequest& request) {
+    return compiler.compile(yaml, request).rules.front().steps.front().impairment.adds_ns;
+  };
+  EXPECT_EQ(adds_ns({}), 1'000'000U) << "in virtual time there is none";
+  EXPECT_EQ(adds_ns({.own_latency_ns = 250}), 999'750U);
+  const Scenario scenario = scenario_of(yaml);
+  const Result<Policy> policy =
+      compile_policy(scenario, {.own_latency_ns = std::nullopt}, compiler.slots);
+  ASSERT_FALSE(policy);
+  EXPECT_NE(to_line(policy.error().front()).find("the own latency could not be measured"),
+            std::string::npos);
 }
 
 // --- paths ---------------------------------------------------------------------------------------
