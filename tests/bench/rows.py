@@ -17,6 +17,12 @@ wires:
 """
 NULL = PORTS % ("", "")
 TWO_QUEUES = PORTS % (", queues: 2", ", queues: 2")
+TWO_WIRES = NULL.replace("wires:\n", '''  up: {driver: "null", size: 64B}
+  down: {driver: "null", size: 64B}
+wires:
+  other: [up, down]
+''')
+TWO_WORKERS = "workers: {cores: [0, 1]}\nrules: [{name: r, impair: [delay: 10ms]}]\n"
 # A rule beside the one under test that no packet meets.
 OTHER = "{name: other, match: {proto: tcp, dport: 9}, impair: [loss: 1%]}"
 
@@ -105,10 +111,12 @@ MIX_ROWS = (
 )
 WORKER_ROWS = (
     Row("10 ms, one worker", null_rules("{name: r, impair: [delay: 10ms]}")),
-    Row("10 ms, two workers",
-        lambda bench: bench.faultlined_null(
-            f"{TWO_QUEUES}workers: {{cores: [0, 1]}}\nrules: [{{name: r, impair: [delay: 10ms]}}]\n"),
-        "10 ms, one worker", 1.8, "T8"),
+    Row("10 ms, two workers, two wires",
+        lambda bench: bench.faultlined_null(TWO_WIRES + TWO_WORKERS), "10 ms, one worker", 1.8,
+        "T8"),
+    # All frames of null devices are of one flow, which belongs to one of the two.
+    Row("10 ms, two workers, one flow",
+        lambda bench: bench.faultlined_null(TWO_QUEUES + TWO_WORKERS), "10 ms, one worker"),
 )
 DELAY_NS = ("--delay-ns", 10_000_000)
 BOTH_10_MS = "rules: [{name: r, impair: [delay: 10ms]}]\n"

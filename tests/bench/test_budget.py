@@ -59,3 +59,17 @@ fn=(2)
     assert budget.stage_of("rte_pktmbuf_free_bulk") == "ports"
     assert budget.stage_of("faultline::(anonymous namespace)::decide(faultline::Asked&)") == (
         "impairments")
+
+
+def test_the_page_tells_the_budget():
+    page = (budget.BUDGET.parents[2] / "docs" / "hot-path.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()
+            if line.startswith("| ")]
+    header = next(row for row in rows if row[-1] == "all")
+    told = {row[0]: dict(zip(header[1:], row[1:])) for row in rows[rows.index(header) + 1:]}
+    wanted = json.loads(budget.BUDGET.read_text(encoding="utf-8"))
+    assert told.keys() == wanted.keys()
+    for name, stages in wanted.items():
+        for stage in header[1:]:
+            assert told[name][stage] == (f"{stages.get(stage, 0):.0f}"
+                                         if stages.get(stage, 0) >= 0.5 else ""), (name, stage)
