@@ -4,6 +4,17 @@
 #include "dataplane/decide.hpp"
 
 namespace faultline {
+namespace {
+
+/// Whether a wake of this kind is laid for the queue.
+void set_awaited(ServedQueue& queue, const Wake& wake, bool awaited) noexcept {
+  if (wake.chases)
+    queue.chased = awaited ? 1 : 0;
+  else
+    queue.timed = awaited ? 1 : 0;
+}
+
+}  // namespace
 
 /// Those of `asked` that the impairment put into a queue wait: they take along what it takes to go
 /// on behind it. Where a queue was empty before, a wake is laid.
@@ -55,7 +66,7 @@ void Decide::lay(const Wake& wake, ScopeState& state) noexcept {
   if (wakes_.full()) [[unlikely]]
     prune_wakes();
   ServedQueue& queue = state.as<ServedQueue>();
-  (wake.chases ? queue.chased : queue.timed) = 1;
+  set_awaited(queue, wake, true);
   chases_ += wake.chases ? 1U : 0U;
   wakes_.push(wake);
 }
@@ -77,7 +88,7 @@ void Decide::prune_wakes() noexcept {
     ServedQueue& queue = state->as<ServedQueue>();
     if ((wake.chases ? queue.chased : queue.timed) != 0)
       return false;
-    (wake.chases ? queue.chased : queue.timed) = 1;
+    set_awaited(queue, wake, true);
     chases_ += wake.chases ? 1U : 0U;
     return true;
   });
@@ -93,7 +104,7 @@ ScopeState* Decide::take_wake(Wake& wake) noexcept {
     return nullptr;
   ServedQueue& queue = state->as<ServedQueue>();
   served_.meet(queue);
-  (wake.chases ? queue.chased : queue.timed) = 0;
+  set_awaited(queue, wake, false);
   return queue.head != 0 ? state : nullptr;
 }
 

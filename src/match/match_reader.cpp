@@ -388,8 +388,8 @@ class TreeReader {
 
   /// Searching costs the most, so it is asked last.
   static void put_payloads_last(MatchNode& node) {
-    std::ranges::stable_partition(node.children,
-                                  [](const MatchNode& child) { return !child.asks_payload(); });
+    std::stable_partition(node.children.begin(), node.children.end(),
+                          [](const MatchNode& child) { return !child.asks_payload(); });
   }
 
   MappingReader& reader_;
