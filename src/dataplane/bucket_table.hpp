@@ -21,6 +21,13 @@ enum class TableMemory : std::uint8_t {
   kWhenUsed,  ///< page by page, as entries come
 };
 
+/// What a look-up has found out so far.
+struct SoughtEntry {
+  static constexpr std::uint64_t kNowhere = UINT64_MAX;
+  std::uint64_t spread;
+  std::uint64_t place;  ///< the first whose tag is that of `spread`; kNowhere
+};
+
 /// `Entry` is plain: a new one is all zero bytes.
 template <typename Entry>
 class BucketTable {
@@ -56,30 +63,23 @@ class BucketTable {
         visit(entries_[place]);
   }
 
-  void prefetch(std::uint64_t spread) const noexcept {
-    const std::uint64_t bucket = first_of(spread);
-    __builtin_prefetch(&tags_[bucket]);
-    __builtin_prefetch(&entries_[bucket * kWays]);
-  }
-
-  // A look-up in three steps: the tags, the place that they name, what stands there.
-  static constexpr std::uint64_t kNowhere = UINT64_MAX;
-  void prefetch_tags(std::uint64_t spread) const noexcept {
+  /// A look-up in three steps, so that a burst's memory is on its way before it is needed: seek()
+  /// for all, then approach() for all, then entry() or find().
+  SoughtEntry seek(std::uint64_t spread) const noexcept {
     __builtin_prefetch(&tags_[first_of(spread)]);
     __builtin_prefetch(&tags_[second_of(spread)]);
+    return {spread, SoughtEntry::kNowhere};
   }
-  /// The first place whose tag is that of `spread`; kNowhere when there is none.
-  std::uint64_t likely_place(std::uint64_t spread) const noexcept {
-    for (const std::uint64_t bucket : {first_of(spread), second_of(spread)})
-      if (const std::uint32_t way = way_of(bucket, tag_of(spread)); way < kWays)
-        return bucket * kWays + way;
-    return kNowhere;
-  }
-  void prefetch_entry(std::uint64_t place) const noexcept {
-    if (place == kNowhere)
+  void approach(SoughtEntry& sought) const noexcept {
+    sought.place = likely_place(sought.spread);
+    if (sought.place == SoughtEntry::kNowhere)
       return;
-    const auto* entry = reinterpret_cast<const char*>(&entries_[place]);
+    const auto* entry = reinterpret_cast<const char*>(&entries_[sought.place]);
     for (std::size_t at = 0; at < sizeof(Entry); at += 64) __builtin_prefetch(entry + at, 1);
+  }
+  /// What stands where it was sought; null when that is nowhere. It must be looked at.
+  Entry* entry(const SoughtEntry& sought) noexcept {
+    return sought.place == SoughtEntry::kNowhere ? nullptr : &entries_[sought.place];
   }
 
   /// The entry of `spread` for which `is_it` holds; null when there is none.
@@ -165,6 +165,13 @@ class BucketTable {
     const __m128i same = _mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<short>(tag)));
     const auto ways = static_cast<std::uint32_t>(_mm_movemask_epi8(same)) | 1U << (2 * kWays);
     return static_cast<std::uint32_t>(std::countr_zero(ways)) / 2;
+  }
+
+  std::uint64_t likely_place(std::uint64_t spread) const noexcept {
+    for (const std::uint64_t bucket : {first_of(spread), second_of(spread)})
+      if (const std::uint32_t way = way_of(bucket, tag_of(spread)); way < kWays)
+        return bucket * kWays + way;
+    return SoughtEntry::kNowhere;
   }
 
   template <typename IsIt>

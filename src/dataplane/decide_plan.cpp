@@ -13,7 +13,7 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
     burst.ecn[i] = fields_[i].ecn;
   }
   // Keys are read when all have been written: read at once, each would wait for its own stores.
-  PerPacket<FlowTable::Sought> sought;
+  PerPacket<SoughtEntry> sought;
   PerPacket<bool> follows;  // of the same flow as the one before it
   for (std::uint32_t i = part.first; i < end; ++i) {
     const FlowKey& key = fields_[i].key;

@@ -47,7 +47,7 @@ std::uint32_t Decide::look_up_scopes(const ScopeTable::Owner& owner,
                                      const Selection& selection, std::uint32_t first,
                                      const JudgedBurst& burst,
                                      PerPacket<ScopeState*>& out) noexcept {
-  std::array<ScopeTable::Sought, kBurstMax> sought;
+  std::array<SoughtEntry, kBurstMax> sought;
   for (std::uint32_t turn = first; turn < selection.count; ++turn)
     sought[turn] = scopes_.seek(owner, identities[selection.position[turn]]);
   for (std::uint32_t turn = first; turn < selection.count; ++turn) scopes_.approach(sought[turn]);

@@ -48,30 +48,18 @@ class FlowTable {
   FlowTable(const FlowTable&) = delete;
   FlowTable& operator=(const FlowTable&) = delete;
 
-  /// A flow is looked for in three steps, so that a burst's memory is on its way before it is
-  /// needed: seek() for all, then approach() for all, then find().
-  struct Sought {
-    std::uint64_t spread;
-    std::uint64_t place;  ///< where the flow may be; kNowhere
-  };
-  Sought seek(const FlowKey& key, std::uint64_t identity, std::uint8_t ingress) const noexcept {
-    const Sought sought{spread_of(identity, ingress, key), BucketTable<Flow>::kNowhere};
-    flows_.prefetch_tags(sought.spread);
-    return sought;
+  SoughtEntry seek(const FlowKey& key, std::uint64_t identity,
+                   std::uint8_t ingress) const noexcept {
+    return flows_.seek(spread_of(identity, ingress, key));
   }
-  void approach(Sought& sought) const noexcept {
-    sought.place = flows_.likely_place(sought.spread);
-    flows_.prefetch_entry(sought.place);
-  }
+  void approach(SoughtEntry& sought) const noexcept { flows_.approach(sought); }
   /// The flow of a packet that arrived at `now_ns` on port `ingress`, known or new. Never fails.
-  Flow& find(const FlowKey& key, const Sought& sought, std::uint64_t identity, std::uint8_t ingress,
-             std::uint64_t now_ns) noexcept {
-    if (sought.place != BucketTable<Flow>::kNowhere) [[likely]] {
-      Flow& flow = flows_.at(sought.place);
-      if (flow.ingress == ingress && flow.key == key) [[likely]] {
-        flow.last_seen_ns = now_ns;
-        return flow;
-      }
+  Flow& find(const FlowKey& key, const SoughtEntry& sought, std::uint64_t identity,
+             std::uint8_t ingress, std::uint64_t now_ns) noexcept {
+    Flow* flow = flows_.entry(sought);
+    if (flow != nullptr && flow->ingress == ingress && flow->key == key) [[likely]] {
+      flow->last_seen_ns = now_ns;
+      return *flow;
     }
     return find_or_make(key, sought.spread, identity, ingress, now_ns);
   }

@@ -69,31 +69,19 @@ class ScopeTable {
     known->round = round_;
     return &known->state;
   }
-  /// In three steps, so that a burst's memory is on its way before it is needed: seek() for all,
-  /// then approach() for all, then find().
-  struct Sought {
-    std::uint64_t spread;
-    std::uint64_t place;
-  };
-  Sought seek(const Owner& owner, std::uint64_t identity) const noexcept {
-    const Sought sought{spread_of(owner, identity), BucketTable<Entry>::kNowhere};
-    scopes_.prefetch_tags(sought.spread);
-    return sought;
+  /// The same in the three steps of BucketTable.
+  SoughtEntry seek(const Owner& owner, std::uint64_t identity) const noexcept {
+    return scopes_.seek(spread_of(owner, identity));
   }
-  void approach(Sought& sought) const noexcept {
-    sought.place = scopes_.likely_place(sought.spread);
-    scopes_.prefetch_entry(sought.place);
-  }
-  ScopeState* find(const Sought& sought, const Owner& owner, std::uint64_t identity,
+  void approach(SoughtEntry& sought) const noexcept { scopes_.approach(sought); }
+  ScopeState* find(const SoughtEntry& sought, const Owner& owner, std::uint64_t identity,
                    std::uint64_t now_ns) noexcept {
-    if (sought.place == BucketTable<Entry>::kNowhere) [[unlikely]]
+    Entry* entry = scopes_.entry(sought);
+    if (entry == nullptr || !is_of(*entry, owner, identity)) [[unlikely]]
       return find(owner, identity, now_ns);
-    Entry& entry = scopes_.at(sought.place);
-    if (!is_of(entry, owner, identity)) [[unlikely]]
-      return find(owner, identity, now_ns);
-    entry.last_seen_ns = now_ns;
-    entry.round = round_;
-    return &entry.state;
+    entry->last_seen_ns = now_ns;
+    entry->round = round_;
+    return &entry->state;
   }
   /// The same, when find() gave `before` for the packet just now and the scope is still there.
   ScopeState* find_again(ScopeState* before, const Owner& owner, std::uint64_t identity,

@@ -37,7 +37,7 @@ class Bench {
   std::uint64_t packet(std::uint64_t flow, std::uint8_t ingress, std::uint64_t now_ns) {
     const FlowKey key = key_of(flow);
     const std::uint64_t identity = flow_identity(key);
-    FlowTable::Sought sought = table.seek(key, identity, ingress);
+    SoughtEntry sought = table.seek(key, identity, ingress);
     table.approach(sought);
     Flow& found = table.find(key, sought, identity, ingress, now_ns);
     EXPECT_EQ(&table.find(key, identity, ingress, now_ns), &found) << "in one step it is the same";
