@@ -63,10 +63,6 @@ class FlowTable {
     }
     return find_or_make(key, sought.spread, identity, ingress, now_ns);
   }
-  Flow& find(const FlowKey& key, std::uint64_t identity, std::uint8_t ingress,
-             std::uint64_t now_ns) noexcept {
-    return find_or_make(key, spread_of(identity, ingress, key), identity, ingress, now_ns);
-  }
 
   const FlowCounters& counters() const noexcept { return counters_; }
   const BucketTable<Flow>& all() const noexcept { return flows_; }

@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "dataplane/mbufs.hpp"
 #include "dataplane/worker.hpp"
 #include "policy/compile.hpp"
 #include "tests/unit/support.hpp"
@@ -29,6 +30,24 @@ class BenchTime {
 
  private:
   std::uint64_t now_ns_ = 1'000'000'000;
+};
+
+/// What the benchmarks' ports have in common: they swallow what is sent, and can be silent.
+class BenchSink {
+ public:
+  [[gnu::noinline]] Transmitted transmit(const OutBurst& burst, std::uint32_t first) noexcept {
+    free_mbufs(&burst.mbufs[first], burst.count - first);
+    return {burst.count - first, false};
+  }
+  std::uint32_t frame_bytes_max(const rte_mbuf*) const noexcept { return UINT32_MAX; }
+  bool carrier() const noexcept { return true; }
+
+  void turn(bool on) noexcept { on_ = on; }
+  std::uint64_t received() const noexcept { return received_; }
+
+ protected:
+  std::uint64_t received_ = 0;
+  bool on_ = true;
 };
 
 /// The thread's own time in ns: what others take from it does not count.

@@ -11,9 +11,7 @@
 #include <random>
 #include <vector>
 
-#include "dataplane/mbufs.hpp"
-#include "dataplane/port.hpp"
-#include "tests/unit/support.hpp"
+#include "tests/bench/bed.hpp"
 
 namespace faultline {
 
@@ -23,7 +21,7 @@ struct GeneratorSettings {
   double fresh_share = 0;                  ///< of the packets, each the first of a new flow
 };
 
-class GeneratorPort {
+class GeneratorPort : public BenchSink {
  public:
   GeneratorPort(const GeneratorSettings& settings, rte_mempool* pool)
       : pool_(pool), sizes_(settings.frame_bytes), order_(settings.flows) {
@@ -48,15 +46,6 @@ class GeneratorPort {
              JudgedBurst& judged) const noexcept {
     for (std::uint32_t i = 0; i < count; ++i) judged.arrival_ns[i] = now_ns;
   }
-  [[gnu::noinline]] Transmitted transmit(const OutBurst& burst, std::uint32_t first) noexcept {
-    free_mbufs(&burst.mbufs[first], burst.count - first);
-    return {burst.count - first, false};
-  }
-  std::uint32_t frame_bytes_max(const rte_mbuf*) const noexcept { return UINT32_MAX; }
-  bool carrier() const noexcept { return true; }
-
-  void turn(bool on) noexcept { on_ = on; }
-  std::uint64_t received() const noexcept { return received_; }
 
  private:
   static constexpr std::uint32_t kSourceAt = 26;
@@ -95,8 +84,6 @@ class GeneratorPort {
   std::uint32_t fresh_every_ = 0;
   std::uint32_t since_fresh_ = 0;
   std::uint32_t fresh_ = 0;
-  std::uint64_t received_ = 0;
-  bool on_ = true;
 };
 
 }  // namespace faultline

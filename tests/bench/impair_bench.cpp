@@ -93,7 +93,7 @@ std::vector<Row> rows() {
 }
 
 /// Makes TCP segments of some flows, and frees what is sent.
-class BenchPort {
+class BenchPort : public BenchSink {
  public:
   explicit BenchPort(rte_mempool* pool) : pool_(pool) {
     for (std::uint32_t flow = 0; flow < kFlows; ++flow) {
@@ -129,22 +129,11 @@ class BenchPort {
     for (std::uint32_t i = 0; i < count; ++i)
       judged.arrival_ns[i] = now_ns - (count - 1 - i) * kSpacingNs;
   }
-  Transmitted transmit(const OutBurst& burst, std::uint32_t first) noexcept {
-    free_mbufs(&burst.mbufs[first], burst.count - first);
-    return {burst.count - first, false};
-  }
-  std::uint32_t frame_bytes_max(const rte_mbuf*) const noexcept { return UINT32_MAX; }
-  bool carrier() const noexcept { return true; }
-
-  void turn(bool on) noexcept { on_ = on; }
-  std::uint64_t received() const noexcept { return received_; }
 
  private:
   rte_mempool* pool_;
   std::array<std::array<std::uint8_t, kFrameBytes>, kFlows> frames_{};
   std::uint32_t next_ = 0;
-  std::uint64_t received_ = 0;
-  bool on_ = true;
 };
 
 /// A worker with one policy, fed from the left.

@@ -123,11 +123,10 @@ class Bench:
         if process.returncode != 0:
             fail(f"faultlined ended with {process.returncode}:\n{self.says(process)}")
 
-    def faultlined_null(self, scenario, warm_up_s=0):
+    def faultlined_null(self, scenario):
         """Packets received per second of its own clock, on null devices."""
         with self.faultlined(scenario) as process:
             self.warm_up(process)
-            time.sleep(warm_up_s)
             window = Window(process.pid)
             first = self.ask()
             time.sleep(WINDOW_S)

@@ -37,12 +37,11 @@ class Row:
     goal: Optional[float] = None    # the least ratio
     label: str = ""                 # what the row is called where goals are listed
     of: str = "pps"
-    at_most: bool = False           # the goal is the most there may be
 
 
-def null_rules(rules, **options):
+def null_rules(rules):
     """faultlined on null devices. A rule without `from` and `to` judges both directions."""
-    return lambda bench: bench.faultlined_null(f"{NULL}rules: [{rules}]\n", **options)
+    return lambda bench: bench.faultlined_null(f"{NULL}rules: [{rules}]\n")
 
 
 def generator(rules, *words):
@@ -146,13 +145,13 @@ def fill(packets, size, rules, *words):
 
 LONG_DELAY = "{name: r, from: left, impair: [delay: 10m]}"
 MEMORY_ROWS = (
-    Row("1 M held, 64 B", fill(1_000_000, 64, LONG_DELAY), of="bytes", at_most=True, label="M1"),
+    Row("1 M held, 64 B", fill(1_000_000, 64, LONG_DELAY), of="bytes", label="M1"),
     Row("100 Gbit/s x 100 ms of 64 B", fill(14_880_952, 64, LONG_DELAY, "--hold", 4_096),
-        of="bytes", at_most=True, label="M2"),
+        of="bytes", label="M2"),
     Row("100 Gbit/s x 100 ms of 1,518 B", fill(812_744, 1518, LONG_DELAY, "--hold", 4_096),
-        of="bytes", at_most=True, label="M2"),
+        of="bytes", label="M2"),
     Row("4 M flows", fill(4_000_000, 64, OWN.replace("5ms, 15ms", "1us, 2us"), "--flows", 4_000_000),
-        of="bytes", at_most=True, label="M3"),
+        of="bytes", label="M3"),
 )
 GROUPS = {"null": NULL_ROWS, "flight": FLIGHT_ROWS, "generator": GENERATOR_ROWS, "mixes": MIX_ROWS,
           "workers": WORKER_ROWS, "memif": MEMIF_ROWS, "accuracy": ACCURACY_ROWS,
