@@ -179,6 +179,12 @@ void prepare(const Easy& easy, const HttpCall& call, const List& headers, Taking
   set(easy, CURLOPT_CUSTOMREQUEST, call.method.c_str());
 }
 
+/// The connection was lost with an answer under way.
+bool is_cut(CURLcode code) {
+  return code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR ||
+         code == CURLE_SEND_ERROR;
+}
+
 HttpResult not_connected(std::string why_not) {
   HttpResult result;
   result.why_not = std::move(why_not);
@@ -207,6 +213,9 @@ HttpResult unreachable(const std::string& socket_path, int error) {
 
 HttpResult failed(const HttpCall& call, const Easy& easy, CURLcode code) {
   const std::string socket = in_quotes(call.socket_path);
+  if (is_cut(code)) {
+    return not_connected(fmt::format("the daemon at {} went away before it answered", socket));
+  }
   long error = 0;
   curl_easy_getinfo(easy.get(), CURLINFO_OS_ERRNO, &error);
   switch (static_cast<int>(code)) {
@@ -218,11 +227,6 @@ HttpResult failed(const HttpCall& call, const Easy& easy, CURLcode code) {
       result.timed_out = true;
       return result;
     }
-    case CURLE_GOT_NOTHING:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-      return not_connected(fmt::format("the daemon at {} went away before it answered", socket));
     case CURLE_WRITE_ERROR:
       return not_connected(fmt::format("the answer from {} is too large", socket));
     default:
@@ -271,11 +275,14 @@ HttpResult http_call(const HttpCall& call) {
   Taking taking{easy.get(), call, result.response};
   prepare(easy, call, headers, taking);
   const CURLcode code = curl_easy_perform(easy.get());
-  if (code != CURLE_OK && !taking.enough) {
-    return failed(call, easy, code);
-  }
   long status = 0;
   curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status);
+  // What is followed has no end of its own: once under way it ends as the daemon does, with its
+  // last chunk or, when the daemon is killed or in a hurry, without.
+  const bool is_followed_to_its_end = call.follow && status == 200 && is_cut(code);
+  if (code != CURLE_OK && !taking.enough && !is_followed_to_its_end) {
+    return failed(call, easy, code);
+  }
   result.response.status = static_cast<int>(status);
   result.connected = true;
   return result;

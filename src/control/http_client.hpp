@@ -21,7 +21,8 @@ struct HttpCall {
   std::string if_match;      ///< not sent when empty
   int timeout_ms = kHttpTimeoutMsDefault;  ///< for all of it; at least 1
   /// Takes a 200's body piece by piece, as it comes and for as long as it comes; the timeout is
-  /// then for the connection only. False ends it. What else the server answers is in the response.
+  /// then for the connection only. False ends it, and so does the daemon's end, however it ends.
+  /// What else the server answers is in the response.
   std::function<bool(std::string_view)> follow = {};
 };
 

@@ -94,8 +94,10 @@ def test_ports_flows_and_events(wire):
     assert "generation=2" in wire.cli("events").stdout
 
 
-def test_events_are_followed_until_the_daemon_ends(wire):
-    """What happens is printed as it happens; when the daemon goes the command says so (3)."""
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+def test_events_are_followed_until_the_daemon_ends(wire, end):
+    """What happens is printed as it happens; when the daemon goes, in whatever way and in the
+    middle of an answer or not, the command says so (3)."""
     wire.start()
     follower = subprocess.Popen([BUILD / "faultline", "--socket", wire.socket, "events", "--follow",
                                  "--json"], text=True, stdout=subprocess.PIPE,
@@ -106,7 +108,11 @@ def test_events_are_followed_until_the_daemon_ends(wire):
                                                                     ("end", "slow")]
     wire.inside("a", "ip", "link", "set", "eth0", "down")
     assert json.loads(follower.stdout.readline())["kind"] == "link"
-    assert wire.stop() == 0
+    if end == "killed":
+        wire.daemon.kill()
+        wire.daemon.wait()
+    else:
+        assert wire.stop() == 0
     assert follower.wait(timeout=10) == 3
     assert "ended" in follower.stderr.read()
 
