@@ -6,6 +6,12 @@
 
 namespace faultline {
 
+/// What of a flow its identity does not tell: VLANs have no part in dice, but the same addresses in
+/// two VLANs are two flows, each with states of its own.
+std::uint64_t vlan_spread(const FlowKey& key) noexcept {
+  return ((std::uint64_t{key.outer_vlan} << 16) | key.inner_vlan) * 0xD6E8FEB86659FD93;
+}
+
 /// The identity of the scope that packet `i` belongs to: the path itself, or whom `per` names on
 /// it.
 std::uint64_t Decide::scope_identity(Per per, bool shared, std::uint8_t ingress, std::uint8_t i,
@@ -15,7 +21,7 @@ std::uint64_t Decide::scope_identity(Per per, bool shared, std::uint8_t ingress,
     case Per::kRule:
       return path;
     case Per::kFlow:
-      return burst.identity[i];
+      return burst.identity[i] ^ vlan_spread(scope_key(i));
     case Per::kSource:
       return source_identity(scope_key(i)) ^ path;
     case Per::kDestination:
@@ -30,10 +36,6 @@ std::uint64_t Decide::scope_identity(Per per, bool shared, std::uint8_t ingress,
 void Decide::scope_identities(Per per, bool shared, std::uint8_t ingress,
                               const Selection& selection, const JudgedBurst& burst,
                               PerPacket<std::uint64_t>& out) const noexcept {
-  if (per == Per::kFlow) [[likely]] {
-    copy_selected(burst.identity, selection, out);
-    return;
-  }
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
     out[i] = scope_identity(per, shared, ingress, i, burst);
@@ -139,10 +141,15 @@ std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
     }
     return selection.count;
   }
-  scope_identities(step.per, rule.shared, ingress, selection, burst, asked_.scope);
+  if (step.per == Per::kFlow) [[likely]]
+    copy_selected(burst.identity, selection, asked_.scope);
+  else
+    scope_identities(step.per, rule.shared, ingress, selection, burst, asked_.scope);
   if (!step.impairment.uses_state)
     return selection.count;
-  return look_up_scopes({slot, state_epochs_[slot], queue_of(step.impairment)}, asked_.scope,
+  PerPacket<std::uint64_t> identities;
+  scope_identities(step.per, rule.shared, ingress, selection, burst, identities);
+  return look_up_scopes({slot, state_epochs_[slot], queue_of(step.impairment)}, identities,
                         selection, first, burst, asked_.state);
 }
 

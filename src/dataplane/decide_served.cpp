@@ -45,7 +45,7 @@ void Decide::let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t in
       continue;
     wake.time_ns =
         served.impairment.serve(*asked_.state[i], served_, asked_.zero_ns, burst.time_ns[i]);
-    wake.scope = asked_.scope[i];
+    wake.scope = scope_identity(served.per, rule.shared, ingress, i, burst);
     lay(wake, *asked_.state[i]);
   }
   if (!served.impairment.releases_on_arrival)
@@ -57,7 +57,7 @@ void Decide::let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t in
     if (queue.head == queue.undecided || queue.chased != 0)
       continue;
     wake.time_ns = served_.node(queue.head).departure_ns;
-    wake.scope = asked_.scope[i];
+    wake.scope = scope_identity(served.per, rule.shared, ingress, i, burst);
     lay(wake, *asked_.state[i]);
   }
 }

@@ -233,4 +233,5 @@ STATEMENTS = {
     "C47": "test_every_segment_is_as_in_the_model "
            "DataplaneTcpTrack.BytesAreNumberedWithoutWrapping",
     "C48": "test_every_segment_is_as_in_the_model",
+    "C49": "test_flows_in_two_vlans_share_nothing",
 }

@@ -66,6 +66,36 @@ def test_a_chain_per_flow_is_indexed_by_the_flow(program, some):
     assert sent(together) != kept
 
 
+@pytest.mark.parametrize("impairments", [
+    ["loss: {model: gilbert, p: 5%, r: 20%}"], ["loss: {model: every, n: 3}"],
+    ["delay: 1ms", "reorder: {mode: early, rate: 20%, gap: 3}"], ["rate: 300kbit", "queue: {limit: 5p}"],
+    ["delay: {time: 4ms, jitter: 1ms, order: free, correlation: 50%}"]])
+def test_flows_in_two_vlans_share_nothing(program, impairments):
+    """The same addresses and ports, untagged and in two VLANs: each fares as if it were alone."""
+    traffic = captures.udp_traffic(3_000, 1, spacing_ns=300_000, salt=6).capture
+    vlan = np.arange(len(traffic)) * 7 // 3 % 3
+    tag = [b"", bytes.fromhex("81000005"), bytes.fromhex("81000006")]
+    frames = [row[:12].tobytes() + tag[of] + row[12:length].tobytes()
+              for row, length, of in zip(traffic.bytes_, traffic.length.tolist(), vlan.tolist())]
+
+    def fates(chosen, name):
+        captures.write_pcap(program.folder / f"{name}.pcap", captures.from_frames(
+            [frames[at] for at in chosen], traffic.time_ns[chosen]))
+        outcome = program.simulated(
+            with_keys(scenario_of(("r", impairments), seed=7), per="flow"),
+            [program.folder / f"{name}.pcap"], out=f"{name}.pcapng").output
+        return {row[:length].tobytes(): time for row, length, time in
+                zip(outcome.bytes_, outcome.length.tolist(), outcome.time_ns.tolist())}
+
+    together = fates(np.arange(len(frames)), "all")
+    for number in range(3):
+        alone = np.flatnonzero(vlan == number)
+        mine = {frames[at] for at in alone}
+        assert fates(alone, "alone") == {frame: time for frame, time in together.items()
+                                         if frame in mine}
+    assert together != dict(zip(frames, traffic.time_ns.tolist()))
+
+
 def test_per_flow_survives_workers_and_bursts(program, some):
     text = with_keys(scenario_of(
         ("chain", ["loss: {model: gilbert, p: 5%, r: 20%}"]), seed=7), per="flow")
