@@ -3,23 +3,16 @@
 #pragma once
 
 #include <emmintrin.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <cstring>
 #include <initializer_list>
 #include <type_traits>
 
-#include "base/check.hpp"
+#include "dataplane/table_memory.hpp"
 
 namespace faultline {
-
-enum class TableMemory : std::uint8_t {
-  kAtOnce,    ///< taken in the constructor
-  kWhenUsed,  ///< page by page, as entries come
-};
 
 /// What a look-up has found out so far.
 struct SoughtEntry {
@@ -36,32 +29,11 @@ class BucketTable {
  public:
   /// Room for at least `entries_max`, half as much again in fact: with two choices of eight places
   /// the table then turns nobody away (at four fifths full it did, a few in a hundred thousand).
-  BucketTable(std::uint64_t entries_max, TableMemory memory) : buckets_(buckets_for(entries_max)) {
-    void* place = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    FAULTLINE_CHECK(place != MAP_FAILED);
-    if (memory == TableMemory::kAtOnce)
-      take_at_once(place, bytes());
-    tags_ = static_cast<Tags*>(place);
-    entries_ = reinterpret_cast<Entry*>(tags_ + buckets_);
-  }
-  ~BucketTable() { munmap(tags_, bytes()); }
-  BucketTable(const BucketTable&) = delete;
-  BucketTable& operator=(const BucketTable&) = delete;
-
-  static std::uint64_t bytes_for(std::uint64_t entries_max) noexcept {
-    return buckets_for(entries_max) * kBucketBytes;
-  }
-
-  /// How many places there are, and what is in those from `first` on, at most `count`.
-  std::uint64_t places() const noexcept { return buckets_ * kWays; }
-  template <typename Visit>
-  void visit(std::uint64_t first, std::uint64_t count, const Visit& visit) const noexcept {
-    const std::uint64_t end = std::min(first + count, places());
-    for (std::uint64_t place = first; place < end; ++place)
-      if (tags_[place / kWays].of[place % kWays] != 0)
-        visit(entries_[place]);
-  }
+  BucketTable(std::uint64_t entries_max, TableMemory memory)
+      : buckets_(buckets_for(entries_max)),
+        memory_(buckets_ * kBucketBytes, memory),
+        tags_(memory_.at<Tags>(0)),
+        entries_(memory_.at<Entry>(buckets_ * sizeof(Tags))) {}
 
   /// A look-up in three steps, so that a burst's memory is on its way before it is needed: seek()
   /// for all, then approach() for all, then entry() or find().
@@ -141,21 +113,12 @@ class BucketTable {
   static std::uint64_t buckets_for(std::uint64_t entries_max) noexcept {
     return std::bit_ceil((entries_max + entries_max / 2) / kWays + 1);
   }
-  std::uint64_t bytes() const noexcept { return buckets_ * kBucketBytes; }
   std::uint64_t first_of(std::uint64_t spread) const noexcept { return spread & (buckets_ - 1); }
   std::uint64_t second_of(std::uint64_t spread) const noexcept {
     return (spread >> 24) & (buckets_ - 1);
   }
   static std::uint16_t tag_of(std::uint64_t spread) noexcept {
     return static_cast<std::uint16_t>((spread >> 48) | 1);  // never 0, which means free
-  }
-
-  /// In large pages where the kernel has them to spare: entries are met in no order, and each
-  /// small page would have to be looked up.
-  static void take_at_once(void* place, std::uint64_t bytes) {
-    madvise(place, bytes, MADV_HUGEPAGE);
-    if (madvise(place, bytes, MADV_POPULATE_WRITE) != 0)
-      std::memset(place, 0, bytes);
   }
 
   /// The first way of a bucket with this tag; kWays: none.
@@ -189,8 +152,9 @@ class BucketTable {
   }
 
   std::uint64_t buckets_;
-  Tags* tags_ = nullptr;
-  Entry* entries_ = nullptr;
+  TableBytes memory_;
+  Tags* tags_;
+  Entry* entries_;
 };
 
 }  // namespace faultline

@@ -38,6 +38,7 @@ Selection merged(const Selection& left, const Selection& right) noexcept {
 Decide::Decide(const Settings& settings)
     : ports_(settings.ports),
       flows_(settings.flows_max, settings.flow_idle_ns),
+      pieces_(kScopeStatesMax + kRulesMax * settings.ports, settings.ports),
       connections_(settings.flows_max, settings.flow_idle_ns),
       worker_(settings.worker),
       active_(kRulesMax),
@@ -85,6 +86,7 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
       for (std::size_t port = 0; port < ports_; ++port)
         if (const StateQueue queue = queue_of(step.impairment); queue != StateQueue::kNone)
           state_queues_[step.first_state + port] = queue;
+  adopt_annexes(policy);
   asked_.zero_ns = policy.zero_ns;
   plans_.restart();
   for (std::size_t port = 0; port < policy.paths.size(); ++port) {

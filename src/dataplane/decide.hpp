@@ -44,6 +44,7 @@ struct RuleScopeState {
   std::uint64_t candidates = 0;  ///< packets for which all of the match but nth and first held
   bool last_lost = false;
 };
+static_assert(sizeof(RuleScopeState) == 24);
 
 /// Those of `among` that still live.
 inline Selection survivors(const Selection& among, const JudgedBurst& burst) noexcept {
@@ -71,7 +72,7 @@ void copy_selected(const PerPacket<T>& from, const Selection& selection,
 class Decide {
  public:
   struct Settings {
-    std::uint64_t flows_max = 65'536; 
+    std::uint64_t flows_max = 65'536;
     std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
     std::uint64_t queued_max = 1U << 20;  ///< packets in all queues together
     std::size_t ports = 2;
@@ -161,12 +162,16 @@ class Decide {
   const std::vector<RuleCounters>& rule_counters() const noexcept { return rule_counters_; }
   RuleCounters& counters_of(std::uint16_t slot) noexcept { return rule_counters_[slot]; }
   const Histogram& delays_of(std::uint16_t slot) const noexcept { return delays_[slot]; }
-  const BucketTable<Flow>& flows() const noexcept { return flows_.all(); }
+  const FlowTable& flows() const noexcept { return flows_; }
   const FlowCounters& flow_counters() const noexcept { return flows_.counters(); }
   const FragmentCounters& fragment_counters() const noexcept { return fragments_.counters(); }
   const ConnectionCounters& connection_counters() const noexcept { return connections_.counters(); }
   const PayloadCounters& payload_counters() const noexcept { return payload_counters_; }
-  const ScopeCounters& scope_counters() const noexcept { return scopes_.counters(); }
+  /// Wherever they are kept.
+  ScopeCounters scope_counters() const noexcept {
+    return {scopes_.counters().active + flows_.states().active,
+            scopes_.counters().lost + flows_.states().lost};
+  }
   const Policy* policy() const noexcept { return policy_; }
 
  private:
@@ -184,13 +189,16 @@ class Decide {
   void search_streams(const PerPacket<FrameView>& frames, std::uint8_t ingress,
                       const JudgedBurst& burst) noexcept;
   Plan plan_of(Flow& flow, const PathProgram& path) noexcept {
-    if (flow.plan_generation != plans_.epoch()) [[unlikely]]
+    if (!plans_.knows(flow.plan)) [[unlikely]]
       plan_anew(flow, path);
     return plans_.plan(flow.plan);
   }
   void plan_anew(Flow& flow, const PathProgram& path) noexcept;
   void adopt_scanner(const Policy& policy) noexcept;
   void adopt_connections(const Policy& policy) noexcept;
+  void adopt_annexes(const Policy& policy) noexcept;
+  void follow_displaced(FlowTable::Displaced& displaced, std::uint32_t from,
+                        std::uint32_t until) noexcept;
   Selection matching(std::uint16_t entry, std::uint8_t ingress, const Selection& among,
                      const JudgedBurst& burst) noexcept;
   void begin_part(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst) noexcept;
@@ -240,16 +248,45 @@ class Decide {
                                const JudgedBurst& burst) const noexcept;
   void scope_identities(Per per, bool shared, std::uint8_t ingress, const Selection& selection,
                         const JudgedBurst& burst, PerPacket<std::uint64_t>& out) const noexcept;
-  std::uint32_t look_up_scopes(const ScopeTable::Owner& owner,
-                               const PerPacket<std::uint64_t>& identities,
-                               const Selection& selection, std::uint32_t first,
-                               const JudgedBurst& burst, PerPacket<ScopeState*>& out) noexcept;
-  /// What a rule counts for a scope.
-  ScopeTable::Owner rule_scope_owner(const RuleProgram& rule, std::uint8_t ingress) const noexcept {
+  /// Whose states are asked for, and how they are told apart.
+  struct Scopes {
+    ScopeTable::Owner owner;
+    std::uint32_t bytes = 0;  ///< of a state
+    Per per = Per::kRule;
+    bool shared = false;
+    std::uint8_t ingress = 0;
+
+    AnnexPieces::Owner annexed() const noexcept { return {owner.slot, owner.epoch, bytes}; }
+  };
+  /// What a rule counts.
+  Scopes scopes_of(const RuleProgram& rule, std::uint8_t ingress) const noexcept {
     const std::size_t path = rule.shared ? 0 : ingress;
-    return {static_cast<std::uint32_t>(kScopeStatesMax + rule.slot * ports_ + path),
-            rule_epochs_[rule.slot], StateQueue::kNone};
+    const auto slot = static_cast<std::uint32_t>(kScopeStatesMax + rule.slot * ports_ + path);
+    return {{slot, rule_epochs_[rule.slot], StateQueue::kNone},
+            sizeof(RuleScopeState),
+            rule.per,
+            rule.shared,
+            ingress};
   }
+  /// What an impairment remembers.
+  Scopes scopes_of(const RuleStep& step, const RuleProgram& rule,
+                   std::uint8_t ingress) const noexcept {
+    const std::uint32_t slot = step.first_state + (rule.shared ? 0U : ingress);
+    return {{slot, state_epochs_[slot], queue_of(step.impairment)},
+            step.impairment.state_bytes,
+            step.per,
+            rule.shared,
+            ingress};
+  }
+  std::uint32_t look_up_scopes(const Scopes& scopes, const Selection& selection,
+                               std::uint32_t first, const JudgedBurst& burst,
+                               PerPacket<ScopeState*>& out) noexcept;
+  /// Their piece of the annex of packet `i`'s flow, null when they are in the table of scopes.
+  const AnnexPiece* piece_of(const Scopes& scopes, std::uint8_t i) const noexcept {
+    return annex_[i] == nullptr ? nullptr : pieces_.piece_of(scopes.annexed());
+  }
+  RuleScopeState& scope_again(const RuleProgram& rule, std::uint8_t ingress, std::uint8_t i,
+                              const JudgedBurst& burst) noexcept;
   RuleScopeState& scope_of(const RuleProgram& rule, std::uint8_t ingress, std::uint8_t i,
                            const JudgedBurst& burst) noexcept;
   void count_losses(const RuleProgram& rule, std::uint8_t ingress, const Selection& judged,
@@ -260,6 +297,7 @@ class Decide {
   const Policy* policy_ = nullptr;
   std::size_t ports_;
   FlowTable flows_;
+  AnnexPieces pieces_;
   FragmentTable fragments_;
   ConnectionTable connections_;
   PlanCache plans_;
@@ -277,6 +315,7 @@ class Decide {
   std::unique_ptr<Histogram[]> delays_;      ///< by slot
   std::vector<std::uint16_t> plan_scratch_;
   PerPacket<Plan> plan_;
+  PerPacket<FlowAnnex*> annex_{};  ///< of the packet's flow; null: it is not known
   PerPacket<FrameFields> fields_;
   PerPacket<ConnectionPlace> connection_;
   PerPacket<TcpPlace> tcp_;         ///< where the path's rules ask for it

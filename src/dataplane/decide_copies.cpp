@@ -54,6 +54,7 @@ std::uint8_t Decide::make_copy(const RuleProgram& rule, std::size_t step, std::u
   burst.copy[copy] = static_cast<std::uint8_t>(burst.copy[of] + which * made_by.copy_stride);
   burst.edits.copy(of, copy);
   fields_[copy] = fields_[of];
+  annex_[copy] = annex_[of];
   if (set_aside_) {
     parked_[copy].rules = 0;
     waits_[copy] = 0;
@@ -180,6 +181,9 @@ void Decide::take_up(const Resume& resume, const HoldKey& key, const FrameView& 
   salted_ = resume.salt != 0;
   salts_used_ |= salted_;
   parse_frame({frame.bytes, frame.available}, frame.length, fields_[0]);
+  const Flow* flow =
+      pieces_.any(key.ingress) ? flows_.known(resume.key, resume.identity, key.ingress) : nullptr;
+  annex_[0] = flow != nullptr ? &flows_.annex(*flow) : nullptr;
   asked_.entered_ns[0] = resume.entered_ns;
 }
 

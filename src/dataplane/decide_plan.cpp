@@ -1,4 +1,6 @@
 // From frames to rules: parsing, flows and their plans, and what of a match only packets tell.
+#include <algorithm>
+
 #include "dataplane/decide.hpp"
 
 namespace faultline {
@@ -22,12 +24,19 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
     if (!follows[i])
       sought[i] = flows_.seek(key, burst.identity[i], part.ingress);
   }
+  const bool with_annex = pieces_.any(part.ingress);
   for (std::uint32_t i = part.first; i < end; ++i)
     if (!follows[i])
-      flows_.approach(sought[i]);
+      flows_.approach(sought[i], with_annex);
+  if (plans_.is_used_up()) [[unlikely]] {
+    flows_.forget_plans();
+    plans_.renumber();
+  }
   const PathProgram& path = policy_->paths[part.ingress];
   const bool looks_further = path.needs_connection || path.needs_payload;
   stream_ask_count_ = 0;
+  flows_.begin_burst(burst.arrival_ns[part.first]);
+  std::uint32_t displaced = 0;
   Flow* last = nullptr;
   Plan plan;
   for (std::uint32_t i = part.first; i < end; ++i) {
@@ -36,16 +45,19 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
       burst.number[i] = 0;
       plan_[i] = {};
       connection_[i] = {};
+      annex_[i] = nullptr;
       last = nullptr;
       continue;
     }
     if (last == nullptr || !follows[i]) {
-      last = &flows_.find(fields_[i].key, sought[i], burst.identity[i], part.ingress,
-                          burst.arrival_ns[i]);
+      last = &flows_.find(fields_[i].key, sought[i], part.ingress, burst.arrival_ns[i]);
       plan = plan_of(*last, path);
+      if (flows_.displaced_count() > displaced) [[unlikely]]
+        follow_displaced(flows_.displaced(displaced++), part.first, i);
     }
     last->last_seen_ns = burst.arrival_ns[i];
     burst.number[i] = ++last->packets;
+    annex_[i] = &flows_.annex(*last);
     if (fields_[i].fragment != FragmentKind::kNone) [[unlikely]]
       fragments_.follow(fields_[i], part.ingress, burst.arrival_ns[i]);
     plan_[i] = plan;
@@ -58,6 +70,13 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
     search_streams(frames, part.ingress, burst);
 }
 
+/// Entries before `until` whose flow has just been driven out go on with what it knew, which nobody
+/// else will see.
+void Decide::follow_displaced(FlowTable::Displaced& displaced, std::uint32_t from,
+                              std::uint32_t until) noexcept {
+  std::replace(annex_.begin() + from, annex_.begin() + until, displaced.from, &displaced.to);
+}
+
 /// At the packet's connection, and whether its stream is to be searched.
 void Decide::look_further(const FrameView& frame, std::uint32_t i, const PathProgram& path,
                           Flow& flow, const JudgedBurst& burst) noexcept {
@@ -65,14 +84,14 @@ void Decide::look_further(const FrameView& frame, std::uint32_t i, const PathPro
       path.needs_connection
           ? connections_.note(
                 {fields_[i], {frame.bytes, frame.available}, path.wire, burst.arrival_ns[i]},
-                path.follows_tcp ? &tcp_[i] : nullptr, &flow.connection)
+                path.follows_tcp ? &tcp_[i] : nullptr, &flows_.hints(flow).connection)
           : ConnectionPlace{};
   if (!path.needs_payload)
     return;
   payload_[i].begin();
-  if (flow.asks_stream) {
-    scanner_->prefetch(flow.stream);
-    stream_asks_[stream_ask_count_++] = {&flow, flow.stream, static_cast<std::uint8_t>(i)};
+  if (const FlowHints& hints = flows_.hints(flow); hints.asks_stream) {
+    scanner_->prefetch(hints.stream);
+    stream_asks_[stream_ask_count_++] = {&flow, hints.stream, static_cast<std::uint8_t>(i)};
   }
 }
 
@@ -87,7 +106,7 @@ void Decide::search_streams(const PerPacket<FrameView>& frames, std::uint8_t ing
                                 {burst.identity[i], ingress}, ask.known, payload_[i]);
     // A later flow of the burst may have taken the entry.
     if (found && ask.flow->ingress == ingress && ask.flow->key == fields_[i].key) [[unlikely]]
-      ask.flow->stream = ask.known;
+      flows_.hints(*ask.flow).stream = ask.known;
   }
   scanner_->finish();
 }
@@ -117,22 +136,22 @@ Selection Decide::parse_all(const PerPacket<FrameView>& frames, BurstPart part, 
 void Decide::plan_anew(Flow& flow, const PathProgram& path) noexcept {
   const std::size_t candidates = path.index.find(flow.key, plan_scratch_.data());
   std::size_t count = 0;
-  flow.asks_stream = false;
-  flow.stream = {};
+  FlowHints& hints = flows_.hints(flow);
+  hints.asks_stream = false;
+  hints.stream = {};
   for (std::size_t at = 0; at < candidates; ++at) {
     const std::uint16_t index = path.rules[plan_scratch_[at]];
     const RuleProgram& rule = policy_->rules[index];
     if (!rule.enabled)
       continue;
     const FlowVerdict verdict = rule.match ? rule.match->of_flow(flow.key) : FlowVerdict::kAlways;
-    flow.asks_stream |= rule.asks_stream && verdict == FlowVerdict::kPerPacket;
+    hints.asks_stream |= rule.asks_stream && verdict == FlowVerdict::kPerPacket;
     if (verdict == FlowVerdict::kAlways)
       plan_scratch_[count++] = index;
     else if (verdict == FlowVerdict::kPerPacket)
       plan_scratch_[count++] = index | kAskPacket;
   }
   flow.plan = plans_.intern({plan_scratch_.data(), count});
-  flow.plan_generation = plans_.epoch();
 }
 
 /// Those of `among`, in whose plans `entry` stands, that its rule matches.

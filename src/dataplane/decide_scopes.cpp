@@ -1,6 +1,7 @@
 // Whose state an impairment is asked with, which numbers the dice are thrown by, and what a rule
 // counts.
 #include <algorithm>
+#include <cstring>
 
 #include "dataplane/decide.hpp"
 
@@ -42,13 +43,23 @@ void Decide::scope_identities(Per per, bool shared, std::uint8_t ingress,
   }
 }
 
-/// The states that an owner has for the scopes `identities` (by position), for turns from `first`
-/// on, into `out`. Returns the turn up to which that was possible, at least one.
-std::uint32_t Decide::look_up_scopes(const ScopeTable::Owner& owner,
-                                     const PerPacket<std::uint64_t>& identities,
-                                     const Selection& selection, std::uint32_t first,
-                                     const JudgedBurst& burst,
+/// The states that `scopes` has for the packets' scopes, for turns from `first` on, into `out`.
+/// Returns the turn up to which that was possible, at least one.
+std::uint32_t Decide::look_up_scopes(const Scopes& scopes, const Selection& selection,
+                                     std::uint32_t first, const JudgedBurst& burst,
                                      PerPacket<ScopeState*>& out) noexcept {
+  const AnnexPiece* piece = piece_of(scopes, selection.position[first]);
+  if (piece != nullptr) {
+    for (std::uint32_t turn = first; turn < selection.count; ++turn) {
+      const std::uint8_t i = selection.position[turn];
+      out[i] = flows_.state(*annex_[i], *piece);
+    }
+    return selection.count;
+  }
+  const AnnexPiece* outgrown = pieces_.outgrown_by(scopes.annexed());
+  const ScopeTable::Owner& owner = scopes.owner;
+  PerPacket<std::uint64_t> identities;
+  scope_identities(scopes.per, scopes.shared, scopes.ingress, selection, burst, identities);
   std::array<SoughtEntry, kBurstMax> sought;
   for (std::uint32_t turn = first; turn < selection.count; ++turn)
     sought[turn] = scopes_.seek(owner, identities[selection.position[turn]]);
@@ -56,9 +67,12 @@ std::uint32_t Decide::look_up_scopes(const ScopeTable::Owner& owner,
   scopes_.begin_round();
   for (std::uint32_t turn = first; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
+    const bool is_new = outgrown != nullptr && scopes_.known(owner, identities[i]) == nullptr;
     out[i] = scopes_.find(sought[turn], owner, identities[i], burst.arrival_ns[i]);
     if (out[i] == nullptr)
       return turn;
+    if (is_new && annex_[i] != nullptr && outgrown->is_of(*annex_[i]))
+      std::memcpy(out[i], outgrown->in(*annex_[i]), outgrown->bytes);
   }
   return selection.count;
 }
@@ -68,9 +82,18 @@ RuleScopeState& Decide::scope_of(const RuleProgram& rule, std::uint8_t ingress, 
   const std::size_t path = rule.shared ? 0 : ingress;
   if (!rule.counts_scopes)
     return rule_paths_[rule.slot * ports_ + path];
-  const std::uint64_t identity = scope_identity(rule.per, rule.shared, ingress, i, burst);
+  return scope_again(rule, ingress, i, burst);
+}
+
+/// What a rule counts for the packet's scope, which was probably looked up just before.
+RuleScopeState& Decide::scope_again(const RuleProgram& rule, std::uint8_t ingress, std::uint8_t i,
+                                    const JudgedBurst& burst) noexcept {
+  const Scopes scopes = scopes_of(rule, ingress);
+  if (const AnnexPiece* piece = piece_of(scopes, i); piece != nullptr)
+    return flows_.state(*annex_[i], *piece)->as<RuleScopeState>();
   scopes_.begin_round();
-  rule_scope_[i] = scopes_.find_again(rule_scope_[i], rule_scope_owner(rule, ingress), identity,
+  rule_scope_[i] = scopes_.find_again(rule_scope_[i], scopes.owner,
+                                      scope_identity(rule.per, rule.shared, ingress, i, burst),
                                       burst.arrival_ns[i]);
   return rule_scope_[i]->as<RuleScopeState>();
 }
@@ -78,11 +101,9 @@ RuleScopeState& Decide::scope_of(const RuleProgram& rule, std::uint8_t ingress, 
 void Decide::count_matches(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
                            const JudgedBurst& burst) noexcept {
   if (rule.counts_scopes) {
-    PerPacket<std::uint64_t> identities;
-    scope_identities(rule.per, rule.shared, ingress, matched, burst, identities);
+    const Scopes scopes = scopes_of(rule, ingress);
     for (std::uint32_t turn = 0; turn < matched.count;) {
-      const std::uint32_t end = look_up_scopes(rule_scope_owner(rule, ingress), identities, matched,
-                                               turn, burst, rule_scope_);
+      const std::uint32_t end = look_up_scopes(scopes, matched, turn, burst, rule_scope_);
       for (; turn < end; ++turn) {
         const std::uint8_t i = matched.position[turn];
         asked_.match_number[i] = ++rule_scope_[i]->as<RuleScopeState>().matches;
@@ -131,7 +152,7 @@ std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
                                   std::uint8_t ingress, const Selection& selection,
                                   std::uint32_t first, const JudgedBurst& burst) noexcept {
   const std::uint32_t slot = step.first_state + (rule.shared ? 0U : ingress);
-  if (step.per == Per::kRule && !step.impairment.uses_state)
+  if (step.per == Per::kRule && step.impairment.state_bytes == 0)
     return selection.count;
   if (step.per == Per::kRule) {
     const std::uint64_t identity = scope_identity(step.per, rule.shared, ingress, 0, burst);
@@ -145,12 +166,9 @@ std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
     copy_selected(burst.identity, selection, asked_.scope);
   else
     scope_identities(step.per, rule.shared, ingress, selection, burst, asked_.scope);
-  if (!step.impairment.uses_state)
+  if (step.impairment.state_bytes == 0)
     return selection.count;
-  PerPacket<std::uint64_t> identities;
-  scope_identities(step.per, rule.shared, ingress, selection, burst, identities);
-  return look_up_scopes({slot, state_epochs_[slot], queue_of(step.impairment)}, identities,
-                        selection, first, burst, asked_.state);
+  return look_up_scopes(scopes_of(step, rule, ingress), selection, first, burst, asked_.state);
 }
 
 void Decide::count_losses(const RuleProgram& rule, std::uint8_t ingress, const Selection& judged,
@@ -164,15 +182,9 @@ void Decide::count_losses(const RuleProgram& rule, std::uint8_t ingress, const S
     state.last_lost = hit;
   };
   if (rule.counts_scopes) {
-    PerPacket<std::uint64_t> identities;
-    scope_identities(rule.per, rule.shared, ingress, judged, burst, identities);
-    const ScopeTable::Owner owner = rule_scope_owner(rule, ingress);
     for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
       const std::uint8_t i = judged.position[turn];
-      scopes_.begin_round();
-      rule_scope_[i] =
-          scopes_.find_again(rule_scope_[i], owner, identities[i], burst.arrival_ns[i]);
-      count(burst.reason[i] == DropReason::kLoss, rule_scope_[i]->as<RuleScopeState>());
+      count(burst.reason[i] == DropReason::kLoss, scope_again(rule, ingress, i, burst));
     }
     return;
   }
@@ -220,6 +232,27 @@ void Decide::count_delays(const RuleProgram& rule, RuleCounters& counters, const
   }
   if (same_times > 0)
     delays.add(same_ns, same_times);
+}
+
+/// States of flows lie beside their flows where there is room: not those with a queue, which must
+/// be found without a packet, and not those that several paths share.
+void Decide::adopt_annexes(const Policy& policy) noexcept {
+  for (std::size_t port = 0; port < policy.paths.size(); ++port) {
+    const auto ingress = static_cast<std::uint8_t>(port);
+    pieces_.assign(ingress, [&](const auto& owner) {
+      for (const std::uint16_t index : policy.paths[port].rules) {
+        const RuleProgram& rule = policy.rules[index];
+        if (rule.shared)
+          continue;
+        if (rule.per == Per::kFlow && rule.counts_scopes)
+          owner(scopes_of(rule, ingress).annexed());
+        for (const RuleStep& step : rule.steps)
+          if (step.per == Per::kFlow && step.impairment.state_bytes > 0 &&
+              queue_of(step.impairment) == StateQueue::kNone)
+            owner(scopes_of(step, rule, ingress).annexed());
+      }
+    });
+  }
 }
 
 }  // namespace faultline

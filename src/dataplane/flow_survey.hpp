@@ -28,7 +28,7 @@ class FlowSurvey {
   const Flow* end() const noexcept { return rows_.data() + count_; }
 
   /// Worker.
-  void serve(const BucketTable<Flow>& flows) noexcept {
+  void serve(const FlowTable& flows) noexcept {
     const std::uint64_t requested = requested_.load(std::memory_order_acquire);
     if (requested == served_.load(std::memory_order_relaxed)) [[likely]]
       return;

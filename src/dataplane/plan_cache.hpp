@@ -1,6 +1,6 @@
 // Plans: the ordered lists of rules that apply to flows. Few different ones exist however many
 // flows there are, so each is stored once and a flow remembers its number. When the store is full
-// it is started afresh under a new epoch, and flows are planned again as they come by.
+// it is started afresh with other numbers, and flows are planned again as they come by.
 #pragma once
 
 #include <algorithm>
@@ -25,11 +25,18 @@ class PlanCache {
     }
   }
 
-  /// Numbers handed out under another epoch mean nothing.
-  std::uint64_t epoch() const noexcept { return epoch_; }
+  /// Whether the number is that of a plan stored now. 0 never is.
+  bool knows(std::uint32_t number) const noexcept { return number - first_ < current().plans_used; }
+  /// Numbers are about to come round: renumber() as soon as nobody remembers one.
+  bool is_used_up() const noexcept { return first_ > UINT32_MAX - 4 * kPlansMax; }
+  void renumber() noexcept {
+    restart();
+    first_ = 1;
+  }
 
   /// Forgets all plans. Those handed out before stay readable until the next call but one.
   void restart() noexcept {
+    first_ += static_cast<std::uint32_t>(current().plans_used);
     ++epoch_;
     Store& store = current();
     store.rules_used = 0;
@@ -38,8 +45,8 @@ class PlanCache {
   }
 
   Plan plan(std::uint32_t number) const noexcept {
-    const Store& store = stores_[epoch_ & 1];
-    const Entry& entry = store.plans[number];
+    const Store& store = current();
+    const Entry& entry = store.plans[number - first_];
     return {store.rules.data() + entry.offset, entry.count};
   }
 
@@ -53,11 +60,11 @@ class PlanCache {
     for (std::uint64_t probe = hash ^ (hash >> 32);; ++probe) {
       std::uint32_t& cell = store.table[probe & (kTable - 1)];
       if (cell == 0) {
-        cell = store_plan(store, rules) + 1;
-        return cell - 1;
+        cell = first_ + store_plan(store, rules);
+        return cell;
       }
-      if (std::ranges::equal(plan(cell - 1), rules))
-        return cell - 1;
+      if (std::ranges::equal(plan(cell), rules))
+        return cell;
     }
   }
 
@@ -75,12 +82,13 @@ class PlanCache {
   struct Store {
     std::vector<std::uint16_t> rules;
     std::vector<Entry> plans;
-    std::vector<std::uint32_t> table;  ///< plan number + 1; 0: free
+    std::vector<std::uint32_t> table;  ///< plan numbers; 0: free
     std::size_t rules_used = 0;
     std::size_t plans_used = 0;
   };
 
   Store& current() noexcept { return stores_[epoch_ & 1]; }
+  const Store& current() const noexcept { return stores_[epoch_ & 1]; }
 
   static std::uint32_t store_plan(Store& store, Plan rules) noexcept {
     std::ranges::copy(rules, store.rules.begin() + static_cast<std::ptrdiff_t>(store.rules_used));
@@ -92,6 +100,7 @@ class PlanCache {
 
   Store stores_[2];
   std::uint64_t epoch_ = 1;
+  std::uint32_t first_ = 1;  ///< the number of this epoch's first plan
 };
 
 }  // namespace faultline

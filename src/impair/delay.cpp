@@ -55,7 +55,7 @@ CompiledImpairment constant_delay(std::uint64_t time_ns) {
   return CompiledImpairment{.parameters = Parameters::from(ConstantDelay{time_ns}),
                             .decide = decide,
                             .adds_ns = time_ns,
-                            .uses_state = true,
+                            .state_bytes = kDelayStateBytes,
                             .delays = true};
 }
 

@@ -193,7 +193,7 @@ CompiledImpairment compile_field_delay(SharedLaw law) {
       .decide = decide,
       .explain = explain,
       .adds_ns = longest_ns,
-      .uses_state = true,
+      .state_bytes = sizeof(Field),
       .delays = true,
       .breaks_order = law->per_flow(),
       .usual_ns = delay_with(*law, most, law->gaussian->at(3.0902)).delay_ns,

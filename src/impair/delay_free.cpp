@@ -39,12 +39,16 @@ Explanation explain(const Parameters& parameters, const Asked& asked, const Judg
   return {unit_interval(law.draw_dice.uniform(asked.identity[i], asked.number[i])), {}, {}};
 }
 
+/// What a flow's own delay was drawn for is told from the steps of a correlated one by this bit.
+constexpr std::uint64_t kOwnDelay = std::uint64_t{1} << 63;
+
 /// A scope's last draw.
 struct Autoregression {
   DelayFloor of_other_forms;  ///< not used here: a change of form finds it where it left it
-  std::uint64_t next = 0;     ///< the step that comes next; 0: none was drawn
+  std::uint64_t next = 0;     ///< the step that comes next; 0, or with kOwnDelay: none was drawn
   double z = 0;
 };
+static_assert(sizeof(Autoregression) <= kDelayStateBytes);
 
 /// The level of step `step`, the scope's state moved on. Over steps in between that were not asked
 /// for (packets that did not match) the correlation fades as it would have; a step that lies back
@@ -52,6 +56,8 @@ struct Autoregression {
 double level(const DelayLaw& law, std::uint64_t scope, std::uint64_t step,
              Autoregression& state) noexcept {
   const double fresh = standard_normal(law.draw_dice.uniform(scope, step));
+  if ((state.next & kOwnDelay) != 0)
+    state.next = 0;
   if (state.next == 0 || step < state.next) {
     state.next = std::max(step + 1, state.next);
     state.z = fresh;
@@ -92,21 +98,22 @@ Explanation explain_correlated(const Parameters& parameters, const Asked& asked,
 /// What is remembered of a flow with a delay of its own.
 struct OwnDelay {
   DelayFloor floor;
-  std::uint64_t of_other_forms[2];  ///< an Autoregression's, not used here
-  std::uint64_t drawn_plus_one;  ///< from which parameters `time_ns` was drawn, plus one; 0: none
+  std::uint64_t drawn_from;  ///< which parameters, with kOwnDelay; else `time_ns` was not drawn
   std::uint64_t time_ns;
 };
+static_assert(sizeof(OwnDelay) <= kDelayStateBytes);
 
 /// Each flow's own delay, constant: its order is kept, and nobody else's matters.
 void decide_per_flow(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
                      const Selection& selection, ImpairmentTally& tally) noexcept {
   const DelayLaw& law = law_of(parameters);
+  const std::uint64_t drawn_from = law.fingerprint | kOwnDelay;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
     OwnDelay& own = asked.state[i]->as<OwnDelay>();
     own.floor.meet(law.fingerprint);
-    if (own.drawn_plus_one != law.fingerprint + 1) [[unlikely]] {
-      own.drawn_plus_one = law.fingerprint + 1;
+    if (own.drawn_from != drawn_from) [[unlikely]] {
+      own.drawn_from = drawn_from;
       // A time that was drawn is never below zero here, whatever was subtracted.
       const auto drawn_ns =
           static_cast<std::uint64_t>(delay_of_flow(law, burst.identity[i]).time_ns);
@@ -167,7 +174,7 @@ CompiledImpairment compile_per_flow_delay(SharedLaw law) {
                               .explain = explain_per_flow,
                               .scope = Per::kFlow,
                               .adds_ns = longest(*law),
-                              .uses_state = true,
+                              .state_bytes = kDelayStateBytes,
                               .delays = true,
                               .breaks_order = true};
   compiled.tables = std::move(law);
@@ -181,7 +188,7 @@ CompiledImpairment compile_free_delay(SharedLaw law) {
                               .explain = correlated ? explain_correlated : explain,
                               .adds_ns = longest(*law),
                               .uses_dice = !correlated,
-                              .uses_state = correlated,
+                              .state_bytes = correlated ? kDelayStateBytes : 0,
                               .uses_step = correlated,
                               .delays = true,
                               .owns_scope = correlated,

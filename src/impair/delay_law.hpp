@@ -96,6 +96,10 @@ inline DelayGiven delay_with(const DelayLaw& law, const FlowDelay& flow,
   return {std::min(static_cast<std::uint64_t>(sum_ns), law.max_ns), false};
 }
 
+/// What a delay remembers of a scope begins with a DelayFloor, in whatever form it is given, and
+/// has this many bytes in most: then a change of form leaves a scope's state where it is.
+inline constexpr std::uint32_t kDelayStateBytes = 40;
+
 /// What `order: keep` remembers of a scope across changes of its parameters: the latest time given
 /// out before the change is the floor afterwards. It outlives the policy that set it.
 struct DelayFloor {

@@ -192,7 +192,7 @@ std::optional<CompiledImpairment> compile_trace_delay(const ConfigNode& node, Ma
       .parameters = Parameters::from(static_cast<const Trace*>(trace.get())),
       .decide = own_ns == 0 ? decide<Compensates::kNo> : decide<Compensates::kYes>,
       .adds_ns = longest_ns - std::min(longest_ns, own_ns),
-      .uses_state = true,
+      .state_bytes = kDelayStateBytes,
       .delays = true};
   compiled.tables = std::move(trace);
   return compiled;

@@ -50,25 +50,26 @@ class Parameters {
 enum class Per : std::uint8_t { kRule, kFlow, kSource, kDestination, kPair };
 
 /// An impairment's memory for one scope, owned by a worker. All zero at first; it outlives a change
-/// of policy as long as rule, position and model stay.
+/// of policy as long as rule, position and model stay. Only as many bytes of it may be touched as
+/// the impairment's `state_bytes` say.
 class ScopeState {
  public:
   static constexpr std::size_t kBytes = 64;
 
   template <typename T>
   T& as() noexcept {
-    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= kBytes && alignof(T) <= 16);
+    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= kBytes && alignof(T) <= 8);
     return *reinterpret_cast<T*>(bytes_);
   }
 
  private:
-  alignas(16) std::byte bytes_[kBytes]{};
+  alignas(8) std::byte bytes_[kBytes]{};
 };
 
 /// What an impairment is told about the packets of a burst beside the burst itself: for each its
 /// scope, and the numbers by which its dice are thrown. Indexed as the burst.
 struct Asked {
-  PerPacket<ScopeState*> state;           ///< of the packet's scope; only with uses_state
+  PerPacket<ScopeState*> state;           ///< of the packet's scope; only with state_bytes
   PerPacket<std::uint64_t> scope;         ///< the scope's identity: the dice of chains
   PerPacket<std::uint64_t> step;          ///< a chain's index: with `per: flow` the packet's number
                                           ///< in its flow, else its match_number
@@ -170,7 +171,7 @@ struct CompiledImpairment {
   std::optional<Per> scope;                       ///< another scope than the rule's `per:`
   std::uint64_t adds_ns = 0;                      ///< the most it may add to a packet's time
   bool uses_dice = false;                         ///< reads identity and number
-  bool uses_state = false;                        ///< reads state
+  std::uint32_t state_bytes = 0;                  ///< of a scope's state; 0: it reads none
   bool holds_backlog = false;                     ///< its state begins with a BacklogList
   bool uses_step = false;                         ///< reads step
   bool uses_match_number = false;                 ///< reads match_number

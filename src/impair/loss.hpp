@@ -39,7 +39,7 @@ inline LossAction read_loss_action(MappingReader& reader, Problems& problems) {
 }
 
 /// Calls `walk(first, end)` for each run of turns [first, end) of the selection whose packets are
-/// of one scope, so that a model can keep the scope's state in locals. Needs uses_state.
+/// of one scope, so that a model can keep the scope's state in locals. Needs state_bytes.
 template <typename Walk>
 void for_each_scope_run(const Asked& asked, const Selection& selection, const Walk& walk) noexcept {
   std::uint32_t first = 0;

@@ -96,6 +96,7 @@ struct Timed {
   std::uint64_t instants = 0;   ///< multiples of the time that have been met
   std::uint64_t remaining = 0;  ///< losses still to come
 };
+static_assert(sizeof(Timed) <= sizeof(Runs));
 
 void decide_timed(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
                   const Selection& selection, ImpairmentTally&) noexcept {
@@ -148,7 +149,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   reader.finish();
   if (problems.size() != problems_before)
     return std::nullopt;
-  CompiledImpairment compiled{.uses_state = true, .drops = true, .owns_scope = true};
+  CompiledImpairment compiled{.state_bytes = sizeof(Runs), .drops = true, .owns_scope = true};
   if (share) {
     const Dice dice(context.seed, context.rule_name, context.index, DicePurpose::kFate);
     compiled.parameters = Parameters::from(RandomBurst{dice, *share, length, action});

@@ -266,7 +266,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   CompiledImpairment compiled{.parameters = Parameters::from(model),
                               .decide = decide,
                               .explain = explain,
-                              .uses_state = true,
+                              .state_bytes = sizeof(ChainState),
                               .uses_step = true,
                               .drops = true,
                               .owns_scope = true};

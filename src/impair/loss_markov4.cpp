@@ -343,7 +343,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   return CompiledImpairment{.parameters = Parameters::from(model),
                             .decide = decide,
                             .explain = explain,
-                            .uses_state = true,
+                            .state_bytes = sizeof(Chain),
                             .uses_step = true,
                             .drops = true,
                             .owns_scope = true,

@@ -160,7 +160,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
     compiled.parameters = Parameters::from(RandomOutage{dice, slot_ns, down, times.action});
     compiled.decide = decide_random;
     compiled.explain = explain_random;
-    compiled.uses_state = true;
+    compiled.state_bytes = sizeof(Known);
   }
   return compiled;
 }

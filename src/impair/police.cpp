@@ -86,7 +86,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   return unless_wrong({.parameters = Parameters::from(police),
                        .decide = decide,
                        .explain = explain,
-                       .uses_state = true,
+                       .state_bytes = sizeof(Bucket),
                        .drops = true,
                        .owns_scope = true,
                        .needs_order = true},

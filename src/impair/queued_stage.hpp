@@ -85,7 +85,7 @@ class QueuedStage {
             .serve = served ? serve : nullptr,
             .explain = explain,
             .uses_dice = draws,
-            .uses_state = true,
+            .state_bytes = static_cast<std::uint32_t>(served ? sizeof(ServedState) : sizeof(ArrivalState)),
             .holds_backlog = !served,
             .delays = true,
             .drops = true,

@@ -107,7 +107,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
                        .decide = decide,
                        .explain = explain,
                        .adds_ns = slot.max_ns,
-                       .uses_state = true,
+                       .state_bytes = sizeof(SlotState),
                        .holds_backlog = true,
                        .delays = true,
                        .drops = true,

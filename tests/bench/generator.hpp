@@ -19,12 +19,16 @@ struct GeneratorSettings {
   std::uint32_t flows = 65'536;            ///< UDP five-tuples: 1 … 2^24
   std::vector<std::uint32_t> frame_bytes;  ///< without FCS, in turn; each at least 60
   double fresh_share = 0;                  ///< of the packets, each the first of a new flow
+  std::vector<test::Bytes> captured{};     ///< not empty: these frames in turn, nothing else
 };
 
 class GeneratorPort : public BenchSink {
  public:
   GeneratorPort(const GeneratorSettings& settings, rte_mempool* pool)
-      : pool_(pool), sizes_(settings.frame_bytes), order_(settings.flows) {
+      : pool_(pool),
+        sizes_(settings.frame_bytes),
+        captured_(settings.captured),
+        order_(settings.flows) {
     for (std::size_t i = 0; i < sizes_.size(); ++i)
       frames_.push_back(test::make(test::Ipv4Frame{.payload_bytes = sizes_[i] - 42}));
     std::iota(order_.begin(), order_.end(), 0U);
@@ -38,7 +42,10 @@ class GeneratorPort : public BenchSink {
   [[gnu::noinline]] std::uint32_t receive(rte_mbuf** mbufs, std::uint32_t count) noexcept {
     if (!on_ || rte_pktmbuf_alloc_bulk(pool_, mbufs, count) != 0)
       return 0;
-    for (std::uint32_t i = 0; i < count; ++i) make(mbufs[i]);
+    if (captured_.empty())
+      for (std::uint32_t i = 0; i < count; ++i) make(mbufs[i]);
+    else
+      for (std::uint32_t i = 0; i < count; ++i) play(mbufs[i]);
     received_ += count;
     return count;
   }
@@ -75,11 +82,20 @@ class GeneratorPort : public BenchSink {
     mbuf->pkt_len = sizes_[which];
   }
 
+  void play(rte_mbuf* mbuf) noexcept {
+    const test::Bytes& frame = captured_[next_];
+    next_ = next_ + 1 == captured_.size() ? 0 : next_ + 1;
+    std::memcpy(rte_pktmbuf_mtod(mbuf, std::uint8_t*), frame.data(), frame.size());
+    mbuf->data_len = static_cast<std::uint16_t>(frame.size());
+    mbuf->pkt_len = static_cast<std::uint32_t>(frame.size());
+  }
+
   rte_mempool* pool_;
   std::vector<std::uint32_t> sizes_;
+  std::vector<test::Bytes> captured_;
   std::vector<test::Bytes> frames_;
   std::vector<std::uint32_t> order_;  ///< of the flows
-  std::size_t next_ = 0;
+  std::size_t next_ = 0;              ///< in order_, or captured_
   std::size_t size_ = 0;
   std::uint32_t fresh_every_ = 0;
   std::uint32_t since_fresh_ = 0;

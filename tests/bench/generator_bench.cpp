@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -13,6 +15,7 @@
 #include "dataplane/live_worker.hpp"
 #include "drivers/eal.hpp"
 #include "drivers/pools.hpp"
+#include "record/capture_reader.hpp"
 #include "tests/bench/bed.hpp"
 #include "tests/bench/generator.hpp"
 #include "tests/bench/words.hpp"
@@ -22,11 +25,13 @@ namespace {
 
 constexpr std::string_view kUsage =
     "Usage: generator_bench [--rules YAML] [--flows N] [--size BYTES|imix] [--fresh SHARE]\n"
-    "                       [--burst N] [--hold MB] [--warm-up S] [--seconds S] [--fill PACKETS]\n"
+    "                       [--captures DIRECTORY] [--burst N] [--hold MB] [--warm-up S]\n"
+    "                       [--seconds S] [--fill PACKETS]\n"
     "\n"
     "Without --rules there is no worker: the generator's packets are freed as they come.\n"
     "--size counts the FCS; imix is 64, 570 and 1,518 bytes, 7 : 4 : 1. --fresh: so many of the\n"
-    "packets belong to flows not seen before. With --fill time does not matter: it runs until so\n"
+    "packets belong to flows not seen before. --captures: instead the Ethernet frames of all\n"
+    "captures there, in a loop. With --fill time does not matter: it runs until so\n"
     "many packets were received, and says what memory the process took meanwhile.\n";
 constexpr std::uint32_t kFcsBytes = 4;
 constexpr std::uint32_t kTurns = 256;  ///< between two looks at the clock
@@ -44,6 +49,30 @@ std::vector<std::uint32_t> sizes(const Words& words) {
   if (bytes < 64 || bytes > 1'518)
     words.refuse("--size is imix or 64 … 1518");
   return {static_cast<std::uint32_t>(bytes) - kFcsBytes};
+}
+
+/// The frames of all captures of Ethernet in a directory, by file name, that fit into a buffer; of
+/// one that is damaged those before the damage.
+std::vector<test::Bytes> captured(const Words& words) {
+  std::vector<test::Bytes> frames;
+  const std::string* directory = words.find("--captures");
+  if (directory == nullptr)
+    return frames;
+  std::set<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(*directory))
+    files.insert(entry.path());
+  for (const std::filesystem::path& file : files) {
+    auto reader = CaptureReader::open(file);
+    CapturedPacket packet;
+    while (reader.has_value() && reader->next(packet).value_or(false)) {
+      const auto* bytes = reinterpret_cast<const std::uint8_t*>(packet.bytes.data());
+      if (packet.bytes.size() >= 14 && packet.bytes.size() <= 1'514)
+        frames.emplace_back(bytes, bytes + packet.bytes.size());
+    }
+  }
+  if (frames.empty())
+    words.refuse("--captures: no frame of Ethernet in there");
+  return frames;
 }
 
 /// Bytes of the process in memory.
@@ -96,7 +125,7 @@ void run(const Words& words) {
     words.refuse("no memory for packets");
   TscClock clock;
   clock.calibrate(100'000'000);
-  GeneratorPort left({flows, sizes(words), words.number("--fresh", 0)}, *pool);
+  GeneratorPort left({flows, sizes(words), words.number("--fresh", 0), captured(words)}, *pool);
   GeneratorPort right({1, {60}}, *pool);
   right.turn(false);
   const std::string* rules = words.find("--rules");
@@ -127,6 +156,7 @@ void run(const Words& words) {
     const std::uint64_t held_before = bed.worker().held_packets();
     while (left.received() < fill) turn();
     fmt::print(R"({{"bytes": {}, "worker_bytes": {})", resident_bytes() - before, before - without);
+    fmt::print(R"(, "all_bytes": {})", resident_bytes() - without);
     fmt::print(R"(, "more_held": {})", bed.worker().held_packets() - held_before);
   } else {
     measure(words, clock, left, turn);

@@ -2,6 +2,7 @@
 same round."""
 
 import dataclasses
+from pathlib import Path
 from typing import Callable, Optional
 
 from programs import Bench
@@ -98,9 +99,12 @@ GENERATOR_ROWS = (
     Row("each its own, 65,536 flows", generator(OWN), "raw loop", 0.19, "T4"),
     Row("each its own, 1 M flows", generator(OWN, *MILLION), "raw loop, 1 M flows", 0.12, "T4"),
 )
+CAPTURES = ("--captures", Path(__file__).parents[1] / "captures")
 MIX_ROWS = (
     Row("raw loop, IMIX", raw("--size", "imix")),
     Row("raw loop, 1,518 B", raw("--size", 1518)),
+    Row("raw loop, captures", raw(*CAPTURES)),
+    Row("10 ms, captures", generator(DELAY, *CAPTURES), "raw loop, captures"),
     Row("10 ms, IMIX", generator(DELAY, "--size", "imix"), "raw loop, IMIX"),
     Row("10 ms, 1,518 B", generator(DELAY, "--size", 1518), "raw loop, 1,518 B"),
     Row("100 rules", generator(many_rules(100)), "raw loop"),
@@ -151,7 +155,7 @@ MEMORY_ROWS = (
     Row("100 Gbit/s x 100 ms of 1,518 B", fill(812_744, 1518, LONG_DELAY, "--hold", 4_096),
         of="bytes", label="M2"),
     Row("4 M flows", fill(4_000_000, 64, OWN.replace("5ms, 15ms", "1us, 2us"), "--flows", 4_000_000),
-        of="bytes", label="M3"),
+        of="all_bytes", label="M3"),
 )
 GROUPS = {"null": NULL_ROWS, "flight": FLIGHT_ROWS, "generator": GENERATOR_ROWS, "mixes": MIX_ROWS,
           "workers": WORKER_ROWS, "memif": MEMIF_ROWS, "accuracy": ACCURACY_ROWS,

@@ -30,8 +30,8 @@ FlowKey key_of(std::uint64_t flow) {
 Flow& find(FlowTable& table, const FlowKey& key, std::uint64_t identity, std::uint8_t ingress,
            std::uint64_t now_ns) {
   SoughtEntry sought = table.seek(key, identity, ingress);
-  table.approach(sought);
-  return table.find(key, sought, identity, ingress, now_ns);
+  table.approach(sought, true);
+  return table.find(key, sought, ingress, now_ns);
 }
 
 /// A table, and one way to send it a packet.
@@ -47,10 +47,10 @@ class Bench {
     const std::uint64_t identity = flow_identity(key);
     Flow& found = find(table, key, identity, ingress, now_ns);
     const SoughtEntry nowhere{table.seek(key, identity, ingress).spread, SoughtEntry::kNowhere};
-    EXPECT_EQ(&table.find(key, nowhere, identity, ingress, now_ns), &found)
+    EXPECT_EQ(&table.find(key, nowhere, ingress, now_ns), &found)
         << "the same where nothing pointed to it";
+    EXPECT_EQ(table.known(key, identity, ingress), &found);
     EXPECT_EQ(found.key, key);
-    EXPECT_EQ(found.identity, identity);
     EXPECT_EQ(found.ingress, ingress);
     EXPECT_EQ(found.last_seen_ns, now_ns);
     return ++found.packets;
@@ -74,11 +74,12 @@ TEST(DataplaneFlowTable, APlanBelongsToItsFlowAndIsForgottenWithIt) {
   FlowTable table(100, kIdleNs);
   const FlowKey key = key_of(1);
   Flow& flow = find(table, key, flow_identity(key), 0, 1);
-  EXPECT_EQ(flow.plan_generation, 0U) << "of no policy: they count from 1";
+  EXPECT_EQ(flow.plan, 0U) << "none";
   flow.plan = 5;
-  flow.plan_generation = 9;
   EXPECT_EQ(find(table, key, flow_identity(key), 0, 2).plan, 5U);
-  EXPECT_EQ(find(table, key_of(2), flow_identity(key_of(2)), 0, 2).plan_generation, 0U);
+  EXPECT_EQ(find(table, key_of(2), flow_identity(key_of(2)), 0, 2).plan, 0U);
+  table.forget_plans();
+  EXPECT_EQ(flow.plan, 0U);
 }
 
 TEST(DataplaneFlowTable, TheSameKeyOnTwoPortsIsTwoFlows) {
@@ -102,8 +103,8 @@ TEST(DataplaneFlowTable, EqualIdentitiesWithOtherKeysAreOtherFlows) {
 
 /// Flows that want ghosts of their own (by the promise: as many as fit are kept).
 TEST(DataplaneFlowTable, CountsSurviveEviction) {
-  // 8 places and 16 ghosts: 12 flows in turn evict one another all the time.
-  Bench bench(1, kIdleNs);
+  // 5 places in one bucket and 16 ghosts: 12 flows in turn evict one another all the time.
+  Bench bench(5, kIdleNs);
   std::map<std::uint64_t, std::uint64_t> sent;
   std::uint64_t now_ns = 0;
   std::uint64_t lost = 0;
@@ -120,27 +121,27 @@ TEST(DataplaneFlowTable, CountsSurviveEviction) {
   const FlowCounters& counters = bench.table.counters();
   EXPECT_GT(counters.evicted, 1'000U);
   EXPECT_EQ(counters.expired, 0U);
-  EXPECT_EQ(counters.active, 8U);
-  EXPECT_EQ(counters.created, counters.evicted + 8);
+  EXPECT_EQ(counters.active, 5U);
+  EXPECT_EQ(counters.created, counters.evicted + 5);
   EXPECT_LE(lost, counters.ghost_collisions) << "no count is lost without being counted";
 }
 
 TEST(DataplaneFlowTable, CountsWithoutACollisionAreExact) {
-  // Nine flows for eight places whose ghosts do not collide: found by trying.
-  for (std::uint64_t first = 0; first < 1'000; first += 9) {
-    Bench bench(1, kIdleNs);
+  // Six flows for five places whose ghosts do not collide: found by trying.
+  for (std::uint64_t first = 0; first < 1'000; first += 6) {
+    Bench bench(5, kIdleNs);
     std::uint64_t now_ns = 0;
     bool exact = true;
     for (std::uint64_t round = 1; round <= 100; ++round)
-      for (std::uint64_t flow = first; flow < first + 9; ++flow)
+      for (std::uint64_t flow = first; flow < first + 6; ++flow)
         exact &= bench.packet(flow, 0, ++now_ns) == round;
     EXPECT_TRUE(exact || bench.table.counters().ghost_collisions > 0) << first;
     if (exact) {
-      EXPECT_GE(bench.table.counters().evicted, 800U);
+      EXPECT_GE(bench.table.counters().evicted, 500U);
       return;
     }
   }
-  FAIL() << "nine flows among sixteen ghosts: 1 in 20 tries fits";
+  FAIL() << "six flows among sixteen ghosts: more tries fit than do not";
 }
 
 TEST(DataplaneFlowTable, EveryLostCountIsACountedCollision) {
@@ -158,20 +159,54 @@ TEST(DataplaneFlowTable, EveryLostCountIsACountedCollision) {
   }
   EXPECT_GT(lost, 1'000U);
   EXPECT_GE(bench.table.counters().ghost_collisions, lost);
-  EXPECT_EQ(bench.table.counters().active, 16U);
+  EXPECT_EQ(bench.table.counters().active, 8U);
 }
 
 TEST(DataplaneFlowTable, TheOneSeenLongestAgoMakesRoom) {
-  Bench bench(1, kIdleNs);
-  for (std::uint64_t flow = 0; flow < 8; ++flow) bench.packet(flow, 0, 100 + flow);
+  Bench bench(5, kIdleNs);
+  for (std::uint64_t flow = 0; flow < 5; ++flow) bench.packet(flow, 0, 100 + flow);
   bench.packet(0, 0, 200);  // now flow 1 is the oldest
   bench.packet(99, 0, 201);
   const std::uint64_t created = bench.table.counters().created;
-  EXPECT_EQ(created, 9U);
-  for (const std::uint64_t flow : {0U, 2U, 3U, 4U, 5U, 6U, 7U, 99U}) bench.packet(flow, 0, 300);
+  EXPECT_EQ(created, 6U);
+  for (const std::uint64_t flow : {0U, 2U, 3U, 4U, 99U}) bench.packet(flow, 0, 300);
   EXPECT_EQ(bench.table.counters().created, created) << "all of them were still there";
   bench.packet(1, 0, 301);
   EXPECT_EQ(bench.table.counters().created, created + 1) << "only flow 1 was gone";
+}
+
+TEST(DataplaneFlowTable, WhatIsBesideAFlowIsForgottenWithItAndCounted) {
+  Bench bench(1, kIdleNs);
+  const AnnexPiece piece{.stamp = 7, .owner = 2, .offset = 8, .bytes = 24};
+  const auto state_of = [&](std::uint64_t flow, std::uint64_t now_ns) -> std::uint64_t& {
+    const FlowKey key = key_of(flow);
+    Flow& found = find(bench.table, key, flow_identity(key), 0, now_ns);
+    return bench.table.state(bench.table.annex(found), piece)->as<std::uint64_t>();
+  };
+  state_of(1, 1) = 42;
+  EXPECT_EQ(state_of(1, 2), 42U);
+  EXPECT_EQ(bench.table.states().active, 1U);
+  EXPECT_EQ(state_of(2, 3), 0U) << "another flow's, all new";
+  EXPECT_EQ(bench.table.states().active, 1U);
+  EXPECT_EQ(bench.table.states().lost, 1U);
+  EXPECT_EQ(state_of(1, 4), 0U) << "forgotten";
+}
+
+TEST(DataplaneFlowTable, AFlowOfTheBurstThatHasToGoLeavesWhatItKnew) {
+  Bench bench(1, kIdleNs);
+  const AnnexPiece piece{.stamp = 7, .owner = 0, .offset = 0, .bytes = 8};
+  const FlowKey key = key_of(1);
+  bench.table.begin_burst(100);
+  Flow& flow = find(bench.table, key, flow_identity(key), 0, 100);
+  FlowAnnex& annex = bench.table.annex(flow);
+  bench.table.state(annex, piece)->as<std::uint64_t>() = 42;
+  bench.packet(2, 0, 101);
+  ASSERT_EQ(bench.table.displaced_count(), 1U);
+  EXPECT_EQ(bench.table.displaced(0).from, &annex);
+  EXPECT_EQ(bench.table.state(bench.table.displaced(0).to, piece)->as<std::uint64_t>(), 42U);
+  bench.table.begin_burst(200);
+  bench.packet(3, 0, 200);
+  EXPECT_EQ(bench.table.displaced_count(), 0U) << "flow 2 was not of this burst";
 }
 
 struct IdleCase {
@@ -183,12 +218,12 @@ struct IdleCase {
 TEST(DataplaneFlowTable, IdleFlowsExpireAndBusyOnesAreEvicted) {
   for (const IdleCase& one : {IdleCase{kIdleNs, 0, 1}, IdleCase{kIdleNs + 1, 1, 0},
                               IdleCase{5, 0, 1}, IdleCase{100 * kIdleNs, 1, 0}}) {
-    Bench bench(1, kIdleNs);
-    for (std::uint64_t flow = 0; flow < 8; ++flow) bench.packet(flow, 0, 1'000);
+    Bench bench(5, kIdleNs);
+    for (std::uint64_t flow = 0; flow < 5; ++flow) bench.packet(flow, 0, 1'000);
     bench.packet(99, 0, 1'000 + one.waited_ns);
     EXPECT_EQ(bench.table.counters().expired, one.expired) << one.waited_ns;
     EXPECT_EQ(bench.table.counters().evicted, one.evicted) << one.waited_ns;
-    EXPECT_EQ(bench.table.counters().active, 8U);
+    EXPECT_EQ(bench.table.counters().active, 5U);
   }
 }
 
@@ -207,13 +242,11 @@ TEST(DataplaneFlowTable, NeverFails) {
     const FlowCounters& counters = bench.table.counters();
     EXPECT_EQ(counters.created, 20'000U);
     EXPECT_EQ(counters.created, counters.active + counters.evicted + counters.expired);
-    EXPECT_GE(counters.active, flows_max);
+    EXPECT_EQ(counters.active, flows_max);
   }
 }
 
 TEST(DataplaneFlowTable, TurnsNobodyAwayUpToItsSize) {
-  // Sizes for which the table is as full as it can get: with a quarter, or a half, more room than
-  // flows, just before the next power of two.
   for (const std::uint64_t flows_max : {1'000U, 1'360U, 1'632U, 5'456U, 6'547U, 21'840U, 26'208U,
                                         43'685U, 52'422U, 65'536U, 87'376U, 104'851U}) {
     Bench bench(flows_max, kIdleNs * 1'000'000);
