@@ -1,6 +1,7 @@
 // Drivers that need little more than a name and arguments for DPDK: memif, vhost, pcap and null.
 #include <fmt/format.h>
 
+#include "drivers/driver_events.hpp"
 #include "drivers/ethdev.hpp"
 
 namespace faultline {
@@ -10,6 +11,7 @@ namespace faultline {
 Result<OpenedPort> open_memif(const PortSpec& spec, rte_mempool* pool) {
   const PortSettings& settings = spec.settings;
   EthdevRequest request;
+  hold_driver_events();
   request.device = fresh_device_name("net_memif");
   request.arguments = fmt::format("role={},id={},socket={},socket-abstract={},bsize={},rsize=10",
                                   settings.server ? "server" : "client", settings.id, settings.path,

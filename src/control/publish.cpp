@@ -8,6 +8,7 @@
 
 #include "base/check.hpp"
 #include "base/tsc_clock.hpp"
+#include "dataplane/driver_gate.hpp"
 
 namespace faultline {
 namespace {
@@ -78,9 +79,12 @@ void Publisher::run(LiveWorker& worker, const RunSettings& settings) {
   const HeldAction on_exit = settings.on_exit;
   rte_rcu_qsbr_thread_register(readers_, id);
   rte_rcu_qsbr_thread_online(readers_, id);
+  DriverGate& gate = DriverGate::instance();
+  gate.enter();
   std::uint32_t idle_polls = 0;
   while (!settings.stop->load(std::memory_order_relaxed)) {
     worker.poll();
+    gate.pass();
     rte_rcu_qsbr_quiescent(readers_, id);
     rte_keepalive_mark_alive(settings.keepalive);
     if (!settings.sleeps)
@@ -91,10 +95,13 @@ void Publisher::run(LiveWorker& worker, const RunSettings& settings) {
   }
   const std::uint64_t give_up_ns = monotonic_ns() + kWindDownNs;
   bool done = worker.wind_down(on_exit, DropReason::kShutdown);
-  while (!done && monotonic_ns() < give_up_ns)
+  while (!done && monotonic_ns() < give_up_ns) {
+    gate.pass();
     done = worker.wind_down(on_exit, DropReason::kShutdown);
+  }
   if (!done)
     worker.wind_down(HeldAction::kDrop, DropReason::kShutdown);
+  gate.leave();
   rte_rcu_qsbr_thread_offline(readers_, id);
   rte_rcu_qsbr_thread_unregister(readers_, id);
 }
