@@ -23,6 +23,7 @@ constexpr std::size_t kHandlersMax = 8;  ///< different functions; net_memif has
 
 struct Handlers {
   std::mutex access;
+  std::mutex running;  ///< one of them at a time
   std::array<rte_intr_callback_fn, kHandlersMax> held{};
 };
 Handlers& handlers() {
@@ -38,6 +39,7 @@ void run_held(void* argument) {
     const std::lock_guard<std::mutex> lock(handlers().access);
     handler = handlers().held[kPlace];
   }
+  const std::lock_guard<std::mutex> one_at_a_time(handlers().running);
   DriverGate::instance().change_ports([&] { handler(argument); });
 }
 

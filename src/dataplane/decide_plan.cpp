@@ -38,6 +38,7 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
   flows_.begin_burst(burst.arrival_ns[part.first]);
   std::uint32_t displaced = 0;
   Flow* last = nullptr;
+  FlowAnnex* annex = nullptr;
   Plan plan;
   for (std::uint32_t i = part.first; i < end; ++i) {
     if (outcome[i] == ParseOutcome::kUnparsed) [[unlikely]] {
@@ -52,12 +53,13 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
     if (last == nullptr || !follows[i]) {
       last = &flows_.find(fields_[i].key, sought[i], part.ingress, burst.arrival_ns[i]);
       plan = plan_of(*last, path);
+      annex = with_annex ? &flows_.annex(*last) : nullptr;
       if (flows_.displaced_count() > displaced) [[unlikely]]
         follow_displaced(flows_.displaced(displaced++), part.first, i);
     }
     last->last_seen_ns = burst.arrival_ns[i];
     burst.number[i] = ++last->packets;
-    annex_[i] = &flows_.annex(*last);
+    annex_[i] = annex;
     if (fields_[i].fragment != FragmentKind::kNone) [[unlikely]]
       fragments_.follow(fields_[i], part.ingress, burst.arrival_ns[i]);
     plan_[i] = plan;

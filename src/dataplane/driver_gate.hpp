@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 
 namespace faultline {
 
@@ -25,10 +24,9 @@ class DriverGate {
     }
   }
 
-  /// Another thread: runs `change` while no worker is inside.
+  /// Another thread, never two at once: runs `change` while no worker is inside.
   template <typename Change>
   void change_ports(const Change& change) {
-    const std::lock_guard<std::mutex> one_at_a_time(changing_);
     close();
     change();
     closed_.store(false, std::memory_order_release);
@@ -37,7 +35,6 @@ class DriverGate {
  private:
   void close() noexcept;
 
-  std::mutex changing_;
   std::atomic<bool> closed_{false};
   std::atomic<std::uint32_t> inside_{0};  ///< workers
 };

@@ -24,8 +24,8 @@ namespace faultline {
 struct alignas(64) Flow {
   FlowKey key;
   std::uint32_t plan = 0;          ///< as the plan cache numbers them; 0: none yet
-  std::uint64_t ingress : 8 = 0;   ///< port
   std::uint64_t packets : 56 = 0;  ///< seen so far; the next one's number is one more
+  std::uint64_t ingress : 8 = 0;   ///< port
   std::uint64_t last_seen_ns = 0;
 };
 static_assert(sizeof(Flow) == 64);

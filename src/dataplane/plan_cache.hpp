@@ -23,10 +23,11 @@ class PlanCache {
       store.plans.resize(kPlansMax);
       store.table.resize(kTable);
     }
+    restart();
   }
 
   /// Whether the number is that of a plan stored now. 0 never is.
-  bool knows(std::uint32_t number) const noexcept { return number - first_ < current().plans_used; }
+  bool knows(std::uint32_t number) const noexcept { return number - first_ < count_; }
   /// Numbers are about to come round: renumber() as soon as nobody remembers one.
   bool is_used_up() const noexcept { return first_ > UINT32_MAX - 4 * kPlansMax; }
   void renumber() noexcept {
@@ -36,23 +37,24 @@ class PlanCache {
 
   /// Forgets all plans. Those handed out before stay readable until the next call but one.
   void restart() noexcept {
-    first_ += static_cast<std::uint32_t>(current().plans_used);
+    first_ += count_;
+    count_ = 0;
     ++epoch_;
     Store& store = current();
     store.rules_used = 0;
-    store.plans_used = 0;
+    plans_ = store.plans.data();
+    rules_ = store.rules.data();
     std::fill(store.table.begin(), store.table.end(), 0U);
   }
 
   Plan plan(std::uint32_t number) const noexcept {
-    const Store& store = current();
-    const Entry& entry = store.plans[number - first_];
-    return {store.rules.data() + entry.offset, entry.count};
+    const Entry& entry = plans_[number - first_];
+    return {rules_ + entry.offset, entry.count};
   }
 
   /// The number of this list of rules, stored now if it is new.
   std::uint32_t intern(Plan rules) noexcept {
-    if (current().rules_used + rules.size() > kRulesStored || current().plans_used == kPlansMax)
+    if (current().rules_used + rules.size() > kRulesStored || count_ == kPlansMax)
       restart();
     Store& store = current();
     std::uint64_t hash = 0xCBF29CE484222325;
@@ -84,23 +86,24 @@ class PlanCache {
     std::vector<Entry> plans;
     std::vector<std::uint32_t> table;  ///< plan numbers; 0: free
     std::size_t rules_used = 0;
-    std::size_t plans_used = 0;
   };
 
   Store& current() noexcept { return stores_[epoch_ & 1]; }
-  const Store& current() const noexcept { return stores_[epoch_ & 1]; }
 
-  static std::uint32_t store_plan(Store& store, Plan rules) noexcept {
+  std::uint32_t store_plan(Store& store, Plan rules) noexcept {
     std::ranges::copy(rules, store.rules.begin() + static_cast<std::ptrdiff_t>(store.rules_used));
-    store.plans[store.plans_used] = {static_cast<std::uint32_t>(store.rules_used),
-                                     static_cast<std::uint32_t>(rules.size())};
+    store.plans[count_] = {static_cast<std::uint32_t>(store.rules_used),
+                           static_cast<std::uint32_t>(rules.size())};
     store.rules_used += rules.size();
-    return static_cast<std::uint32_t>(store.plans_used++);
+    return count_++;
   }
 
   Store stores_[2];
   std::uint64_t epoch_ = 1;
-  std::uint32_t first_ = 1;  ///< the number of this epoch's first plan
+  std::uint32_t first_ = 1;               ///< the number of this epoch's first plan
+  std::uint32_t count_ = 0;               ///< of its plans
+  const Entry* plans_ = nullptr;          ///< of the current store
+  const std::uint16_t* rules_ = nullptr;  ///< likewise
 };
 
 }  // namespace faultline

@@ -80,12 +80,13 @@ class QueuedStage {
     const bool served = stage.queue.is_served();
     const bool draws =
         stage.queue.discipline == Discipline::kRed || stage.queue.discipline == Discipline::kPie;
+    const std::uint32_t state_bytes = served ? sizeof(ServedState) : sizeof(ArrivalState);
     return {.parameters = Parameters::from(stage),
             .decide = served ? decide_served : decide_at_arrival,
             .serve = served ? serve : nullptr,
             .explain = explain,
             .uses_dice = draws,
-            .state_bytes = static_cast<std::uint32_t>(served ? sizeof(ServedState) : sizeof(ArrivalState)),
+            .state_bytes = state_bytes,
             .holds_backlog = !served,
             .delays = true,
             .drops = true,
