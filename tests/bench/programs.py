@@ -136,6 +136,11 @@ class Bench:
 
     # --- memif
 
+    def clear_sockets(self):
+        """Those that a program left behind: testpmd dies now and then when its peers go."""
+        for side in ("left", "right"):
+            (self.folder / f"{side}.sock").unlink(missing_ok=True)
+
     def peer(self, *words):
         """What the memif peer measured."""
         return self.own_program("memif_peer", "--left", self.folder / "left.sock", "--right",
@@ -146,6 +151,7 @@ class Bench:
         devices = [f"net_memif{number},role=server,socket={self.folder}/{side}.sock,"
                    f"socket-abstract=no,bsize=2048"
                    for number, side in enumerate(("left", "right"))]
+        self.clear_sockets()
         with self.testpmd(devices) as process:
             self.wait_until(process, (self.folder / "right.sock").exists)
             return self.peer(*words)
@@ -156,6 +162,7 @@ class Bench:
                         for side in ("left", "right"))
         scenario = (f"version: 1\nname: bench\nseed: 1\nports:\n{ports}wires:\n"
                     f"  lab: [left, right]\n{rules}")
+        self.clear_sockets()
         with self.faultlined(scenario):
             answer = self.peer(*words)
             stats = self.ask()
