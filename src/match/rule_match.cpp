@@ -302,6 +302,24 @@ std::string text_of(const MatchNode& node) {
 
 }  // namespace
 
+void RuleMatch::spare_tcp_without_data() {
+  MatchNode without;
+  without.kind = MatchNode::Kind::kLeaf;
+  without.leaf.field = MatchField::kTcpData;
+  without.leaf.wanted = false;
+  without.leaf.text = "tcp data false";
+  MatchNode spared;
+  spared.kind = MatchNode::Kind::kNot;
+  spared.children.push_back(std::move(without));
+  if (root_.kind != MatchNode::Kind::kAll) {
+    MatchNode all;
+    all.children.push_back(std::move(root_));
+    root_ = std::move(all);
+  }
+  root_.children.push_back(std::move(spared));
+  per_packet_ = true;
+}
+
 std::optional<RuleMatch> RuleMatch::compile(const ConfigNode& node, Problems& problems) {
   const std::size_t problems_before = problems.size();
   RuleMatch match;

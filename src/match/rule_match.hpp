@@ -128,6 +128,11 @@ class RuleMatch {
   /// Reads `match:`; docs/match.md has the keys. Reports every problem.
   static std::optional<RuleMatch> compile(const ConfigNode& node, Problems& problems);
 
+  /// What a rule without `match:` matches.
+  static RuleMatch everything() { return {}; }
+  /// From now on segments of TCP without data are none of the rule's: `tcp_acks: pass`.
+  void spare_tcp_without_data();
+
   /// nth and first are the caller's to judge.
   FlowVerdict of_flow(const FlowKey& key) const noexcept {
     const FlowVerdict verdict = root_.of_flow(key);

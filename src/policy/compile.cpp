@@ -373,6 +373,10 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
   rule.slot = static_cast<std::uint16_t>(slot);
   if (spec.match != nullptr)
     rule.match = compile_once(*spec.match, request.cache, problems);
+  if (spec.passes_tcp_acks && spec.match == nullptr)
+    rule.match = RuleMatch::everything();
+  if (spec.passes_tcp_acks && rule.match)
+    rule.match->spare_tcp_without_data();
   compile_steps(spec, request, slots, rule, problems);
   rule.counts_scopes |= spec.per != Per::kRule && rule.counts_packets();
   rule.needs_connection = (rule.match && rule.match->asks_connection()) ||
@@ -380,8 +384,8 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
   rule.follows_tcp |= rule.match && rule.match->asks_tcp();
   const bool in_connection = rule.needs_connection || rule.follows_tcp;
   bool needs_flow =
-      in_connection || spec.match != nullptr || (rule.uses_dice && rule.draw != Draw::kArrival);
-  bool needs_fields = spec.match != nullptr;
+      in_connection || rule.match.has_value() || (rule.uses_dice && rule.draw != Draw::kArrival);
+  bool needs_fields = rule.match.has_value();
   for (const RuleStep& step : rule.steps) {
     needs_flow |= step.per != Per::kRule;
     needs_fields |= step.impairment.reads_frames;

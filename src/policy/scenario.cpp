@@ -260,7 +260,9 @@ class ScenarioReader {
       rule.optional = read_bool(*value, problems_).value_or(false);
     if (const ConfigNode* value = reader.take("lease"))
       rule.lease = read_name(*value, problems_).value_or("");
-    reader.refuse_not_yet({"tcp_acks"});
+    if (const ConfigNode* value = reader.take("tcp_acks"))
+      if (const auto word = read_word(*value, {"drop", "pass"}, problems_))
+        rule.passes_tcp_acks = *word == 1;
     reader.finish();
     check_parts(rule);
     check_path(rule, node);

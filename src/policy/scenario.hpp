@@ -52,8 +52,9 @@ struct RuleSpec {
   Draw draw = Draw::kFlow;
   bool shared = false;
   bool final = false;
-  bool portless = false;  ///< `fragments: portless`
-  bool optional = false;  ///< it may match nothing
+  bool portless = false;         ///< `fragments: portless`
+  bool passes_tcp_acks = false;  ///< `tcp_acks: pass`: TCP without data is none of the rule's
+  bool optional = false;         ///< it may match nothing
   TtlKind ttl = TtlKind::kDefault;
   std::uint64_t ttl_ns = 0;
   std::string lease;  ///< empty: none

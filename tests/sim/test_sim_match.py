@@ -88,6 +88,23 @@ def test_matches_hold_as_in_the_model(program, sample):
     assert (held < FRAMES).all()
 
 
+def test_acks_pass_where_the_rule_says_so(program, sample):
+    """With `tcp_acks: pass` all that a rule without it matches, but for TCP that brings no data."""
+    path, capture, fields = sample
+    for match in ({"any": [{"proto": "tcp"}, {"proto": "udp"}]}, {"not": {"dport": 80}}, None):
+        rule = f"match: {json.dumps(match)}, " if match else ""
+        text = (f"version: 1\nseed: 1\nrules:\n  - {{name: cut, {rule}tcp_acks: pass, "
+                f"impair: [loss: all]}}\n")
+        outcome = program.simulated(text, [path])
+        hit = [each is not None and (match is None or matching.holds(match, each))
+               and not matching.holds({"tcp": {"data": False}}, each) for each in fields]
+        kept = [capture.frame(at) for at in range(FRAMES) if not hit[at]]
+        assert [outcome.output.frame(at) for at in range(len(outcome.output))] == kept
+        spared = sum(each is not None and matching.holds({"tcp": {"data": False}}, each)
+                     for each in fields)
+        assert spared > 100 and 100 < sum(hit) < FRAMES
+
+
 def test_portless_fragments_match_no_port(program, sample):
     path, capture, fields = sample
     matches = [{"sport": "1-65535"}, {"fragment": "later"}]
