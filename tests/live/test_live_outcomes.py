@@ -8,7 +8,7 @@ import time
 import pytest
 
 from traffic import wait_for
-from wire import PORTS, law_holds
+from wire import PORTS, REPOSITORY, law_holds
 
 RULES = """rules:
   - {name: request-lost, from: left, match: {proto: tcp, dport: 6379}, tcp_acks: pass, impair: [loss: all]}
@@ -61,6 +61,14 @@ def test_a_lost_reply_and_a_lost_request_look_the_same(redis):
     for fault in ("reply-lost", "request-lost"):
         assert stats["rules"][fault]["dropped"] >= TRIES
     assert law_holds(stats)
+
+
+def test_the_page_tells_what_happens():
+    """scripts/trouble does what docs/trouble.md shows, the request that comes after all included."""
+    said = subprocess.run([REPOSITORY / "scripts/trouble", "outcomes"], text=True, check=True,
+                          capture_output=True, timeout=60).stdout
+    page = (REPOSITORY / "docs/trouble.md").read_text(encoding="utf-8")
+    assert f"<!-- outcomes -->\n```\n{said}```\n" in page
 
 
 # Both ends say something every 5 ms and note when they heard the other.

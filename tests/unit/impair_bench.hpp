@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -59,6 +60,7 @@ class OneImpairment {
     auto read = compile_impairment(list.items.at(0), context, &kind, problems);
     EXPECT_TRUE(read.has_value() && problems.empty()) << yaml << "\n" << joined(problems);
     compiled = std::move(read).value_or(CompiledImpairment{});
+    guarded = std::make_unique<GuardedState>(compiled);
     asked_.fields = &fields_;
     asked_.self = &compiled;
     asked_.backlog = &pool;
@@ -89,8 +91,8 @@ class OneImpairment {
   }
 
   CompiledImpairment compiled;
+  std::unique_ptr<GuardedState> guarded;
   BacklogPool pool;
-  ScopeState state;
   ImpairmentTally tally;
   std::uint64_t zero_ns = 0;
   std::uint64_t identity = kBenchIdentity;
@@ -109,7 +111,7 @@ class OneImpairment {
     asked_.identity[i] = asked_.scope[i] = identity;
     asked_.number[i] = asked_.match_number[i] = asked_.step[i] = packet.number;
     asked_.entered_ns[i] = packet.time_ns;
-    asked_.state[i] = &state;
+    asked_.state[i] = &guarded->state;
     asked_.zero_ns = zero_ns;
     burst_.arrival_ns[i] = burst_.time_ns[i] = packet.time_ns;
     burst_.length_bytes[i] = static_cast<std::uint32_t>(packet.frame.size());

@@ -184,7 +184,7 @@ TEST(ImpairLossGilbertElliott, GapsBackwardsAndForgottenStatesDoNotMatter) {
     std::vector<std::uint64_t> lost;
     for (std::uint64_t number = 1; number <= 3'000; ++number) {
       if (number % 5 == 0)
-        forgetful.state = ScopeState{};
+        forgetful.guarded.forget();
       for (const std::uint64_t hit : forgetful.lost({number}, 1)) lost.push_back(hit);
     }
     EXPECT_EQ(lost, expected) << law.yaml;

@@ -125,7 +125,7 @@ TEST(ImpairPolice, EachScopeHasItsBucket) {
   OneImpairment bench("police: {rate: 8Mbit, burst: 100B}");
   EXPECT_EQ(bench.offer_one({frame_of(100)}).reason, DropReason::kNone);
   EXPECT_EQ(bench.offer_one({frame_of(100)}).reason, DropReason::kPolice);
-  bench.state = ScopeState{};
+  bench.guarded->forget();
   EXPECT_EQ(bench.offer_one({frame_of(100)}).reason, DropReason::kNone) << "another scope";
 }
 

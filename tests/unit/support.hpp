@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <random>
@@ -126,11 +127,39 @@ struct ErrorCase {
   std::vector<std::string> lines;
 };
 
+/// A scope's state, and a test fails when more of it is touched than the impairment said: in a
+/// flow's annex what lies behind is its neighbour's.
+class GuardedState {
+ public:
+  explicit GuardedState(const CompiledImpairment& compiled) : bytes_(compiled.state_bytes) {
+    std::fill(all().begin() + bytes_, all().end(), kMark);
+  }
+  ~GuardedState() {
+    EXPECT_TRUE(std::all_of(all().begin() + bytes_, all().end(),
+                            [](std::uint8_t byte) { return byte == kMark; }))
+        << "touched more than " << bytes_ << " bytes of state";
+  }
+  GuardedState(const GuardedState&) = delete;
+  GuardedState& operator=(const GuardedState&) = delete;
+
+  /// As if the scope had been forgotten.
+  void forget() { std::fill(all().begin(), all().begin() + bytes_, std::uint8_t{0}); }
+
+  ScopeState state;
+
+ private:
+  static constexpr std::uint8_t kMark = 0xA5;
+  std::array<std::uint8_t, ScopeState::kBytes>& all() {
+    return state.as<std::array<std::uint8_t, ScopeState::kBytes>>();
+  }
+  std::uint32_t bytes_;
+};
+
 /// One scope of one impairment, asked in bursts.
 class ImpairmentBench {
  public:
   ImpairmentBench(std::string_view yaml, const CompileContext& context, std::uint64_t identity)
-      : compiled(compile_item(yaml, context)), identity_(identity) {}
+      : compiled(compile_item(yaml, context)), guarded(compiled), identity_(identity) {}
 
   /// Which of `numbers` are lost, asked `burst_size` at a time. A packet's number in its flow and
   /// among the scope's matches are the same here.
@@ -149,7 +178,7 @@ class ImpairmentBench {
         asked.number[i] = numbers[turn];
         asked.match_number[i] = numbers[turn];
         asked.step[i] = numbers[turn];
-        asked.state[i] = &state;
+        asked.state[i] = &guarded.state;
         burst.time_ns[i] = (numbers[turn] - 1) * spacing_ns;
         burst.length_bytes[i] = length_bytes;
         burst.ecn[i] = ecn;
@@ -165,7 +194,7 @@ class ImpairmentBench {
   }
 
   CompiledImpairment compiled;
-  ScopeState state;
+  GuardedState guarded;
   ImpairmentTally tally;
   std::uint64_t spacing_ns = 0;     ///< packet number n comes at (n − 1) · spacing
   std::uint32_t length_bytes = 60;  ///< of every packet
