@@ -126,6 +126,13 @@ def passed(stats):
                if name.startswith("sink"))
 
 
+def passed_in_a_second(wire):
+    """How many went through all cables meanwhile."""
+    before = passed(wire.stats())
+    time.sleep(1.0)
+    return passed(wire.stats()) - before
+
+
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two cores are needed")
 @pytest.mark.parametrize("count", [2, 5])
 def test_full_rings_and_an_empty_pool(wire, count):
@@ -136,9 +143,9 @@ def test_full_rings_and_an_empty_pool(wire, count):
     wire.start(cables(count))
     ports = {port["name"]: port["cores"][0] for port in wire.get("/v1/ports")[1]["ports"]}
     assert {ports[f"near{i}"] for i in range(count)} == {ports["near0"]} != {ports["far0"]}
-    first = passed(wire.stats())
-    time.sleep(1.0)
-    rate = passed(wire.stats()) - first
+    # What two cores hand to each other differs threefold from one second to the next where the host
+    # moves them: the slowest of a few seconds before is what the best of a few afterwards is held to.
+    rate = min(passed_in_a_second(wire) for _ in range(3))
     assert rate > 10_000
     workers = sorted(thread for thread, name in threads_of(wire.daemon.pid).items()
                      if is_worker(name))
@@ -160,11 +167,7 @@ def test_full_rings_and_an_empty_pool(wire, count):
         assert received[1] == received[0], "the pool is empty"
     assert law_holds(wire.stats())
     time.sleep(1.0)
-    before = passed(wire.stats())
-    time.sleep(1.0)
-    # What two cores hand to each other a second differs threefold from one second to the next where
-    # the host moves them; what does not recover stays at nothing.
-    assert passed(wire.stats()) - before > 0.1 * rate
+    assert max(passed_in_a_second(wire) for _ in range(3)) > 0.5 * rate
     assert law_holds(wire.stats())
     assert wire.stop() == 0
     assert "NOT BALANCED" not in wire.log.read_text()
