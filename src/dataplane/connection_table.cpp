@@ -186,6 +186,8 @@ ConnectionPlace ConnectionTable::note(const ConnectionPacket& packet, TcpPlace* 
     from_client = open(*connection, packet);
   connection->last_seen_ns = packet.now_ns;
   connection->opening &= opens(packet.fields);
+  if (opens(packet.fields))
+    connection->opened_ns = packet.now_ns;
   const std::size_t direction = from_client ? 0 : 1;
   if (tcp != nullptr)
     place(*connection, direction, packet, *tcp);
@@ -202,6 +204,7 @@ void ConnectionTable::place(Connection& connection, std::size_t direction,
   if (!is_tcp(fields))
     return;
   place.connection = connection.ordinal;
+  place.opened_ns = connection.opened_ns;
   if (!shows_tcp(fields) || fields.fragment != FragmentKind::kNone)
     return;
   if (const std::uint32_t epoch = track_epochs_[packet.pair]; connection.track_epoch != epoch) {

@@ -65,6 +65,7 @@ class ConnectionTable {
     std::uint64_t identity = 0;
     std::uint64_t packets[2]{};  ///< the client's, the server's
     std::uint64_t last_seen_ns = 0;
+    std::uint64_t opened_ns = 0;         ///< when the last SYN without ACK came
     std::uint32_t initial_sequence = 0;  ///< the client's, where it was seen
     PathId pair = 0;
     bool knows_sequence = false;

@@ -59,6 +59,7 @@ Decide::Decide(const Settings& settings)
       scopes_(kScopesAFlow * settings.flows_max, {backlog_, served_}),
       wakes_(settings.queued_max),
       parked_rules_(std::size_t{kBurstMax} * kRulesMax) {
+  gates_.reserve(scope_states_max(settings.paths) / settings.paths);
   asked_.backlog = &backlog_;
   asked_.served = &served_;
   asked_.fields = &fields_;
@@ -68,6 +69,7 @@ Decide::Decide(const Settings& settings)
 void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
   if (policy_ != nullptr)
     adopt_connections(policy);
+  open_ended_gates(policy, now_ns);
   policy_ = &policy;
   adopt_scanner(policy);
   for (const std::uint16_t slot : policy.fresh_rules) {
@@ -131,6 +133,8 @@ std::uint64_t Decide::refresh(std::uint64_t now_ns) noexcept {
     if (active_[index] != 0)
       next_ns = std::min(next_ns, rule.end_ns());
   }
+  open_ended_gates(*policy_, now_ns);
+  note_gates();
   return next_ns;
 }
 

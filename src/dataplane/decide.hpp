@@ -143,6 +143,10 @@ class Decide {
   /// As resume, for a packet that was served: it goes on behind its stage, or was dropped there.
   void resume_served(const Resume& resume, const HoldKey& key, const ServedPool::Node& node,
                      const FrameView& frame, JudgedBurst& burst) noexcept;
+  /// Queues that stand still until their rule ends are let go, at `now_ns`.
+  void open_gates(std::uint64_t now_ns) noexcept;
+  /// Whether packets wait for the end of a rule.
+  bool waits_for_ends() noexcept;
   /// All served queues are empty from now on.
   void forget_queues() noexcept {
     served_.clear();
@@ -241,6 +245,9 @@ class Decide {
                    const JudgedBurst& burst) noexcept;
   void ask(const RuleProgram& rule, std::size_t index, PathId path_id, const Selection& alive,
            JudgedBurst& burst, ImpairmentTally& tally) noexcept;
+  void open_gate(std::uint32_t slot, std::uint64_t now_ns) noexcept;
+  void open_ended_gates(const Policy& next, std::uint64_t now_ns) noexcept;
+  void note_gates() noexcept;
   void tell_nodes(const NodeTable& nodes, PathId path_id, const Selection& alive) noexcept;
   std::uint32_t find_states(const RuleStep& step, const RuleProgram& rule, PathId path_id,
                             const Selection& selection, std::uint32_t first,
@@ -340,6 +347,7 @@ class Decide {
   ScopeTable scopes_;
   WakeHeap wakes_;
   std::uint64_t chases_ = 0;              ///< of the wakes
+  std::vector<std::uint32_t> gates_;      ///< slots of states whose rules keep a queue closed
   bool set_aside_ = true;                 ///< some of these two are not 0
   PerPacket<std::uint32_t> waits_;        ///< place in served_; 0: not in a queue
   PerPacket<Resume> parked_;              ///< `rules` above 0: judged again later

@@ -1,4 +1,5 @@
 // Packets in served queues: how they get in, whose turn it is, how they go on.
+#include <algorithm>
 #include <utility>
 
 #include "dataplane/decide.hpp"
@@ -45,6 +46,8 @@ void Decide::let_wait(const RuleProgram& rule, std::size_t step, PathId path_id,
       continue;
     wake.time_ns =
         served.impairment.serve(*asked_.state[i], served_, asked_.zero_ns, burst.time_ns[i]);
+    if (wake.time_ns == UINT64_MAX)
+      continue;  // it stands still until its rule ends
     wake.scope = scope_identity(served.per, rule.shared, path_id, i, burst);
     lay(wake, *asked_.state[i]);
   }
@@ -117,6 +120,71 @@ ScopeState* Decide::state_of(const Wake& wake) noexcept {
   return scopes_.known({wake.slot, wake.epoch, StateQueue::kServed}, wake.scope);
 }
 
+// --- gates ---------------------------------------------------------------------------------------
+
+namespace {
+
+bool is_gated(const RuleStep& step) noexcept {
+  return step.impairment.serve != nullptr && step.impairment.shares_paths;
+}
+
+/// Gives the slot of each queue that an enabled rule of the policy keeps closed.
+template <typename Visit>
+void for_each_gate(const Policy& policy, const Visit& visit) noexcept {
+  for (std::size_t index = 0; index < policy.rules.size(); ++index)
+    if (policy.rules[index].enabled)
+      for (const RuleStep& step : policy.rules[index].steps)
+        if (is_gated(step))
+          visit(index, step.first_state);
+}
+
+}  // namespace
+
+void Decide::open_gate(std::uint32_t slot, std::uint64_t now_ns) noexcept {
+  auto& gate = states_[slot].as<GatedQueue>();
+  served_.meet(gate.queue);
+  if (gate.queue.undecided == 0)
+    return;
+  gate.opens_ns = now_ns;
+  lay({.time_ns = now_ns, .zero_ns = asked_.zero_ns, .slot = slot, .epoch = state_epochs_[slot]},
+      states_[slot]);
+}
+
+void Decide::open_gates(std::uint64_t now_ns) noexcept {
+  for (const std::uint32_t slot : gates_) open_gate(slot, now_ns);
+}
+
+/// Opens those that no active rule keeps closed any more. Under another policy it must be one that
+/// is enabled there; whether its time is over is seen when it is in force.
+void Decide::open_ended_gates(const Policy& next, std::uint64_t now_ns) noexcept {
+  std::erase_if(gates_, [&](std::uint32_t slot) {
+    bool stays = false;
+    for_each_gate(next, [&](std::size_t index, std::uint32_t closed) {
+      stays |= closed == slot && (&next != policy_ || active_[index] != 0);
+    });
+    if (!stays)
+      open_gate(slot, now_ns);
+    return !stays;
+  });
+}
+
+void Decide::note_gates() noexcept {
+  for_each_gate(*policy_, [&](std::size_t index, std::uint32_t slot) {
+    if (active_[index] != 0 && std::ranges::find(gates_, slot) == gates_.end())
+      gates_.push_back(slot);
+  });
+}
+
+bool Decide::waits_for_ends() noexcept {
+  return std::ranges::any_of(gates_, [&](std::uint32_t slot) {
+    auto& gate = states_[slot].as<GatedQueue>();
+    served_.meet(gate.queue);
+    return gate.queue.head != 0;
+  });
+}
+
+// --- served --------------------------------------------------------------------------------------
+
 void Decide::serve_next(ServedQueue& due) noexcept {
   Wake wake;
   ScopeState* state = take_wake(wake);
@@ -156,7 +224,7 @@ void Decide::resume_served(const Resume& resume, const HoldKey& key, const Serve
     witness_->served(rule, resume.step - 1U, one, burst);
   burst.time_ns[0] = key.release_ns;
   if (node.verdict == Verdict::kDropped)
-    burst.reason[0] = DropReason::kQueue;
+    burst.reason[0] = rule.steps[resume.step - 1U].impairment.served_drop;
   if (node.verdict == Verdict::kMarked) {
     burst.marked[0] = burst.ecn[0] != kEcnCongestionExperienced;
     rule_counters_[rule.slot].edited += burst.marked[0] ? 1U : 0U;

@@ -115,6 +115,10 @@ class Worker {
   std::uint64_t next_own_ns() const noexcept {
     return injects_ ? std::min(injector_.next_ns(), next_instant_ns_) : kNever;
   }
+  /// When the next policy or the next end of a rule comes, while packets wait for one; else kNever.
+  std::uint64_t next_end_ns() noexcept {
+    return decide_.waits_for_ends() ? next_instant_ns_ : kNever;
+  }
   /// Whether the last poll received or released anything.
   bool had_work() const noexcept { return had_work_; }
   std::uint64_t held_packets() const noexcept { return act_.held_packets(); }

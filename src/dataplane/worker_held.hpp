@@ -48,6 +48,7 @@ template <PacketPort Port, typename Time>
 void Worker<Port, Time>::flush_held() noexcept {
   act_.held().begin_flush(sequence_);
   const std::uint64_t now_ns = time_.now_ns();
+  decide_.open_gates(now_ns);
   while (!decide_.wakes().empty()) {
     ServedQueue all;
     decide_.empty_next(all);

@@ -175,21 +175,24 @@ struct CompiledImpairment {
   ExplainFunction explain = nullptr;
   std::shared_ptr<const FrameSchedule> schedule;  ///< null: it sends no frames of its own
   std::shared_ptr<const void> tables;             ///< keeps alive what the parameters point to
-  std::optional<Per> scope;                       ///< another scope than the rule's `per:`
-  std::optional<LinkSet> links;                   ///< its rule is only about their packets
-  bool spares_tcp_acks = false;                   ///< and not about TCP without data
-  std::shared_ptr<const NodeTable> nodes;         ///< it reads sources and destinations by these
-  std::uint64_t adds_ns = 0;                      ///< the most it may add to a packet's time
-  bool uses_dice = false;                         ///< reads identity and number
-  std::uint32_t state_bytes = 0;                  ///< of a scope's state; 0: it reads none
-  bool holds_backlog = false;                     ///< its state begins with a BacklogList
-  bool uses_step = false;                         ///< reads step
-  bool uses_match_number = false;                 ///< reads match_number
-  bool follows_tcp = false;                       ///< reads tcp
-  bool delays = false;                            ///< may advance a packet's time
-  std::uint32_t copies = 0;                       ///< it may make of one packet
-  bool damages = false;                           ///< its edits are counted as corruption
-  bool drops = false;                             ///< may end a packet's life
+  std::shared_ptr<const CompiledImpairment> reverse{};  ///< a step of its own behind this one
+  bool shares_paths = false;                            ///< one state for all paths: a GatedQueue
+  DropReason served_drop = DropReason::kQueue;          ///< of what is dropped when it is served
+  std::optional<Per> scope;                             ///< another scope than the rule's `per:`
+  std::optional<LinkSet> links;                         ///< its rule is only about their packets
+  bool spares_tcp_acks = false;                         ///< and not about TCP without data
+  std::shared_ptr<const NodeTable> nodes;  ///< it reads sources and destinations by these
+  std::uint64_t adds_ns = 0;               ///< the most it may add to a packet's time
+  bool uses_dice = false;                  ///< reads identity and number
+  std::uint32_t state_bytes = 0;           ///< of a scope's state; 0: it reads none
+  bool holds_backlog = false;              ///< its state begins with a BacklogList
+  bool uses_step = false;                  ///< reads step
+  bool uses_match_number = false;          ///< reads match_number
+  bool follows_tcp = false;                ///< reads tcp
+  bool delays = false;                     ///< may advance a packet's time
+  std::uint32_t copies = 0;                ///< it may make of one packet
+  bool damages = false;                    ///< its edits are counted as corruption
+  bool drops = false;                      ///< may end a packet's life
   bool owns_scope = false;       ///< one worker must see all packets of the scope, in order
   bool breaks_order = false;     ///< packets of its scope may overtake each other
   bool counts_in_order = false;  ///< counts packets of its scope in the order in which they reach

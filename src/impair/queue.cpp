@@ -15,7 +15,9 @@ constexpr std::string_view kAllowed =
     "packets such as 100p, bytes such as 1MB or a time such as "
     "50ms";
 
-std::optional<QueueLimit> read_limit(const ConfigNode& node, Problems& problems) {
+}  // namespace
+
+std::optional<QueueLimit> read_queue_limit(const ConfigNode& node, Problems& problems) {
   const auto refuse = [&](const std::string& found) {
     problems.push_back(problem_at(node.mark, found, std::string(kAllowed)));
     return std::nullopt;
@@ -42,6 +44,8 @@ std::optional<QueueLimit> read_limit(const ConfigNode& node, Problems& problems)
     return refuse(describe(node) + " is out of range");
   return limit;
 }
+
+namespace {
 
 bool is_stage(std::string_view kind) {
   return kind == "rate" || kind == "link_trace" || kind == "slot";
@@ -129,7 +133,7 @@ class DisciplineReader {
       threshold = otherwise;
     if (value == nullptr)
       return;
-    const auto read = read_limit(*value, problems_);
+    const auto read = read_queue_limit(*value, problems_);
     if (read && read->unit != limit.unit)
       problems_.push_back(problem_at(value->mark, "found " + describe(*value),
                                      "the unit of limit: packets or bytes"));
@@ -171,7 +175,7 @@ std::optional<QueueSpec> read_queue(const ConfigNode& node, Problems& problems) 
     if (const auto word = read_word(*value, {"tail", "head", "red", "codel", "pie"}, problems))
       queue.discipline = static_cast<Discipline>(*word);
   if (const ConfigNode* value = reader.require("limit"))
-    queue.limit = read_limit(*value, problems).value_or(QueueLimit{});
+    queue.limit = read_queue_limit(*value, problems).value_or(QueueLimit{});
   DisciplineReader(reader, queue, problems).read(queue.limit);
   reader.finish();
   return problems.size() == problems_before ? std::optional(queue) : std::nullopt;

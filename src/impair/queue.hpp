@@ -37,6 +37,8 @@ struct QueueSpec {
 };
 
 /// Reads the value of `queue:`. Reports every problem and then returns nothing.
+/// `100p`, `20KB`, `30ms`: a limit, or where it is wrong that is told.
+std::optional<QueueLimit> read_queue_limit(const ConfigNode& node, Problems& problems);
 std::optional<QueueSpec> read_queue(const ConfigNode& node, Problems& problems);
 
 }  // namespace faultline

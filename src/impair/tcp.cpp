@@ -4,8 +4,7 @@
 // end may get two. `zero_window`, `strip_option` and `clamp_mss` change the segment.
 #include <array>
 
-#include "impair/edits.hpp"
-#include "packet/craft.hpp"
+#include "impair/resets.hpp"
 
 namespace faultline {
 namespace {
@@ -42,26 +41,6 @@ bool is_meant(Only only, const Asked& asked, std::uint8_t i) noexcept {
   return false;
 }
 
-// What an answer is: to whom, and with which sequence number in the lower 32 bits. Without kGiven
-// it is what the segment itself says: to the receiver its own, to the sender what its ACK asks for.
-constexpr std::uint64_t kToReceiver = std::uint64_t{1} << 32;
-constexpr std::uint64_t kGiven = std::uint64_t{1} << 33;
-
-/// First what the end itself asked for, then where it is if all that was sent to it has come.
-void plan_resets(const Tcp& tcp, const Asked& asked, JudgedBurst& burst, std::uint8_t i) noexcept {
-  const TcpPlace& place = (*asked.tcp)[i];
-  if (tcp.resets_sender) {
-    plan_answer(asked, burst, i, true, 0);
-    if (place.sender_differs)
-      plan_answer(asked, burst, i, true, kGiven | place.sender_next);
-  }
-  if (tcp.resets_receiver) {
-    if (place.receiver_differs)
-      plan_answer(asked, burst, i, false, kToReceiver | kGiven | place.receiver_next);
-    plan_answer(asked, burst, i, false, kToReceiver);
-  }
-}
-
 void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
             const Selection& selection, ImpairmentTally&) noexcept {
   const Tcp& tcp = parameters.as<Tcp>();
@@ -72,7 +51,7 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
       plan_edit(asked, burst, i, 0);
       return;
     }
-    plan_resets(tcp, asked, burst, i);
+    plan_resets(asked, burst, i, tcp.resets_sender, tcp.resets_receiver);
     burst.reason[i] = DropReason::kReject;
   });
 }
@@ -86,19 +65,6 @@ void edit(const Edit& edit, EditFrame& frame) noexcept {
   if (tcp.mss != 0)
     clamp_mss(frame, tcp.mss);
   frame.settle(ChecksumCare::kFix);
-}
-
-std::uint32_t answer(const Parameters&, const EditFrame& packet, std::uint64_t what,
-                     std::span<std::uint8_t> out) noexcept {
-  const auto given = static_cast<std::uint32_t>(what);
-  if ((what & kToReceiver) == 0)
-    return (what & kGiven) != 0 ? craft_reset_back(packet, given, out)
-                                : craft_reset(packet, Towards::kSender, 0, out);
-  if ((what & kGiven) != 0)
-    return craft_reset(packet, Towards::kReceiver, given, out);
-  const std::uint32_t at = packet.fields().l4_offset + 4U;
-  const std::uint32_t sequence = std::uint32_t{packet.word_at(at)} << 16 | packet.word_at(at + 2);
-  return craft_reset(packet, Towards::kReceiver, sequence, out);
 }
 
 Explanation explain(const Parameters& parameters, const Asked& asked, const JudgedBurst& burst,
@@ -161,7 +127,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   return unless_wrong({.parameters = Parameters::from(tcp),
                        .decide = decide,
                        .edit = tcp.edits() ? edit : nullptr,
-                       .answer = tcp.resets() ? answer : nullptr,
+                       .answer = tcp.resets() ? answer_reset : nullptr,
                        .explain = explain,
                        .uses_dice = true,
                        .follows_tcp = tcp.resets() || tcp.only == Only::kRetransmissions,

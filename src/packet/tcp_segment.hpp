@@ -27,6 +27,7 @@ inline bool is_pure_ack(const FrameFields& fields) noexcept {
 
 /// A segment's place in its connection when it came in; docs/match.md has the laws.
 struct TcpPlace {
+  std::uint64_t opened_ns = 0;      ///< when its connection's last SYN came; 0: none was seen
   std::int64_t first_byte = 0;      ///< number of its first byte in its direction; with is_numbered
   std::uint32_t connection = 0;     ///< which of the client's to the service, from 1; 0: not TCP
   std::uint32_t receiver_next = 0;  ///< the receiver's last ACK; with receiver_differs

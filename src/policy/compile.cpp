@@ -110,6 +110,7 @@ void compile_steps(const RuleSpec& spec, const Scenario& scenario, const Compile
       return;  // the next ones find none either
     }
     if (compiled) {
+      rule.shared |= compiled->shares_paths;
       step.impairment = *compiled;
       step.kind = kind;
       step.per = compiled->scope.value_or(spec.per);
@@ -119,7 +120,11 @@ void compile_steps(const RuleSpec& spec, const Scenario& scenario, const Compile
       rule.uses_step |= compiled->uses_step;
       rule.loses |= kind == "loss";
       rule.counts_scopes |= spec.per != Per::kRule && (compiled->uses_match_number || rule.loses);
-      rule.steps.push_back(std::move(step));
+      rule.steps.push_back(step);
+      if (compiled->reverse != nullptr && slots.states.take(key + "/reverse", step.first_state)) {
+        step.impairment = *compiled->reverse;
+        rule.steps.push_back(std::move(step));
+      }
     }
     ++index;
   }

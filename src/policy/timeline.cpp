@@ -145,10 +145,10 @@ class TimelineReader {
     const std::size_t problems_before = problems_.size();
     MappingReader reader(node, "timeline entry", problems_);
     const bool later = reader.refuse_not_yet(
-        {"over", "every", "count", "when", "random", "until", "pause", "crash", "clock", "flap"});
+        {"over", "every", "count", "when", "random", "until", "clock", "flap"});
     if (later) {
       for (const std::string_view key :
-           {"at", "for", "rule", "enable", "disable", "set", "partition"})
+           {"at", "for", "rule", "enable", "disable", "set", "partition", "pause", "crash"})
         reader.take(key);
       reader.finish();
       return;
@@ -160,7 +160,7 @@ class TimelineReader {
     if (const ConfigNode* value = reader.take("for"))
       entry.until_ns =
           entry.at_ns + read_duration_ns(*value, {1, kDurationMaxNs}, problems_).value_or(1);
-    if (const auto fault = read_fault(reader, at)) {
+    if (const auto fault = read_fault(reader, at, entry)) {
       entry.rule = *fault;
     } else if (!names_fault(node)) {
       const bool known = find_rule(reader.require("rule"), entry);
@@ -178,11 +178,22 @@ class TimelineReader {
   }
 
   /// The rule of the fault of nodes that the entry names.
-  std::optional<std::size_t> read_fault(MappingReader& reader, const ConfigNode* at) {
+  std::optional<std::size_t> read_fault(MappingReader& reader, const ConfigNode* at,
+                                        TimelineEntry& entry) {
     std::optional<std::size_t> rule;
-    for (const std::string_view kind : kNodeFaults)
-      if (const ConfigNode* value = reader.take(kind))
-        rule = add_node_fault(kind, *value, at != nullptr ? at->text : "", scenario_, problems_);
+    for (const std::string_view kind : kNodeFaults) {
+      const ConfigNode* value = reader.take(kind);
+      if (value == nullptr)
+        continue;
+      ConfigNode fault = *value;
+      // A node that has come back is not what it was: the rule stays, and knows when that was.
+      if (const ConfigNode* lasts = reader.node().find("for");
+          kind == "crash" && lasts != nullptr && fault.is_mapping() && !fault.find("down")) {
+        fault.set("down", *lasts);
+        entry.until_ns = UINT64_MAX;
+      }
+      rule = add_node_fault(kind, fault, at != nullptr ? at->text : "", scenario_, problems_);
+    }
     return rule;
   }
 

@@ -62,6 +62,7 @@ class Simulation {
       poll_all();  // so that workers know what is to come
     while (Source* source = packets_ < settings_.packets_max ? next_source(sources) : nullptr) {
       pass_until(source->arrival_ns());
+      end_pauses_until(source->arrival_ns());
       cut_frames_.begin(sequence_);
       if (auto fed = feed(*source, sources); !fed)
         return fed;
@@ -176,6 +177,14 @@ class Simulation {
     return next_ns;
   }
 
+  /// When a packet leaves that waits for its time, or a rule ends that packets wait for.
+  std::uint64_t next_ns_of_held() const { return std::min(next_release_ns(), next_end()); }
+  std::uint64_t next_end() const {
+    std::uint64_t next_ns = kNever;
+    for (const auto& worker : workers_) next_ns = std::min(next_ns, worker->next_end_ns());
+    return next_ns;
+  }
+
   std::uint64_t next_own_ns() const {
     std::uint64_t next_ns = kNever;
     for (const auto& worker : workers_) next_ns = std::min(next_ns, worker->next_own_ns());
@@ -188,6 +197,14 @@ class Simulation {
       time_.set(std::max(time_.now_ns(), next_ns));
       poll_all();
       output_.hand_over_until(std::min({next_release_ns(), next_own_ns(), until_ns}));
+    }
+  }
+
+  /// Packets that wait for the end of a rule leave at that end, whenever the next one comes.
+  void end_pauses_until(std::uint64_t until_ns) {
+    for (std::uint64_t next_ns = next_end(); next_ns < until_ns; next_ns = next_end()) {
+      time_.set(std::max(time_.now_ns(), next_ns));
+      poll_all();
     }
   }
 
@@ -208,12 +225,14 @@ class Simulation {
 
   void drain() {
     pass_until(last_injection_ns() + 1);
-    for (std::uint64_t next_ns = next_release_ns(); next_ns != kNever;
-         next_ns = next_release_ns()) {
+    for (std::uint64_t next_ns = next_ns_of_held(); next_ns != kNever;
+         next_ns = next_ns_of_held()) {
       time_.set(std::max(time_.now_ns(), next_ns + kDrainStepNs));
       poll_all();
-      output_.hand_over_until(next_release_ns());
+      output_.hand_over_until(next_ns_of_held());
     }
+    // What waits for a rule that never ends has not come out.
+    for (const auto& worker : workers_) worker->wind_down(HeldAction::kDrop, DropReason::kPause);
     output_.hand_over_until(kNever);
   }
 

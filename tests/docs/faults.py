@@ -32,6 +32,10 @@ FAULTS = {
     "mark_ce": "test_edits_are_the_models test_a_rate_and_a_match_choose",
     "partition": "test_a_cut_is_a_cut test_who_hears_whom test_groups_and_neighbours "
                  "ImpairPartition.NamedShapes",
+    "pause": "test_a_paused_link_loses_nothing test_a_buffer_bounds_each_direction test_releases "
+             "test_a_machine_says_nothing ImpairPause.NothingLeavesBeforeItIsOpened",
+    "crash": "test_a_host_is_silent_and_then_knows_nothing test_a_process_is_spoken_for "
+             "ImpairCrash.AHost",
     "stop_after": "test_stop_after ImpairStopAfter.NumbersUpToNPass",
     "inject": "test_rounds_at_their_instants test_a_capture_keeps_its_gaps",
     "rate": "test_fast_links_keep_their_mean_rate ImpairRate.Departures",
