@@ -142,6 +142,8 @@ void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
   for (std::uint32_t i = part.first; i < end; ++i) burst.earliest_ns[i] = burst.arrival_ns[i];
   for (std::uint32_t i = part.first; i < end; ++i) burst.length_bytes[i] = frames[i].length;
   for (std::uint32_t i = part.first; i < end; ++i)
+    asked_.frames[i] = {frames[i].bytes, frames[i].available};
+  for (std::uint32_t i = part.first; i < end; ++i)
     arrival_number_[i] = arrivals_[part.ingress] + 1 + i - part.first;
   arrivals_[part.ingress] += part.count;
   burst.reason.fill(DropReason::kNone);
@@ -332,6 +334,7 @@ void Decide::run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t
   counters.undecided += tally.undecided;
   counters.cut += tally.cut;
   counters.reordered += tally.reordered;
+  counters.unrewritable += tally.unrewritable;
   const Selection ended = ended_here(judged, burst);
   counters.dropped += ended.count - alive.count;
   counters.edited +=
@@ -374,6 +377,8 @@ void Decide::ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingres
     return;
   asked_.self = &impairment;
   asked_.rule_slot = rule.slot;
+  asked_.begins_ns = rule.begins_ns;
+  asked_.common = &states_[rule.steps[index].first_state];
   for (std::uint32_t first = 0; first < alive.count;) {
     const std::uint32_t end = find_states(rule.steps[index], rule, ingress, alive, first, burst);
     Selection some;

@@ -77,22 +77,29 @@ struct Asked {
   PerPacket<std::uint64_t> identity;      ///< by the rule's `draw:` the dice of memoryless models
   PerPacket<std::uint64_t> number;        ///< likewise
   PerPacket<std::uint64_t> entered_ns;    ///< the packet's own time when the rule took it up
-  const PerPacket<FrameFields>* fields = nullptr;  ///< what the frames said on arrival
-  const PerPacket<TcpPlace>* tcp = nullptr;        ///< with follows_tcp, as of their arrival
-  const CompiledImpairment* self = nullptr;        ///< the one asked, for edits and answers
-  std::uint16_t rule_slot = 0;                     ///< likewise
-  std::uint64_t zero_ns = 0;                       ///< time zero: processes in time count from it
-  BacklogPool* backlog = nullptr;                  ///< the queues of all scopes of this worker
-  ServedPool* served = nullptr;                    ///< likewise, of those that are served
+  const PerPacket<FrameFields>* fields = nullptr;   ///< what the frames said on arrival
+  const PerPacket<TcpPlace>* tcp = nullptr;         ///< with follows_tcp, as of their arrival
+  PerPacket<std::span<const std::uint8_t>> frames;  ///< their first bytes as they came,
+                                                    ///< kParseBytesMax or all
+  PerPacket<std::uint64_t> sources;          ///< nodes that the packet comes from, a bit each
+  PerPacket<std::uint64_t> destinations;     ///< and that it goes to
+  ScopeState* common = nullptr;              ///< with shares_paths, one for all packets
+  std::uint64_t begins_ns = 0;               ///< when the rule was enabled
+  const CompiledImpairment* self = nullptr;  ///< the one asked, for edits and answers
+  std::uint16_t rule_slot = 0;               ///< likewise
+  std::uint64_t zero_ns = 0;                 ///< time zero: processes in time count from it
+  BacklogPool* backlog = nullptr;            ///< the queues of all scopes of this worker
+  ServedPool* served = nullptr;              ///< likewise, of those that are served
 };
 
 /// What an impairment counts beside the fates it gives.
 struct ImpairmentTally {
-  std::uint64_t clamped = 0;    ///< packets whose time the order of their scope pushed back
-  std::uint64_t undecided = 0;  ///< chain states drawn from the stationary law for want of an
-                                ///< outcome
-  std::uint64_t cut = 0;        ///< delays that came out negative and became zero
-  std::uint64_t reordered = 0;  ///< packets sent early or late on purpose
+  std::uint64_t clamped = 0;       ///< packets whose time the order of their scope pushed back
+  std::uint64_t undecided = 0;     ///< chain states drawn from the stationary law for want of an
+                                   ///< outcome
+  std::uint64_t cut = 0;           ///< delays that came out negative and became zero
+  std::uint64_t reordered = 0;     ///< packets sent early or late on purpose
+  std::uint64_t unrewritable = 0;  ///< packets that could not be changed validly, and pass
 };
 
 /// Decides on the packets of a served queue (the ServedQueue that the state begins with) whose turn
@@ -181,6 +188,7 @@ struct CompiledImpairment {
   bool damages = false;                           ///< its edits are counted as corruption
   bool drops = false;                             ///< may end a packet's life
   bool owns_scope = false;       ///< one worker must see all packets of the scope, in order
+  bool shares_paths = false;     ///< its states are the same for all paths of its rule
   bool breaks_order = false;     ///< packets of its scope may overtake each other
   bool counts_in_order = false;  ///< counts packets of its scope in the order in which they reach
                                  ///< its rule: all of them come to that at their own times

@@ -1,0 +1,2 @@
+// clock.
+#include <gtest/gtest.h>
