@@ -24,6 +24,14 @@ inline std::uint64_t quad_of(const Bytes& bytes, std::size_t at) {
   return value;
 }
 
+inline Bytes joined(const Bytes& first, const Bytes& second) {
+  Bytes both;
+  both.reserve(first.size() + second.size());
+  for (const Bytes* part : {&first, &second})
+    for (const std::uint8_t byte : *part) both.push_back(byte);
+  return both;
+}
+
 /// On what a message travels.
 enum class Carrier : std::uint8_t { kIpv4, kIpv4Tagged, kIpv6, kEthernet, kEthernetTagged };
 inline constexpr Carrier kUdpCarriers[] = {Carrier::kIpv4, Carrier::kIpv4Tagged, Carrier::kIpv6};
@@ -81,8 +89,7 @@ inline Bytes ntp_message(const NtpWords& words) {
   put64(message, 24, words.origin);
   put64(message, 32, words.receive);
   put64(message, 40, words.transmit);
-  message.insert(message.end(), words.trailer.begin(), words.trailer.end());
-  return message;
+  return joined(message, words.trailer);
 }
 
 /// Extension field `type` of so many bytes, all of it.
@@ -97,10 +104,6 @@ inline Bytes mac(std::size_t digest_bytes) {
   Bytes trailer(4 + digest_bytes, 0xD1);
   put32(trailer, 0, 1);
   return trailer;
-}
-inline Bytes joined(Bytes first, const Bytes& second) {
-  first.insert(first.end(), second.begin(), second.end());
-  return first;
 }
 
 struct PtpWords {
@@ -151,8 +154,7 @@ inline Bytes ptp_message(const PtpWords& words) {
     message[52] = 128;
     put16(message, 61, 0);
   }
-  message.insert(message.end(), words.tlvs.begin(), words.tlvs.end());
-  return message;
+  return joined(message, words.tlvs);
 }
 
 inline Bytes tlv(std::size_t type, std::size_t bytes) {

@@ -12,6 +12,7 @@ namespace {
 using test::Bytes;
 using test::Carried;
 using test::Carrier;
+using test::ntp_message;
 using test::NtpWords;
 
 std::optional<NtpPacket> read(const Bytes& frame) {

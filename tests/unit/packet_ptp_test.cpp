@@ -12,6 +12,7 @@ namespace {
 using test::Bytes;
 using test::Carried;
 using test::Carrier;
+using test::ptp_message;
 using test::PtpWords;
 
 std::optional<PtpMessage> read(const Bytes& frame) {
@@ -77,7 +78,7 @@ TEST(PacketPtp, WhatIsNotPtp) {
   EXPECT_FALSE(read(other).has_value());
   for (const std::size_t length : {0U, 43U, 45U}) {
     Bytes wrong = sync;
-    put16(wrong, 2, length);
+    test::put16(wrong, 2, length);
     EXPECT_FALSE(read(carry(Carrier::kEthernet, {}, wrong).frame).has_value()) << length;
   }
 }
@@ -101,14 +102,14 @@ TEST(PacketPtp, WhatVouchesForIt) {
   EXPECT_FALSE(vouched({.type = 8, .tlvs = test::tlv(3, 20)}));
   EXPECT_TRUE(vouched({.type = 8, .tlvs = test::tlv(0x8009, 20)}));
   EXPECT_TRUE(vouched({.type = 8, .tlvs = test::tlv(0x2000, 20)}));
-  EXPECT_TRUE(vouched({.type = 8, .tlvs = joined(test::tlv(3, 20), test::tlv(0x8009, 20))}));
+  EXPECT_TRUE(vouched({.type = 8, .tlvs = test::joined(test::tlv(3, 20), test::tlv(0x8009, 20))}));
   EXPECT_TRUE(vouched({.type = 11, .tlvs = test::tlv(0x8009, 20)}));
   EXPECT_TRUE(vouched({.type = 0, .security = true}));
   EXPECT_FALSE(vouched({.type = 8, .tlvs = Bytes(2, 0)})) << "less than a TLV";
 }
 
 TEST(PacketPtp, WhatCannotBeSeenMayVouch) {
-  const PtpWords words{.type = 8, .tlvs = joined(test::tlv(3, 400), test::tlv(3, 20))};
+  const PtpWords words{.type = 8, .tlvs = test::joined(test::tlv(3, 400), test::tlv(3, 20))};
   const Bytes frame = carried(Carrier::kIpv4, words).frame;
   FrameFields fields;
   parse_frame(frame, frame.size(), fields);
@@ -127,7 +128,7 @@ TEST(PacketPtp, ShiftedStamps) {
             (Stamp{kPtpSecondsEnd - 1, 999'999'999}));
   EXPECT_EQ(shifted(Stamp{kPtpSecondsEnd - 1, 999'999'999}, 1), std::nullopt);
   const std::int64_t years = std::int64_t{30 * 365} * 86'400 * 1'000'000'000;
-  EXPECT_EQ(shifted(Stamp{1'700'000'000, 7}, years), (Stamp{1'700'000'000 + 946'080'000, 7}));
+  EXPECT_EQ(shifted(Stamp{1'700'000'000, 7}, years), (Stamp{2'646'080'000, 7}));
 }
 
 TEST(PacketPtp, Corrections) {
@@ -185,11 +186,11 @@ TEST(PacketPtp, WhatAnnounceSays) {
   edit.settle(ChecksumCare::kFix);
   Bytes expected = ptp_message({.type = 11});
   expected[7] = 0x08 | 0x04 | 0x01;
-  put16(expected, 44, 38);
+  test::put16(expected, 44, 38);
   expected[47] = 1;
   expected[48] = 248;
   expected[52] = 2;
-  put16(expected, 61, 0x0304);
+  test::put16(expected, 61, 0x0304);
   EXPECT_EQ(test::slice(frame, made.at, frame.size()), expected);
   EXPECT_TRUE(test::sums_are_right(frame));
 }
