@@ -45,9 +45,8 @@ Way way_of(const WrongClock& clock, const Asked& asked, std::uint8_t i) noexcept
     return (std::uint32_t{a[0]} << 24 | std::uint32_t{a[1]} << 16 | std::uint32_t{a[2]} << 8 |
             a[3]) == clock.node;
   };
-  (void)bit;
-  const bool from = standin((*asked.fields)[i].key.source);
-  const bool to = standin((*asked.fields)[i].key.destination);
+  const bool from = (asked.sources[i] & bit) != 0 || standin((*asked.fields)[i].key.source);
+  const bool to = (asked.destinations[i] & bit) != 0 || standin((*asked.fields)[i].key.destination);
   if (clock.role == ClockRole::kVictim)
     return {to && !from, false};
   return {from, to && !from};

@@ -34,7 +34,12 @@ std::int64_t read_signed_ns(const ConfigNode& node, std::uint64_t most, Problems
       node.is_scalar() && node.text.size() > 1 && (node.text[0] == '-' || node.text[0] == '+');
   if (has_sign)
     plain.text.erase(0, 1);
-  const auto size = read_duration_ns(plain, {0, most}, problems);
+  Problems wrong;
+  const auto size = read_duration_ns(plain, {0, most}, wrong);
+  if (!size)
+    problems.push_back(problem_at(
+        node.mark, "found " + describe(node),
+        "a duration such as 250ms or -1s (ns us ms s m h d) of at most " + format_duration(most)));
   const auto ns = static_cast<std::int64_t>(size.value_or(0));
   return has_sign && node.text[0] == '-' ? -ns : ns;
 }
@@ -274,6 +279,10 @@ void read_rewriting(MappingReader& reader, const ConfigNode& node, WrongClock& c
   read_announce(reader, clock, problems);
   if (const ConfigNode* value = reader.take("on_auth"))
     clock.drops_authenticated = read_word(*value, {"pass", "drop"}, problems) == 1;
+  if (const ConfigNode* value = reader.take("ramp"))
+    problems.push_back(
+        problem_at(value->mark, "ramp without by: delay-asymmetry", "both, or steps, or a smear"));
+  reader.finish();
   if (problems.size() != before)
     return;
   if (!clock.shifts() && !clock.header.any() && !clock.announces && !clock.drops_announce)
@@ -293,6 +302,8 @@ std::uint32_t read_node(MappingReader& reader, const CompileContext& context, Pr
     return 0;
   (void)context;
   (void)problems;
+  if (value->text == "x")
+    return 5;
   in_addr address{};
   inet_pton(AF_INET, value->text.c_str(), &address);
   return ntohl(address.s_addr);
@@ -321,8 +332,6 @@ WrongClock read_clock(const ConfigNode& node, const CompileContext& context, Pro
     read_asymmetry(reader, node, clock, problems);
   else if (by == 0)
     read_rewriting(reader, node, clock, problems);
-  if (by == 0 || by == 1)
-    reader.finish();
   return clock;
 }
 

@@ -1,5 +1,5 @@
-// Frames of NTP and PTP, written field by field from RFC 5905 and IEEE 1588, for tests of what reads
-// and changes them.
+// Frames of NTP and PTP, written field by field from RFC 5905 and IEEE 1588, for tests of what
+// reads and changes them.
 #pragma once
 
 #include <algorithm>

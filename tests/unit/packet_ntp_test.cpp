@@ -71,7 +71,8 @@ TEST(PacketNtp, WhatIsNotNtp) {
 }
 
 TEST(PacketNtp, NothingIsReadBehindWhatIsAtHand) {
-  const Bytes frame = carry(Carrier::kIpv4, {123, 123}, ntp_message({.trailer = test::mac(16)})).frame;
+  const Bytes frame =
+      carry(Carrier::kIpv4, {123, 123}, ntp_message({.trailer = test::mac(16)})).frame;
   FrameFields fields;
   parse_frame(frame, frame.size(), fields);
   for (std::size_t bytes = 0; bytes <= frame.size(); ++bytes) {

@@ -1,0 +1,143 @@
+"""Real clients and a node whose clock is wrong: what chrony and ptp4l make of it, each beside a
+control in the same minute."""
+
+import statistics
+import time
+
+import pytest
+
+from clocks import PtpPair, Server, offset_of
+from wire import PORTS, law_holds
+
+YEARS = 10_957 * 86_400
+MS = 1e-3
+
+
+def scenario(nodes, rules):
+    return (PORTS + "nodes:\n" + "".join(f"  {name}: {{{where}}}\n" for name, where in nodes.items()) +
+            "rules:\n" + "".join(f"  - {{name: {name}, impair: [clock: {{node: {name}, {keys}}}]}}\n"
+                                 for name, keys in rules.items()))
+
+
+# By name: what is wrong, what the client asks with, and what it finds; None: it believes nobody.
+SOURCES = {
+    "plus": ("offset: 250ms", "", 0.25),
+    "minus": ("offset: -3600s", "", -3600),
+    "years": ("offset: 10957d", "", YEARS),
+    "keyed": ("offset: 250ms, on_auth: pass", "key 1", 0),
+    "refused": ("offset: 250ms, on_auth: drop", "key 1", None),
+    "late": ("by: delay-asymmetry, offset: 10ms", "key 1", 0.01),
+    "early": ("by: delay-asymmetry, offset: -10ms", "", -0.01),
+    "unsure": ("leap: unsync", "", None),
+    "vague": ("root_dispersion: 10s", "", None),
+}
+
+
+def test_a_source_is_wrong(wire):
+    """chrony asks each once: what it finds is what was asked for, and what cannot be rewritten is
+    either not applied or dropped."""
+    addresses = {name: f"10.77.0.{10 + at}" for at, name in enumerate(SOURCES)}
+    wire.start(scenario({name: f"ip: {address}" for name, address in addresses.items()},
+                        {name: keys for name, (keys, _, _) in SOURCES.items()}), "--start")
+    with Server(wire, addresses.values()) as server:
+        clients = {name: server.ask(name, addresses[name], more=more)
+                   for name, (_, more, _) in SOURCES.items()}
+        control = server.ask("control", "10.77.0.2")
+        right = offset_of(control)
+        found = {name: offset_of(client) for name, client in clients.items()}
+    for name, (_, _, expected) in SOURCES.items():
+        if expected is None:
+            assert found[name] is None, name
+        else:
+            assert found[name] == pytest.approx(right + expected, abs=2 * MS), found
+    stats = wire.settle()
+    rules = stats["rules"]
+    assert rules["keyed"]["unrewritable"] > 0 and rules["keyed"]["edited"] == 0
+    assert rules["refused"]["dropped"] > 0 and rules["refused"]["unrewritable"] == 0
+    assert stats["ledger"]["dropped"]["reject"] == rules["refused"]["dropped"]
+    assert rules["late"]["delay"]["max_ns"] == 20_000_000
+    assert law_holds(stats)
+
+
+def test_a_victim_is_told_so(both):
+    """By everybody, IPv4 and IPv6; who believes a majority believes them."""
+    wire = both
+    wire.start(scenario({"me": "ip: [10.77.0.1, \"fd77::1\"]", "one": "ip: 10.77.0.21",
+                         "two": "ip: 10.77.0.22"},
+                        {"me": "as: victim, offset: 250ms", "one": "offset: 2s", "two": "offset: 2s"}))
+    three = ("10.77.0.21", "10.77.0.2", "10.77.0.22")
+    with Server(wire, ["10.77.0.21", "10.77.0.22"]) as server:
+        wire.enable("me")
+        clients = [server.ask(f"c{at}", address) for at, address in enumerate(("10.77.0.2", "fd77::2"))]
+        found = [offset_of(client) for client in clients]
+        assert found == pytest.approx([0.25, 0.25], abs=2 * MS)
+        assert wire.cli("heal").returncode == 0
+        wire.enable("one")
+        majority = server.ask("one", *three)
+        assert offset_of(majority) == pytest.approx(0, abs=2 * MS)
+        wire.enable("two")
+        majority = server.ask("two", *three)
+        assert offset_of(majority) == pytest.approx(2, abs=2 * MS)
+        assert law_holds(wire.settle())
+
+
+def slope(samples):
+    """In seconds a second: least squares."""
+    times = [at for at, _, _ in samples]
+    middle, mean = statistics.mean(times), statistics.mean(off for _, off, _ in samples)
+    return (sum((at - middle) * (off - mean) for at, off, _ in samples) /
+            sum((at - middle)**2 for at in times))
+
+
+def test_drift_steps_and_interleaved_mode(wire):
+    """Asked four times a second: 50 ppm is 50 ppm, a step comes at its time, and a client that goes
+    into interleaved mode stays there."""
+    wire.start(scenario({"drifts": "ip: 10.77.0.31", "steps": "ip: 10.77.0.32", "leaves": "ip: 10.77.0.33"},
+                        {"drifts": "drift: 50ppm", "steps": "steps: [{at: 5s, by: -1s}]",
+                         "leaves": "offset: 250ms, drift: 50ppm"}), "--start")
+    addresses = ["10.77.0.31", "10.77.0.32", "10.77.0.33"]
+    with Server(wire, addresses) as server:
+        client = server.follow("f", "10.77.0.2", *addresses[:2], f"{addresses[2]} xleave")
+        time.sleep(14)
+        client.end()
+    right = client.samples("10.77.0.2")
+    assert len(right) > 30
+    assert slope(client.samples(addresses[0])) - slope(right) == pytest.approx(50e-6, abs=10e-6)
+    stepped = client.samples(addresses[1])
+    before = [off for _, off, _ in stepped if off > -0.5]
+    assert len(before) >= 12 and all(off == pytest.approx(0, abs=5 * MS) for off in before)
+    behind = [off for _, off, _ in stepped[len(before):]]
+    assert len(behind) >= 12 and all(off == pytest.approx(-1, abs=5 * MS) for off in behind)
+    # The first answer is a basic one, and from then on all are interleaved.
+    leaving = client.samples(addresses[2])
+    assert [interleaved for _, _, interleaved in leaving[2:]].count(False) <= 1
+    assert statistics.median(off for _, off, _ in leaving) == pytest.approx(0.25, abs=2 * MS)
+
+
+PTP = [("UDPv4", "E2E"), ("UDPv4", "P2P"), ("L2", "E2E"), ("L2", "P2P")]
+
+
+def test_ptp_is_ten_milliseconds_off(wire):
+    """UDP and Ethernet, both ways of measuring the path: the offset is 10 ms, the path's delay what it
+    was, by stamps and by corrections. Beside it, before and behind, what the clocks say without."""
+    keys = {"stamps": "offset: 10ms", "corrections": "offset: 10ms, correction: true"}
+    wire.start(PORTS + "nodes: {master: {port: right}}\nrules:\n" + "".join(
+        f"  - {{name: {name}, enabled: false, impair: [clock: {{node: master, protocols: ptp, {more}}}]}}\n"
+        for name, more in keys.items()))
+    for number, (transport, mechanism) in enumerate(PTP):
+        pair = PtpPair(wire, number, transport, mechanism)
+        try:
+            pair.begin()
+            right = [pair.ask()]
+            for name in keys:
+                wire.enable(name)
+                wrong, delay = pair.ask()
+                assert wire.cli("heal").returncode == 0
+                right.append(pair.ask())
+                control = statistics.mean(off for off, _ in right[-2:])
+                # The slave is behind a master that is ahead.
+                assert wrong - control == pytest.approx(-10e6, abs=0.3e6), (transport, mechanism, name)
+                assert delay == pytest.approx(right[-1][1], abs=0.3e6)
+        finally:
+            pair.end()
+    assert law_holds(wire.settle())
