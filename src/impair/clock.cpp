@@ -40,13 +40,9 @@ struct Way {
 };
 
 Way way_of(const WrongClock& clock, const Asked& asked, std::uint8_t i) noexcept {
-  const std::uint64_t bit = std::uint64_t{1} << (clock.node & 63);
-  const auto standin = [&](const std::array<std::uint8_t, 16>& a) {
-    return (std::uint32_t{a[0]} << 24 | std::uint32_t{a[1]} << 16 | std::uint32_t{a[2]} << 8 |
-            a[3]) == clock.node;
-  };
-  const bool from = (asked.sources[i] & bit) != 0 || standin((*asked.fields)[i].key.source);
-  const bool to = (asked.destinations[i] & bit) != 0 || standin((*asked.fields)[i].key.destination);
+  const NodeMask bit = NodeMask{1} << clock.node;
+  const bool from = (asked.sources[i] & bit) != 0;
+  const bool to = (asked.destinations[i] & bit) != 0;
   if (clock.role == ClockRole::kVictim)
     return {to && !from, false};
   return {from, to && !from};
@@ -278,10 +274,10 @@ void decide_late(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
                  const Selection& selection, ImpairmentTally&) noexcept {
   const WrongClock& clock = *parameters.as<ClockParameters>().clock;
   const ClockAsymmetry& asymmetry = clock.asymmetry;
-  const std::uint64_t bit = std::uint64_t{1} << (clock.node & 63);
+  const NodeMask bit = NodeMask{1} << clock.node;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    const std::uint64_t nodes = asymmetry.delays_towards ? asked.destinations[i] : asked.sources[i];
+    const NodeMask nodes = asymmetry.delays_towards ? asked.destinations[i] : asked.sources[i];
     if ((nodes & bit) == 0 || !is_timed(clock, asked, i))
       continue;
     std::uint64_t late_ns = asymmetry.delay_ns;
@@ -354,7 +350,11 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   auto clock = std::make_shared<const WrongClock>(read_clock(node, context, problems));
   if (problems.size() != before)
     return std::nullopt;
-  return compiled_of(std::move(clock));
+  const LinkEnd wrong = LinkEnd::node(clock->node);
+  CompiledImpairment compiled = compiled_of(std::move(clock));
+  compiled.nodes = *context.nodes;
+  compiled.links = {*context.nodes, {{wrong, LinkEnd::anybody()}, {LinkEnd::anybody(), wrong}}};
+  return compiled;
 }
 
 }  // namespace

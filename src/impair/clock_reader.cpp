@@ -1,6 +1,4 @@
 // Reading `clock:`. Times are told in ns and kept in the ticks of each protocol.
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <limits>
 #include <string>
@@ -300,13 +298,22 @@ std::uint32_t read_node(MappingReader& reader, const CompileContext& context, Pr
   const ConfigNode* value = reader.require("node");
   if (value == nullptr)
     return 0;
-  (void)context;
-  (void)problems;
-  if (value->text == "x")
-    return 5;
-  in_addr address{};
-  inet_pton(AF_INET, value->text.c_str(), &address);
-  return ntohl(address.s_addr);
+  const NodeTable* nodes = context.nodes != nullptr ? context.nodes->get() : nullptr;
+  if (nodes != nullptr && value->is_scalar())
+    if (const auto index = nodes->find(value->text))
+      return static_cast<std::uint32_t>(*index);
+  std::vector<std::string_view> known;
+  std::string names;
+  if (nodes != nullptr)
+    for (const NodeAddresses& each : nodes->nodes()) {
+      known.push_back(each.name);
+      names += (names.empty() ? "" : ", ") + each.name;
+    }
+  problems.push_back(
+      problem_at(value->mark, "unknown node " + describe(*value),
+                 known.empty() ? "a node, told under nodes:" : "one of the nodes " + names,
+                 value->is_scalar() ? nearest_word(value->text, known) : ""));
+  return 0;
 }
 
 }  // namespace

@@ -23,9 +23,9 @@ inline const DiceName kDelayDice{42, "uplink", 0, 2};
 struct Offered {
   Bytes frame;
   std::uint64_t time_ns = 0;
-  std::uint64_t number = 1;        ///< in its flow, and among the matches of its scope
-  std::uint64_t sources = 0;       ///< nodes that it comes from
-  std::uint64_t destinations = 0;  ///< and that it goes to
+  std::uint64_t number = 1;   ///< in its flow, and among the matches of its scope
+  NodeMask sources = 0;       ///< nodes that it comes from
+  NodeMask destinations = 0;  ///< and that it goes to
 };
 
 /// Of a packet, or of a copy, which follows its packet.
@@ -49,10 +49,18 @@ struct Fate {
   }
 };
 
-/// The node of the benches that is called "x".
+/// The node of the benches that is called "x". Which packets are its own is told with each.
 inline constexpr std::size_t kBenchNode = 5;
 inline CompileContext bench_context() {
-  return {.seed = 42, .rule_name = "uplink"};
+  static const auto nodes = std::make_shared<const NodeTable>([] {
+    std::vector<NodeAddresses> made(kBenchNode + 1);
+    for (std::size_t index = 0; index < made.size(); ++index) {
+      made[index].name = index == kBenchNode ? "x" : "n" + std::to_string(index);
+      made[index].port = static_cast<std::uint8_t>(index);
+    }
+    return made;
+  }());
+  return {.seed = 42, .rule_name = "uplink", .nodes = &nodes};
 }
 
 /// "[rate: …, queue: …]" or just "loss: 1%": the first of the list, in one scope.

@@ -100,7 +100,14 @@ TEST(ImpairClockLaw, TheWayBack) {
 // --- reading -------------------------------------------------------------------------------------
 
 TEST(ImpairClockLaw, Errors) {
-  test::expect_errors({
+  const test::ErrorCase cases[] = {
+      {"clock: {node: y, offset: 1s}",
+       {"f:1:15: error: unknown node 'y'; one of the nodes n0, n1, n2, n3, n4, x"}},
+      {"clock: {node: n33, offset: 1s}",
+       {"f:1:15: error: unknown node 'n33'; one of the nodes n0, n1, n2, n3, n4, x; did you mean "
+        "'n3'?"}},
+      {"clock: {node: [x], offset: 1s}",
+       {"f:1:15: error: unknown node a list; one of the nodes n0, n1, n2, n3, n4, x"}},
       {"clock: {offset: 1s}", {"f:1:8: error: clock: 'node' is missing"}},
       {"clock: {node: x}",
        {"f:1:8: error: clock: nothing is wrong with it; one of offset, drift, steps, smear, leap, "
@@ -185,7 +192,11 @@ TEST(ImpairClockLaw, Errors) {
        {"f:1:18: error: clock: unknown key 'offst'; known keys are node, as, protocols, by, "
         "offset, drift, steps, smear, leap, stratum, root_delay, root_dispersion, kod, announce, "
         "drop_announce, correction, allow_mutable, on_auth, ramp; did you mean 'offset'?"}},
-  });
+  };
+  for (const test::ErrorCase& one : cases)
+    EXPECT_EQ(test::item_errors(one.yaml, test::bench_context()), one.lines) << one.yaml;
+  EXPECT_EQ(test::item_errors("clock: {node: x, offset: 1s}"),
+            std::vector<std::string>{"f:1:15: error: unknown node 'x'; a node, told under nodes:"});
 }
 
 }  // namespace

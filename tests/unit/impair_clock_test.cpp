@@ -29,7 +29,7 @@ constexpr std::size_t kNtpAt = 14 + 20 + 8;
 enum class Side : std::uint8_t { kFrom, kTo, kNeither };
 
 Offered offered(const Bytes& frame, Side side, std::uint64_t time_ns = 0) {
-  const std::uint64_t bit = std::uint64_t{1} << test::kBenchNode;
+  const NodeMask bit = NodeMask{1} << test::kBenchNode;
   return {.frame = frame,
           .time_ns = time_ns,
           .sources = side == Side::kFrom ? bit : ~bit,
