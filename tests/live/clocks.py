@@ -107,15 +107,18 @@ class Follower:
         end(self.process)
 
     def samples(self, address):
-        """(seconds since midnight, offset in seconds, interleaved) of each answer of this source."""
-        found = []
+        """(seconds since midnight, offset in seconds, interleaved) of each answer of this source that
+        was not held up on its way, as far as one can tell by the time that it took."""
+        found, delays = [], []
         for line in (self.folder / "measurements.log").read_text().splitlines():
             words = line.split()
             if len(words) > 11 and words[2] == address:
                 hours, minutes, seconds = words[1].split(":")
                 clock = 3600 * int(hours) + 60 * int(minutes) + int(seconds)
                 found.append((clock, float(words[11]), words[-3].endswith("I")))
-        return found
+                delays.append(float(words[12]))
+        least = min(delays)
+        return [one for one, delay in zip(found, delays) if delay < 3 * least]
 
 
 def end(process):
