@@ -5,6 +5,7 @@
 
 #include "impair/clock.hpp"
 #include "impair/edits.hpp"
+#include "impair/grudge.hpp"
 
 namespace faultline {
 namespace {
@@ -293,35 +294,13 @@ void read_rewriting(MappingReader& reader, const ConfigNode& node, WrongClock& c
                                   "an offset of at most 36h, or correction: false"));
 }
 
-/// Which node the name says.
-std::uint32_t read_node(MappingReader& reader, const CompileContext& context, Problems& problems) {
-  const ConfigNode* value = reader.require("node");
-  if (value == nullptr)
-    return 0;
-  const NodeTable* nodes = context.nodes != nullptr ? context.nodes->get() : nullptr;
-  if (nodes != nullptr && value->is_scalar())
-    if (const auto index = nodes->find(value->text))
-      return static_cast<std::uint32_t>(*index);
-  std::vector<std::string_view> known;
-  std::string names;
-  if (nodes != nullptr)
-    for (const NodeAddresses& each : nodes->nodes()) {
-      known.push_back(each.name);
-      names += (names.empty() ? "" : ", ") + each.name;
-    }
-  problems.push_back(
-      problem_at(value->mark, "unknown node " + describe(*value),
-                 known.empty() ? "a node, told under nodes:" : "one of the nodes " + names,
-                 value->is_scalar() ? nearest_word(value->text, known) : ""));
-  return 0;
-}
-
 }  // namespace
 
 WrongClock read_clock(const ConfigNode& node, const CompileContext& context, Problems& problems) {
   WrongClock clock;
   MappingReader reader(node, "clock", problems);
-  clock.node = read_node(reader, context, problems);
+  if (const ConfigNode* value = reader.require("node"))
+    clock.node = static_cast<std::uint32_t>(read_node(*value, context, problems).value_or(0));
   if (const ConfigNode* value = reader.take("as"))
     if (read_word(*value, {"source", "victim"}, problems) == 1)
       clock.role = ClockRole::kVictim;
