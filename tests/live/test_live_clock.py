@@ -1,6 +1,7 @@
 """Real clients and a node whose clock is wrong: what chrony and ptp4l make of it, each beside a
 control in the same minute."""
 
+import itertools
 import statistics
 import time
 from multiprocessing.pool import ThreadPool
@@ -34,27 +35,37 @@ SOURCES = {
 }
 
 
+ROUNDS = 5  # a machine that does something else meanwhile moves a clock by more than what is asked
+
+
+def is_near(found, expected, right=0):
+    """Whether a client found that, within 2 ms; None: nothing."""
+    if found is None or expected is None:
+        return found == expected
+    return abs(found - right - expected) < 2 * MS
+
+
 def test_a_source_is_wrong(wire):
     """chrony asks each once, NTPsec some: what they find is what was asked for, and what cannot be
     rewritten is either not applied or dropped."""
     addresses = {name: f"10.77.0.{10 + at}" for at, name in enumerate(SOURCES)}
     wire.start(scenario({name: f"ip: {address}" for name, address in addresses.items()},
                         {name: keys for name, (keys, _, _) in SOURCES.items()}), "--start")
+    found, again = {}, list(SOURCES)
     with Server(wire, addresses.values()) as server:
-        clients = {name: server.ask(name, addresses[name], more=more)
-                   for name, (_, more, _) in SOURCES.items()}
-        control = server.ask("control", "10.77.0.2")
-        right = offset_of(control)
-        found = {name: offset_of(client) for name, client in clients.items()}
+        for turn in range(ROUNDS):
+            clients = {name: server.ask(f"{name}{turn}", addresses[name], more=SOURCES[name][1])
+                       for name in again}
+            right = offset_of(server.ask(f"control{turn}", "10.77.0.2"))
+            found |= {name: offset_of(client) for name, client in clients.items()}
+            again = [name for name in again if not is_near(found[name], SOURCES[name][2], right)]
+            if not again:
+                break
         dug = {name: ntpdig(wire, addresses[name]) for name in ("plus", "minus", "years")}
+    assert not again, (again, found)
     # NTPsec asks just once, and takes what lies behind 2036 for the era before.
     for name, expected in (("plus", 0.25), ("minus", -3600), ("years", YEARS - 2**32)):
         assert dug[name] == pytest.approx(expected, abs=50 * MS), dug
-    for name, (_, _, expected) in SOURCES.items():
-        if expected is None:
-            assert found[name] is None, name
-        else:
-            assert found[name] == pytest.approx(right + expected, abs=2 * MS), found
     stats = wire.settle()
     rules = stats["rules"]
     assert rules["keyed"]["unrewritable"] > 0 and rules["keyed"]["edited"] == 0
@@ -72,26 +83,28 @@ def test_a_victim_is_told_so(both):
                         {"me": "as: victim, offset: 250ms", "one": "offset: 2s", "two": "offset: 2s"}))
     three = ("10.77.0.21", "10.77.0.2", "10.77.0.22")
     with Server(wire, ["10.77.0.21", "10.77.0.22"]) as server:
+
+        def finds(name, expected, *addresses):
+            """In one of the rounds."""
+            return any(is_near(offset_of(server.ask(f"{name}{turn}", *addresses)), expected)
+                       for turn in range(ROUNDS))
+
         wire.enable("me")
-        clients = [server.ask(f"c{at}", address) for at, address in enumerate(("10.77.0.2", "fd77::2"))]
-        found = [offset_of(client) for client in clients]
-        assert found == pytest.approx([0.25, 0.25], abs=2 * MS)
+        assert finds("v4", 0.25, "10.77.0.2")
+        assert finds("v6", 0.25, "fd77::2")
         assert wire.cli("heal").returncode == 0
         wire.enable("one")
-        majority = server.ask("one", *three)
-        assert offset_of(majority) == pytest.approx(0, abs=2 * MS)
+        assert finds("one", 0, *three)
         wire.enable("two")
-        majority = server.ask("two", *three)
-        assert offset_of(majority) == pytest.approx(2, abs=2 * MS)
+        assert finds("two", 2, *three)
         assert law_holds(wire.settle())
 
 
 def slope(samples):
-    """In seconds a second: least squares."""
-    times = [at for at, _, _ in samples]
-    middle, mean = statistics.mean(times), statistics.mean(off for _, off, _ in samples)
-    return (sum((at - middle) * (off - mean) for at, off, _ in samples) /
-            sum((at - middle)**2 for at in times))
+    """In seconds a second: the median of the slopes between samples (Theil and Sen)."""
+    return statistics.median((later[1] - sooner[1]) / (later[0] - sooner[0])
+                             for sooner, later in itertools.combinations(samples, 2)
+                             if later[0] > sooner[0])
 
 
 def test_drift_steps_and_interleaved_mode(wire):
@@ -110,9 +123,10 @@ def test_drift_steps_and_interleaved_mode(wire):
     assert slope(client.samples(addresses[0])) - slope(right) == pytest.approx(50e-6, abs=10e-6)
     stepped = client.samples(addresses[1])
     before = [off for _, off, _ in stepped if off > -0.5]
-    assert len(before) >= 5 and all(off == pytest.approx(0, abs=5 * MS) for off in before)
+    assert len(before) >= 5 and statistics.median(before) == pytest.approx(0, abs=2 * MS)
     behind = [off for _, off, _ in stepped[len(before):]]
-    assert len(behind) >= 5 and all(off == pytest.approx(-1, abs=5 * MS) for off in behind)
+    assert len(behind) >= 5 and max(behind) < -0.9
+    assert statistics.median(behind) == pytest.approx(-1, abs=2 * MS)
     # The first answer is a basic one, and from then on all are interleaved.
     leaving = client.samples(addresses[2])
     assert [interleaved for _, _, interleaved in leaving[2:]].count(False) <= 1
@@ -120,7 +134,6 @@ def test_drift_steps_and_interleaved_mode(wire):
 
 
 PTP = [("UDPv4", "E2E"), ("UDPv4", "P2P"), ("L2", "E2E"), ("L2", "P2P")]
-ROUNDS = 5  # a machine that does something else meanwhile moves a clock by more than what is asked
 
 
 def test_ptp_is_ten_milliseconds_off(wire):
