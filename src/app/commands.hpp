@@ -77,6 +77,14 @@ Exit run_rule_enable(const DaemonOptions& daemon, const RuleOptions& options);
 Exit run_rule_disable(const DaemonOptions& daemon, const RuleOptions& options);
 Exit run_rule_remove(const DaemonOptions& daemon, const RuleOptions& options);
 
+struct PartitionOptions {
+  std::string shape;                                      ///< empty: a grudge, or healed
+  std::vector<std::pair<std::string, std::string>> keys;  ///< further keys, values in YAML
+  std::string command;                                    ///< of primary: prints the node's name
+  bool heal = false;
+};
+Exit run_partition(const DaemonOptions& daemon, const PartitionOptions& options);
+
 struct DoctorOptions {
   std::string file;  ///< a scenario whose ports are looked at; empty: none
   OutputForm form = OutputForm::kHuman;

@@ -49,6 +49,7 @@ struct Arguments {
   std::string held = "send";
   FollowOptions follow;
   RuleOptions rule;
+  PartitionOptions partition;
   DoctorOptions doctor;
   std::uint32_t limit = 40;
   std::string shell;
@@ -169,6 +170,38 @@ void add_rule_commands(CLI::App& app, Arguments& arguments) {
   add("remove", "Remove a rule", run_rule_remove);
 }
 
+void add_partition(CLI::App& app, Arguments& arguments) {
+  PartitionOptions& options = arguments.partition;
+  CLI::App* partition =
+      app.add_subcommand("partition", "Cut links between nodes, all at one instant, or heal them");
+  partition->add_option("SHAPE", options.shape,
+                        "halves, random-halves, one, minority-third, bridge, majorities-ring, "
+                        "one-way-in, one-way-out, primary, swizzle");
+  const auto key = [&](const char* option, const char* name, const char* help) {
+    partition->add_option_function<std::string>(
+        option,
+        [&options, name](const std::string& word) { options.keys.emplace_back(name, word); }, help);
+  };
+  key("--node", "node", "the node that the shape is about");
+  key("--nodes", "nodes", "those that take part: '[n1, n2]'");
+  key("--groups", "groups", "of halves: '[[n1], [n2, n3]]'");
+  key("--grudge", "grudge", "instead of a shape, who does not hear whom: '{n1: [n2]}'");
+  key("--tcp-acks", "tcp_acks", "drop, or pass: TCP without data goes through");
+  key("--arp", "arp", "drop, or pass");
+  key("--choice", "choice", "another number, other nodes");
+  key("--count", "count", "of swizzle: how many nodes");
+  key("--over", "over", "of swizzle: the time over which they stop");
+  key("--stay", "stay", "of swizzle: for how long all of them stay so");
+  key("--ttl", "ttl", "until it heals by itself");
+  key("--lease", "lease", "until this lease ends");
+  partition->add_option("--command", options.command,
+                        "of primary: prints the name of the node, run by the shell as you");
+  partition->add_flag("--heal", options.heal, "end the partition");
+  add_json(*partition, arguments.daemon.form);
+  partition->callback(
+      [&arguments] { arguments.exit = run_partition(arguments.daemon, arguments.partition); });
+}
+
 void add_machine_commands(CLI::App& app, Arguments& arguments) {
   CLI::App* doctor =
       app.add_subcommand("doctor", "Say what this machine can do, and what is missing");
@@ -197,6 +230,7 @@ int run(int count, char** words) {
   add_explain(app, arguments);
   add_daemon_commands(app, arguments);
   add_rule_commands(app, arguments);
+  add_partition(app, arguments);
   add_machine_commands(app, arguments);
   try {
     app.parse(count, words);

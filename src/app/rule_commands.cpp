@@ -133,4 +133,45 @@ Exit run_rule_remove(const DaemonOptions& daemon, const RuleOptions& options) {
   return ask_and_show(daemon, call_for("DELETE", place_of(options.name)), print_change);
 }
 
+namespace {
+
+/// The first word of what a command prints; nothing where it fails, which is told.
+std::optional<std::string> word_of(const std::string& command, const DaemonOptions& daemon) {
+  std::FILE* output = popen(command.c_str(), "re");
+  if (output == nullptr) {
+    tell("--command cannot be run", daemon.form);
+    return std::nullopt;
+  }
+  char text[256] = {};
+  const std::size_t length = std::fread(text, 1, sizeof text - 1, output);
+  const int status = pclose(output);
+  const std::string_view said(text, length);
+  const std::string word(said.substr(0, said.find_first_of(" \t\r\n")));
+  if (status == 0 && !word.empty())
+    return word;
+  tell(fmt::format("--command {}", status == 0 ? "printed no node" : "failed"), daemon.form);
+  return std::nullopt;
+}
+
+}  // namespace
+
+Exit run_partition(const DaemonOptions& daemon, const PartitionOptions& options) {
+  if (options.heal)
+    return ask_and_show(daemon, call_for("DELETE", "/v1/partition"), print_change);
+  RuleOptions words;
+  if (!options.shape.empty())
+    words.keys.push_back("shape=" + options.shape);
+  for (const auto& [key, value] : options.keys) words.keys.push_back(key + "=" + value);
+  if (!options.command.empty()) {
+    const auto node = word_of(options.command, daemon);
+    if (!node)
+      return Exit::kUsage;
+    words.keys.push_back("node=" + *node);
+  }
+  const std::optional<std::string> body = body_of(words, daemon);
+  if (!body)
+    return Exit::kUsage;
+  return ask_and_show(daemon, call_with("PUT", "/v1/partition", *body), print_change);
+}
+
 }  // namespace faultline

@@ -113,6 +113,8 @@ std::span<const Api::Route> Api::routes() {
       {"PUT", "/v1/rules/{name}", Right::kChange, &Api::put_rule},
       {"PATCH", "/v1/rules/{name}", Right::kChange, &Api::patch_rule},
       {"DELETE", "/v1/rules/{name}", Right::kChange, &Api::delete_rule},
+      {"PUT", "/v1/partition", Right::kChange, &Api::put_partition},
+      {"DELETE", "/v1/partition", Right::kChange, &Api::delete_partition},
       {"GET", "/v1/ports", Right::kRead, &Api::get_ports},
       {"GET", "/v1/flows", Right::kRead, &Api::get_flows},
       {"GET", "/v1/events", Right::kRead, &Api::get_events},
@@ -256,6 +258,14 @@ HttpResponse Api::patch_rule(const HttpRequest& request, const std::string& name
 
 HttpResponse Api::delete_rule(const HttpRequest& request, const std::string& name) {
   return answer(engine_.remove_rule(name, expected_generation(request.if_match)));
+}
+
+HttpResponse Api::put_partition(const HttpRequest& request, const std::string&) {
+  return answer(engine_.put_partition(request.body, expected_generation(request.if_match)));
+}
+
+HttpResponse Api::delete_partition(const HttpRequest& request, const std::string&) {
+  return answer(engine_.remove_rule(kPartitionRule, expected_generation(request.if_match)));
 }
 
 HttpResponse Api::heal(const HttpRequest& request, const std::string&) {

@@ -55,6 +55,8 @@ class Api {
   HttpResponse get_openapi(const HttpRequest& request, const std::string& name);
   HttpResponse get_metrics(const HttpRequest& request, const std::string& name);
   HttpResponse put_policy(const HttpRequest& request, const std::string& name);
+  HttpResponse put_partition(const HttpRequest& request, const std::string& name);
+  HttpResponse delete_partition(const HttpRequest& request, const std::string& name);
   HttpResponse put_rule(const HttpRequest& request, const std::string& name);
   HttpResponse patch_rule(const HttpRequest& request, const std::string& name);
   HttpResponse delete_rule(const HttpRequest& request, const std::string& name);

@@ -55,6 +55,9 @@ struct Change {
 using ChangeResult = tl::expected<Change, ChangeFailure>;
 using IfGeneration = std::optional<std::uint64_t>;
 
+/// The rule that PUT /v1/partition makes.
+inline const std::string kPartitionRule = "partition";
+
 class Engine {
  public:
   /// `scenario` brings the ports, which never change. All its rules are disabled: pass-through.
@@ -87,6 +90,9 @@ class Engine {
   ChangeResult patch_rule(const std::string& name, const std::string& text,
                           IfGeneration if_generation);
   ChangeResult remove_rule(const std::string& name, IfGeneration if_generation);
+  /// The rule `partition`, before all others: `text` is the value of the impairment, and the rule's
+  /// ttl and lease.
+  ChangeResult put_partition(const std::string& text, IfGeneration if_generation);
   /// Disables every rule; what is held is sent, kept or dropped.
   ChangeResult heal(HeldAction held, IfGeneration if_generation);
   /// Enables what the scenario given at the start enables.

@@ -76,6 +76,31 @@ tl::expected<ConfigNode, ChangeFailure> read_rule_body(const std::string& name,
   return std::move(*body);
 }
 
+/// {name, optional, ttl, lease, impair: [{partition: the rest of the body}]}.
+ConfigNode partition_rule(const std::string& name, ConfigNode body) {
+  ConfigNode rule;
+  rule.kind = ConfigNode::Kind::kMapping;
+  rule.mark = body.mark;
+  rule.set("name", scalar_node(name, body.mark));
+  rule.set("optional", scalar_node("true", body.mark));
+  for (const std::string_view key : {"ttl", "lease"})
+    if (const ConfigNode* value = body.find(key))
+      rule.set(key, *value);
+  std::erase_if(body.entries, [](const ConfigEntry& entry) {
+    return entry.key == "ttl" || entry.key == "lease";
+  });
+  ConfigNode item;
+  item.kind = ConfigNode::Kind::kMapping;
+  item.mark = body.mark;
+  item.set("partition", std::move(body));
+  ConfigNode impair;
+  impair.kind = ConfigNode::Kind::kSequence;
+  impair.mark = item.mark;
+  impair.items.push_back(std::move(item));
+  rule.set("impair", std::move(impair));
+  return rule;
+}
+
 }  // namespace
 
 Engine::Request Engine::request_for(std::string what) const {
@@ -118,6 +143,22 @@ ChangeResult Engine::put_rule(const std::string& name, const std::string& text,
   request.created = find_rule(request.tree, name) == nullptr;
   request.restarted.insert(name);
   faultline::put_rule(request.tree, name, std::move(*body));
+  return change(std::move(request));
+}
+
+ChangeResult Engine::put_partition(const std::string& text, IfGeneration if_generation) {
+  const std::lock_guard lock(mutex_);
+  if (auto failed = check_may_change(if_generation))
+    return tl::unexpected(std::move(*failed));
+  Result<ConfigNode> body = parse_config(text, intern_file_name("partition"));
+  if (!body)
+    return refuse(Refusal::kUnreadable, "the body cannot be read", body.error());
+  if (!body->is_mapping())
+    return refuse(Refusal::kInvalid, "the body is " + describe(*body) + ", not a partition");
+  Request request = request_for("partition");
+  request.created = find_rule(request.tree, kPartitionRule) == nullptr;
+  request.restarted.insert(kPartitionRule);
+  put_rule_first(request.tree, kPartitionRule, partition_rule(kPartitionRule, std::move(*body)));
   return change(std::move(request));
 }
 

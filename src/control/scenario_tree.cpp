@@ -72,6 +72,13 @@ void put_rule(ConfigNode& tree, const std::string& name, ConfigNode rule) {
   tree.set("rules", std::move(list));
 }
 
+void put_rule_first(ConfigNode& tree, const std::string& name, ConfigNode rule) {
+  const bool is_new = find_rule(tree, name) == nullptr;
+  put_rule(tree, name, std::move(rule));
+  if (ConfigNode* rules = tree.find("rules"); is_new)
+    std::ranges::rotate(rules->items, rules->items.end() - 1);
+}
+
 bool remove_rule(ConfigNode& tree, const std::string& name) {
   ConfigNode* rules = tree.find("rules");
   return rules != nullptr && std::erase_if(rules->items, [&](const ConfigNode& rule) {

@@ -18,6 +18,8 @@ ConfigNode* find_rule(ConfigNode& tree, const std::string& name);
 const ConfigNode* find_rule(const ConfigNode& tree, const std::string& name);
 /// Takes the place of the rule of that name, else comes last. `rule` is a mapping.
 void put_rule(ConfigNode& tree, const std::string& name, ConfigNode rule);
+/// The same, before all others when it is new.
+void put_rule_first(ConfigNode& tree, const std::string& name, ConfigNode rule);
 /// False when there is no such rule.
 bool remove_rule(ConfigNode& tree, const std::string& name);
 

@@ -24,7 +24,7 @@ std::vector<LinkBundle> Grudge::bundles() const {
 }
 
 std::size_t NodeShuffle::below(std::size_t count) {
-  const std::uint64_t uniform = dice_.uniform(0, drawn_++);
+  const std::uint64_t uniform = dice_.uniform(choice_, drawn_++);
   return static_cast<std::size_t>((static_cast<Uint128>(uniform) * count) >> 64);
 }
 

@@ -30,13 +30,15 @@ struct Grudge {
 /// How nodes are chosen where nobody names them: the same for a seed and a rule.
 class NodeShuffle {
  public:
-  explicit NodeShuffle(const Dice& dice) : dice_(dice) {}
+  /// `choice`: another number, other nodes.
+  explicit NodeShuffle(const Dice& dice, std::uint64_t choice = 0) : dice_(dice), choice_(choice) {}
   /// In [0, count).
   std::size_t below(std::size_t count);
   void shuffle(std::vector<std::size_t>& nodes);
 
  private:
   Dice dice_;
+  std::uint64_t choice_;
   std::uint64_t drawn_ = 0;
 };
 

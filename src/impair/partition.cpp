@@ -69,6 +69,9 @@ class PartitionReader {
     compiled.drops = true;
     read_spared(compiled);
     read_nodes();
+    if (const ConfigNode* value = reader_.take("choice"))
+      shuffle_ = NodeShuffle(dice_for(context_, DicePurpose::kFlow),
+                             read_count(*value, {0, UINT64_MAX}, problems_).value_or(0));
     const ConfigNode* grudge = reader_.take("grudge");
     const ConfigNode* shape = reader_.take("shape");
     if (node_.is_mapping() && (grudge == nullptr) == (shape == nullptr))

@@ -28,7 +28,7 @@ std::optional<std::size_t> add_node_fault(std::string_view kind, const ConfigNod
   impair.mark = value.mark;
   impair.items.push_back(std::move(item));
   RuleSpec rule;
-  rule.name = unused_name(std::string(kind) + "@" + std::string(at), scenario);
+  rule.name = unused_name(std::string(kind) + "." + std::string(at), scenario);
   rule.mark = value.mark;
   rule.enabled = false;
   const std::size_t problems_before = problems.size();

@@ -12,7 +12,7 @@ namespace faultline {
 /// The kinds that an entry may name.
 inline constexpr std::string_view kNodeFaults[] = {"partition"};
 
-/// Adds the rule of fault `kind` with this value, named KIND@AT. Its index; nothing where the value
+/// Adds the rule of fault `kind` with this value, named KIND.AT. Its index; nothing where the value
 /// is wrong, which is told.
 std::optional<std::size_t> add_node_fault(std::string_view kind, const ConfigNode& value,
                                           std::string_view at, Scenario& scenario,

@@ -55,6 +55,8 @@ def run(*words, check=True, timeout=60, **options):
 class Wire:
     """Namespaces a and b, joined through m, where the daemon runs."""
 
+    spaces = "abm"
+
     def __init__(self, mtu=1500, right_mtu=None, ipv6=False):
         self.prefix = f"flt{os.getpid()}x{next(_numbers)}"
         self.mtu = mtu
@@ -74,7 +76,7 @@ class Wire:
         return f"{self.prefix}{which}"
 
     def _lay(self):
-        for which in "abm":
+        for which in self.spaces:
             run("ip", "netns", "add", self.namespace(which))
         self.lay_cables()
 
@@ -234,7 +236,7 @@ class Wire:
         if self.daemon is not None and self.daemon.poll() is None:
             self.daemon.kill()
             self.daemon.wait(timeout=10)
-        for which in "abm":
+        for which in self.spaces:
             run("ip", "netns", "del", self.namespace(which), check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
