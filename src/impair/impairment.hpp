@@ -83,6 +83,7 @@ struct Asked {
   PerPacket<NodeMask> sources;       ///< nodes that the packet comes from; where it asks for nodes
   PerPacket<NodeMask> destinations;  ///< likewise, that it goes to
   PerPacket<std::span<const std::uint8_t>> frames;  ///< likewise, the frame's first bytes
+  ScopeState* common = nullptr;                     ///< with shares_paths: one for all packets
   const CompiledImpairment* self = nullptr;         ///< the one asked, for edits and answers
   std::uint16_t rule_slot = 0;                      ///< likewise
   std::uint64_t begins_ns = 0;                      ///< when the rule was enabled
@@ -93,11 +94,12 @@ struct Asked {
 
 /// What an impairment counts beside the fates it gives.
 struct ImpairmentTally {
-  std::uint64_t clamped = 0;    ///< packets whose time the order of their scope pushed back
-  std::uint64_t undecided = 0;  ///< chain states drawn from the stationary law for want of an
-                                ///< outcome
-  std::uint64_t cut = 0;        ///< delays that came out negative and became zero
-  std::uint64_t reordered = 0;  ///< packets sent early or late on purpose
+  std::uint64_t clamped = 0;       ///< packets whose time the order of their scope pushed back
+  std::uint64_t undecided = 0;     ///< chain states drawn from the stationary law for want of an
+                                   ///< outcome
+  std::uint64_t cut = 0;           ///< delays that came out negative and became zero
+  std::uint64_t reordered = 0;     ///< packets sent early or late on purpose
+  std::uint64_t unrewritable = 0;  ///< packets that could not be changed validly, and pass
 };
 
 /// Decides on the packets of a served queue (the ServedQueue that the state begins with) whose turn
@@ -194,6 +196,7 @@ struct CompiledImpairment {
   bool damages = false;                    ///< its edits are counted as corruption
   bool drops = false;                      ///< may end a packet's life
   bool owns_scope = false;       ///< one worker must see all packets of the scope, in order
+  bool shares_paths = false;     ///< its states are the same for all paths of its rule
   bool breaks_order = false;     ///< packets of its scope may overtake each other
   bool counts_in_order = false;  ///< counts packets of its scope in the order in which they reach
                                  ///< its rule: all of them come to that at their own times

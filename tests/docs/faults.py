@@ -28,6 +28,9 @@ FAULTS = {
     "set": "test_edits_are_the_models test_edits_follow_one_another",
     "tcp": "test_edits_are_the_models test_tcp_reset",
     "icmp_unreachable": "test_unreachable test_what_must_not_be_answered PacketCraft.Errors",
+    "clock": "test_ntp_is_the_models test_ptp_is_the_models test_ptp_by_its_correction "
+             "test_one_direction_is_late ImpairClock.ASourceByMode ImpairClock.PtpByType "
+             "ImpairClockLaw.TheLawInNanoseconds",
     "reject": "test_reject test_each_direction_is_answered_where_it_came_from",
     "mark_ce": "test_edits_are_the_models test_a_rate_and_a_match_choose",
     "partition": "test_a_cut_is_a_cut test_who_hears_whom test_groups_and_neighbours "
