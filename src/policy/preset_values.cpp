@@ -159,7 +159,7 @@ ConfigNode PresetValues::scalar(const ConfigNode& node, Problems& problems) cons
         applied.mark,
         fmt::format("{} comes to {}, which is no duration", node.text, in_text(node.text)),
         "other values"));
-  applied.text = result.value_or("0ns");
+  applied.text = result.value_or("1ms");
   return applied;
 }
 

@@ -167,7 +167,7 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
   const NotYetCase cases[] = {
       {"version: 1\nPUT: 1\n",
        "scenario",
-       {"lateness", "model", "stop_when", "switches", "nodes", "use", "capture"}},
+       {"lateness", "model", "stop_when", "switches", "nodes", "capture"}},
       {"version: 1\nhold: {PUT: drop-tail}\n", "hold", {"on_full"}},
   };
   for (const NotYetCase& one : cases) {
@@ -329,7 +329,7 @@ TEST(PolicyScenario, UnknownKeysAreToldWithTheNearest) {
 TEST(PolicyScenario, AllProblemsAtOnceInTheOrderOfTheFile) {
   std::vector<std::string> places;
   for (const std::string& line : errors_of("version: 1\n"
-                                           "use: []\n"
+                                           "capture: []\n"
                                            "rules:\n"
                                            "  - {name: a, impair: [delay: 1], from: x}\n"
                                            "  - {name: a, impair: [loss: 2]}\n"
