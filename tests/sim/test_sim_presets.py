@@ -6,6 +6,7 @@ import math
 import re
 import struct
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
@@ -31,11 +32,11 @@ def amount(text):
 
 @dataclass
 class Way:
-    """One direction: when packets came, and when each first left (-1: never)."""
+    """One direction: when packets came, and when each left first and last (-1: never)."""
     came: np.ndarray
     left: np.ndarray
+    left_last: np.ndarray
     length: np.ndarray
-    copies: np.ndarray
 
     @property
     def lost(self):
@@ -46,31 +47,42 @@ class Way:
         return (self.left[among] - self.came[among])[kept]
 
 
+@dataclass
+class Trial:
+    rule: dict  # its statistics; of several, together
+    up: Way     # from the near end: left to right
+    down: Way
+
+
 class Trials:
-    """Uses a preset and sends packets through it, both ways at the same times (in ns)."""
+    """Uses presets and sends packets through them, both ways at the same times (in ns)."""
 
     def __init__(self, program):
         self.program = program
         listed = json.loads(program.run("preset", "list", "--json").stdout)["presets"]
         self.presets = {preset["name"]: preset for preset in listed}
         self.frames = {}
+        self.batches = {}
 
+    @cache
     def shown(self, name):
         return json.loads(self.program.run("preset", "show", name, "--json").stdout)
 
     def headline(self, name):
         return {key: amount(value) for key, value in self.presets[name]["headline"].items()}
 
-    def text(self, name, rest="", **given):
-        keys = "".join(f", {key}: {value}" for key, value in given.items())
-        return f"version: 1\nseed: 42\nflows: {{idle: 24h}}\nuse: [{{preset: {name}{keys}}}]\n{rest}"
+    @staticmethod
+    def use(name, **given):
+        return f"{{preset: {name}" + "".join(f", {k}: {v}" for k, v in given.items()) + "}"
+
+    def text(self, name, **given):
+        return f"version: 1\nseed: 42\nflows: {{idle: 24h}}\nuse: [{self.use(name, **given)}]\n"
 
     def capture(self, backwards, times):
         key = (backwards, len(times))
         if key not in self.frames:
-            self.frames[key] = captures.udp_traffic(
-                len(times), 4, salt=9 + backwards, backwards=backwards,
-                first_serial=backwards << 40).capture
+            self.frames[key] = captures.udp_traffic(len(times), 4, salt=9 + backwards,
+                                                    backwards=backwards).capture
         capture = self.frames[key]
         capture.time_ns[:] = captures.FIRST_NS + np.asarray(times, dtype=np.uint64)
         path = self.program.folder / f"{'back' if backwards else 'there'}.pcap"
@@ -78,33 +90,69 @@ class Trials:
         return capture, path
 
     def run(self, name, times, **given):
-        """(statistics, up: left to right, down: right to left)."""
+        return self.run_all({name: given}, times)[name]
+
+    def wires(self, given):
+        """A scenario with a wire for each use; the uses in lines of their own from line 7."""
+        ports = [f"{name}-{end}: {{driver: sim}}" for name in given for end in "ab"]
+        uses = [self.use(name, **{"on": f"w-{name}", **more}) for name, more in given.items()]
+        assert len(ports) <= 64
+        return "\n".join([
+            "version: 1", "seed: 42", "flows: {idle: 24h}", "ports: {" + ", ".join(ports) + "}",
+            "wires: {" + ", ".join(f"w-{name}: [{name}-a, {name}-b]" for name in given) + "}",
+            "use:", *(f"  - {use}" for use in uses)]) + "\n"
+
+    def run_all(self, given, times):
+        """Each preset on a wire of its own."""
+        ports = [f"{name}-{end}" for name in given for end in "ab"]
+        text = self.wires(given)
         there, back = self.capture(0, times), self.capture(1, times)
-        outcome = self.program.simulated(
-            self.text(name, **given), [f"left={there[1]}", f"right={back[1]}"], "--annotate",
-            "none")
+        files = [f"{port}={(back if port.endswith('b') else there)[1]}" for port in ports]
+        outcome = self.program.simulated(text, files, "--annotate", "none")
         assert outcome.stats["ledger"]["balanced"]
-        serial, left = outcome.output.serial(), outcome.output.time_ns.astype(np.int64)
-        return outcome.stats, *(self._way(one, serial, left, backwards)
-                                for backwards, (one, _) in enumerate((there, back)))
+        output, trials = outcome.output, {}
+        number = output.bytes_[:, 18].astype(np.int64) << 8 | output.bytes_[:, 19]  # IPv4's id
+        left = output.time_ns.astype(np.int64) - captures.FIRST_NS
+        for name in given:
+            ways = []
+            for end, (capture, _) in (("b", there), ("a", back)):
+                mine = output.interface == output.names.index(f"{name}-{end}")
+                ways.append(self._way(capture, number[mine], left[mine]))
+            trials[name] = Trial(self._rule(outcome.stats["rules"], name), *ways)
+        return trials
 
     @staticmethod
-    def _way(capture, serial, left, backwards):
-        mine = (serial >> 40) == backwards
-        index, times = serial[mine] - (backwards << 40), left[mine] - captures.FIRST_NS
+    def _rule(rules, name):
+        mine = [rule for key, rule in rules.items() if key.split(".")[0] == name]
+        return {key: sum(rule[key] for rule in mine)
+                for key in ("matched", "dropped", "duplicated", "corrupted", "reordered")}
+
+    @staticmethod
+    def _way(capture, number, left):
+        assert len(capture) <= 1 << 16
         first = np.full(len(capture), np.iinfo(np.int64).max)
-        np.minimum.at(first, index, times)
-        copies = np.bincount(index, minlength=len(capture))
+        last = np.full(len(capture), -1)
+        np.minimum.at(first, number, left)
+        np.maximum.at(last, number, left)
         return Way(capture.time_ns.astype(np.int64) - captures.FIRST_NS,
-                   np.where(copies > 0, first, -1), capture.length.astype(np.int64), copies)
+                   np.where(last < 0, -1, first), last, capture.length.astype(np.int64))
+
+    def batch(self, names, times, given_for):
+        """What a preset did among others that met the same traffic: run once for all."""
+        for first in range(0, len(names), 32):
+            part = names[first:first + 32]
+            if part[0] not in self.batches:
+                runs = self.run_all({name: given_for(self, name) for name in part}, times)
+                self.batches.update({name: (part, trial) for name, trial in runs.items()})
+        return {name: trial for name, (_, trial) in self.batches.items()}
 
     def thresholds(self, name, kind):
         """Of each impairment of this kind, as `explain` tells them of a packet either way."""
-        capture, path = self.capture(0, np.zeros(1))
+        _, path = self.capture(0, np.zeros(1))
+        scenario = self.program.folder / "scenario.yaml"
+        scenario.write_text(self.text(name))
         found = []
         for port in ("left", "right"):
-            scenario = self.program.folder / "scenario.yaml"
-            scenario.write_text(self.text(name))
             done = self.program.run("explain", scenario, "--pcap", f"{port}={path}", "--json")
             for rule in json.loads(done.stdout)["rules"]:
                 found += [part["threshold"] for part in rule.get("impairments", [])
@@ -140,118 +188,140 @@ def harmed(trials, name, up, down):
 def is_share(hits, of, share, factor=1.0):
     """Whether a count agrees with a probability; `factor`: how much more it varies than if packets
     were independent."""
+    if share in (0, 1):
+        return hits == share * of
     if factor == 1.0:
         low, high = bounds.binomial_interval(of, share, ALPHA)
         return low <= hits <= high
     return abs(hits / of - share) <= Z * math.sqrt(share * (1 - share) * factor / of)
 
 
+@pytest.fixture(scope="module")
+def complaints(trials):
+    """What `check` says of presets, each used with all its parameters as they are."""
+    lines = []
+    for first in range(0, len(NAMES), 32):
+        path = trials.program.folder / "all.yaml"
+        path.write_text(trials.wires({name: trials.presets[name]["parameters"]
+                                      for name in NAMES[first:first + 32]}))
+        done = trials.program.run("check", path)
+        for line in done.stderr.splitlines():
+            if found := re.search(r"all\.yaml:(\d+):", line):
+                lines.append((NAMES[first + int(found[1]) - 7], line))
+        assert done.status == 0 or lines
+    return lines
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_listed_and_good(trials, name):
-    """`check` takes it by itself, and the program carries the very text of the file."""
+def test_it_is_listed_and_good(trials, complaints, name):
+    """The program carries the very text of the file, and `check` takes it."""
     shown = trials.shown(name)
     assert shown["text"] == (FOLDER / f"{name}.yaml").read_text()
     assert shown["headline"] == trials.presets[name]["headline"]
-    path = trials.program.folder / "one.yaml"
-    path.write_text(trials.text(name))
-    assert trials.program.run("check", path).status == 0
-    path.write_text("version: 1\n" + shown["use"] + "\n")  # with all its parameters as they are
-    assert trials.program.run("check", path).status == 0
+    assert name in shown["use"] and shown["source"]
+    assert [line for preset, line in complaints if preset == name] == []
 
 
-SHARED = having("loss", "duplicate", "corrupt", "replay", "reorder",
-                without=("down", "cut", "every"))
+KINDS = ("loss", "duplicate", "corrupt", "replay", "reorder")
+STEADY = [name for name in having("delay", *KINDS, without=("down", "cut", "every"))
+          if name not in ("jepsen_reorder", "ptp_gm_asym")]
+RARE = 0.05
 
 
-@pytest.mark.parametrize("name", SHARED)
+def share_of(trials, name):
+    """The kind of the headline's first share, and the share."""
+    headline = trials.headline(name)
+    return next(((kind, headline[kind]) for kind in KINDS if kind in headline), (None, 0))
+
+
+def is_rare(trials, name):
+    kind, share = share_of(trials, name)
+    return kind is not None and share * N < 20
+
+
+def given_for(trials, name):
+    if not is_rare(trials, name):
+        return {}
+    return {"loss" if share_of(trials, name)[0] == "loss" else "rate": f"{RARE:.0%}"}
+
+
+def steady(trials, name):
+    """A packet a second: what happens in time is independent from packet to packet."""
+    return trials.batch(STEADY, np.arange(N) * SECOND, given_for)[name]
+
+
+@pytest.mark.parametrize("name", STEADY)
 def test_shares(trials, name):
     """Lost, doubled, damaged: as often as the headline says, each way that is treated. What is too
     rare for 10,000 packets is 5 % here, and `explain` tells the threshold as it is."""
-    headline = trials.headline(name)
-    given = {}
-    kind = next(key for key in ("loss", "duplicate", "corrupt", "replay", "reorder")
-                if key in headline)
-    share = headline[kind]
-    if share * N < 20:
-        assert trials.thresholds(name, kind)
-        assert all(abs(found / share - 1) < 1e-9 for found in trials.thresholds(name, kind))
-        share = 0.05
-        given = {"loss" if kind == "loss" else "rate": "5%"}
-    # A second apart: what happens in time is independent from packet to packet.
-    stats, up, down = trials.run(name, np.arange(N) * SECOND, **given)
-    ways = harmed(trials, name, up, down)
-    rule = stats["rules"][name]
-    assert rule["matched"] == N * len(ways)
-    if kind == "loss":
-        factor = {"jepsen_loss": (1 + 0.6875) / (1 - 0.6875), "vopr_storm": 1.5}.get(name, 1.0)
-        assert all(is_share(int(way.lost.sum()), N, share, factor) for way in ways)
+    headline, trial = trials.headline(name), steady(trials, name)
+    ways = harmed(trials, name, trial.up, trial.down)
+    assert trial.rule["matched"] == N * len(ways)
+    if is_rare(trials, name):
+        kind, share = share_of(trials, name)
+        thresholds = trials.thresholds(name, kind)
+        assert thresholds and all(abs(found / share - 1) < 1e-9 for found in thresholds)
+        headline[kind] = RARE
+    # (1 + rho)/(1 - rho) of the chain with bursts of 4; storms have a second for most of a clog.
+    factor = {"jepsen_loss": (1 + 0.6875) / (1 - 0.6875), "vopr_storm": 1.5}.get(name, 1.0)
+    lost = headline.get("loss", 0)
+    assert all(is_share(int(way.lost.sum()), N, lost, factor) for way in ways)
+    sent = trial.rule["matched"] - trial.rule["dropped"]
     for key, counter in (("duplicate", "duplicated"), ("replay", "duplicated"),
                          ("corrupt", "corrupted")):
         if key in headline:
-            of = rule["matched"] - rule["dropped"]
-            assert is_share(rule[counter], of, headline[key] if share != 0.05 else share)
+            assert is_share(trial.rule[counter], sent, headline[key])
+    if not {"duplicate", "replay"} & set(headline):
+        assert trial.rule["duplicated"] == 0
 
 
-@pytest.mark.parametrize("name", having("delay", without=("down", "loss", "reorder")))
-def test_delays_alone(trials, name):
-    delays_agree(trials, name)
-
-
-@pytest.mark.parametrize("name", [name for name in having("delay", without=("down", "every"))
-                                  if name in SHARED and name != "jepsen_reorder"])
-def test_delays_with_losses(trials, name):
-    delays_agree(trials, name)
-
-
-def delays_agree(trials, name):
-    """Mean and standard deviation of one-way delays, and the round trip as the sum of both."""
-    headline = trials.headline(name)
-    if name == "ptp_gm_asym":
-        return  # of Sync alone: below
-    _, up, down = trials.run(name, np.arange(N) * SECOND)
-    jitter = headline.get("jitter", 0)
-    for way in harmed(trials, name, up, down):
+@pytest.mark.parametrize("name", STEADY)
+def test_delays(trials, name):
+    """Mean and standard deviation of one-way delays, and the round trip as the sum of both; without
+    any in the headline, nothing is late."""
+    headline, trial = trials.headline(name), steady(trials, name)
+    jitter, asked = headline.get("jitter", 0), headline.get("delay", 0)
+    near = Z * jitter / math.sqrt(0.8 * N) + 1e-4 * asked + 1
+    ways = harmed(trials, name, trial.up, trial.down)
+    for way in ways:
         delays = way.delays()
-        near = Z * jitter / math.sqrt(len(delays)) + 1
-        assert abs(delays.mean() - headline["delay"]) <= near + 1e-4 * headline["delay"]
+        assert abs(delays.mean() - asked) <= near
         # The variance of a variance: kurtosis 3 for a normal law, 9 for an exponential one.
         kurtosis = 9 if name in ("dc_healthy", "vopr_storm") else 3
         relative = Z * math.sqrt((kurtosis - 1) / len(delays)) / 2
         assert abs(delays.std() - jitter) <= 1.1 * relative * jitter + 1
     if "rtt" in headline:
-        assert abs(up.delays().mean() + down.delays().mean() - headline["rtt"]) <= 2 * near
-        assert headline["rtt"] == 2 * headline["delay"]
+        assert headline["rtt"] == 2 * asked
+        assert abs(sum(way.delays().mean() for way in ways) - headline["rtt"]) <= 2 * near
 
 
-@pytest.mark.parametrize("name", having("down", "rate"))
+LINKS = having("down", "rate")
+ALONE = 4_000
+AT_ONCE = 1_150  # more than any queue takes
+
+
+@pytest.mark.parametrize("name", LINKS)
 def test_links(trials, name):
-    """A packet alone takes the one-way delay and its own time on the link; 150 at once leave at the
-    rate, and those that the queue has no room for do not."""
+    """A packet alone takes the one-way delay and its own time on the link; many at once leave at the
+    rate, as many as the queue has room for."""
     headline = trials.headline(name)
-    delay, rate = headline.get("delay", 0), headline.get("rate")
-    spaced = np.arange(N) * 2 * SECOND
-    count = 1_150 if "queue" in trials.presets[name]["parameters"] and rate == 1e3 else 150
-    times = np.concatenate([spaced, np.full(count, spaced[-1] + 10 * SECOND)])
-    stats, up, down = trials.run(name, times)
-    mean = {}
-    for way, key in ((up, "up"), (down, "down")):
-        bps = rate or headline[key]
-        alone = way.delays(slice(N)) - way.length[:N][~way.lost[:N]] * 8 * SECOND / bps
-        asked = headline.get(f"{key}_delay", delay)
-        assert (np.abs(alone - asked) <= 1).all()
-        mean[key] = asked
-        kept = ~way.lost[N:]
-        left, length = np.sort(way.left[N:][kept]), way.length[N:][kept]
-        found = (length[1:].sum() * 8 * SECOND) / (left[-1] - left[0])
-        assert abs(found / bps - 1) < 1e-4
-        assert kept.sum() == (1_000 if count > 1_000 else 100)
-        if "loss" in headline:
-            assert is_share(int(way.lost[:N].sum()), N, headline["loss"])
-        else:
-            assert not way.lost[:N].any()
-    assert stats["ledger"]["dropped"]["queue"] > 0
+    spaced = np.arange(ALONE) * SECOND
+    times = np.concatenate([spaced, np.full(AT_ONCE, spaced[-1] + 10 * SECOND)])
+    trial = trials.batch(LINKS, times, lambda *_: {})[name]
+    asked = {}
+    for way, key in ((trial.up, "up"), (trial.down, "down")):
+        bps = headline.get("rate", headline.get(key))
+        asked[key] = headline.get(f"{key}_delay", headline.get("delay", 0))
+        first = slice(ALONE)
+        alone = way.delays(first) - way.length[first][~way.lost[first]] * 8 * SECOND / bps
+        assert (np.abs(alone - asked[key]) <= 1).all()
+        assert is_share(int(way.lost[first].sum()), ALONE, headline.get("loss", 0))
+        kept = ~way.lost[ALONE:]
+        left, length = np.sort(way.left[ALONE:][kept]), way.length[ALONE:][kept]
+        assert abs(length[1:].sum() * 8 * SECOND / (left[-1] - left[0]) / bps - 1) < 1e-4
+        assert kept.sum() == int(trials.presets[name]["parameters"]["queue"].rstrip("p"))
     if "rtt" in headline:
-        assert mean["up"] + mean["down"] == headline["rtt"]
+        assert asked["up"] + asked["down"] == headline["rtt"]
 
 
 @pytest.mark.parametrize("name", having("cut", without=("every",)))
@@ -259,8 +329,8 @@ def test_cuts_that_end(trials, name):
     """From when the rule is enabled, time zero, for as long as the headline says."""
     headline = trials.headline(name)
     times = np.linspace(0, 1.25 * headline["cut"], N).astype(np.int64)
-    _, up, down = trials.run(name, times)
-    for way in harmed(trials, name, up, down):
+    trial = trials.run(name, times)
+    for way in harmed(trials, name, trial.up, trial.down):
         inside = way.came < headline["cut"]
         assert not way.lost[~inside].any()
         if headline["loss"] == 1:
@@ -272,8 +342,8 @@ def test_cuts_that_end(trials, name):
 def test_chubbys_cuts(trials):
     """A fifth of the time, 15 s each on average: over 1,000 h, a packet a second at first."""
     times = np.concatenate([np.arange(N) * SECOND, 10**13 + np.arange(N) * 300 * SECOND])
-    _, up, down = trials.run("chubby_maint", times, **{"for": "1000h"})
-    for way in (up, down):
+    trial = trials.run("chubby_maint", times, **{"for": "1000h"})
+    for way in (trial.up, trial.down):
         assert is_share(int(way.lost[N:].sum()), N, trials.headline("chubby_maint")["loss"])
         lost = way.lost[:N].astype(int)
         cuts = int((np.diff(lost) == 1).sum())
@@ -284,16 +354,15 @@ def test_chubbys_cuts(trials):
 def test_cuts_again_and_again(trials):
     """3 s in every 60."""
     headline = trials.headline("aws_short_cuts")
-    _, up, down = trials.run("aws_short_cuts", np.arange(N) * 100 * MS)
-    for way in (up, down):
+    trial = trials.run("aws_short_cuts", np.arange(N) * 100 * MS)
+    for way in (trial.up, trial.down):
         phase = way.came % int(headline["every"])
         assert (way.lost == (phase >= headline["every"] - headline["cut"])).all()
 
 
 def test_bursts(trials):
     """20 % in runs of 4."""
-    _, up, _ = trials.run("jepsen_loss", np.arange(N) * SECOND)
-    lost = up.lost.astype(int)
+    lost = steady(trials, "jepsen_loss").up.lost.astype(int)
     runs = int((np.diff(lost) == 1).sum()) + lost[0]
     count = int(0.9 * runs)
     ends = np.flatnonzero(np.diff(np.append(lost, 0)) == -1)
@@ -305,61 +374,56 @@ def test_bursts(trials):
 def test_packets_sent_early(trials):
     """A fifth passes the others: at once instead of after 50 ms."""
     headline = trials.headline("jepsen_reorder")
-    stats, up, down = trials.run("jepsen_reorder", np.arange(N) * MS)
-    for way in (up, down):
+    trial = trials.run("jepsen_reorder", np.arange(N) * MS)
+    for way in (trial.up, trial.down):
         early = way.delays() == 0
         assert ((way.delays() == 50 * MS) | early).all()
         assert is_share(int(early.sum()), N, headline["reorder"])
         assert abs(way.delays().mean() - headline["delay"]) < Z * 20 * MS / math.sqrt(N)
-    assert is_share(stats["rules"]["jepsen_reorder"]["reordered"], 2 * N, headline["reorder"])
+    assert is_share(trial.rule["reordered"], 2 * N, headline["reorder"])
 
 
 def test_stale_packets(trials):
-    """Seen again 10 s later; a tenth is damaged, under checksums that are right."""
-    headline = trials.headline("arpanet_1980")
-    capture, path = trials.capture(0, np.arange(N) * SECOND)
-    output = trials.program.simulated(trials.text("arpanet_1980"), [path]).output
-    serial = output.serial()
-    first = {}
-    again = []
-    for number, left in zip(serial.tolist(), output.time_ns.astype(np.int64).tolist()):
-        if number in first:
-            again.append(left - first[number])
-        first.setdefault(number, left)
-    assert set(again) == {headline["age"]}
+    """A tenth is seen again, 10 s later."""
+    trial, age = steady(trials, "arpanet_1980"), trials.headline("arpanet_1980")["age"]
+    for way in (trial.up, trial.down):
+        again = way.left_last - way.left
+        assert set(again.tolist()) == {0, age} and (way.left == way.came).all()
+        assert is_share(int((again > 0).sum()), N, 0.1)
 
 
 def test_a_round_of_starlink(trials):
     """Levels change every 15 s; half of the packets of the last 125 ms before that are lost, and
     0.5 % of the others."""
     headline = trials.headline("starlink")
-    times = np.sort(np.concatenate([np.arange(60_000) * 15 * MS + 1,
+    times = np.sort(np.concatenate([np.arange(30_000) * 30 * MS + 1,
                                     *(np.arange(2_000) * MS // 16 + k * 15 * SECOND - 125 * MS
                                       for k in range(1, 7))]))
-    stats, up, down = trials.run("starlink", times)
+    trial = trials.run("starlink", times)
     period = int(headline["every"])
-    for way in (up, down):
+    for way in (trial.up, trial.down):
         window = (way.came % period >= period - 125 * MS)
-        steady = (way.came - 1) % (15 * MS) == 0  # at all times alike
+        evenly = (way.came - 1) % (30 * MS) == 0  # at all times alike
         assert is_share(int(way.lost[~window].sum()), int((~window).sum()), 0.005)
         assert is_share(int(way.lost[window].sum()), int(window.sum()), 1 - 0.995 * 0.5)
-        assert is_share(int(way.lost[steady].sum()), int(steady.sum()), headline["loss"])
+        assert is_share(int(way.lost[evenly].sum()), int(evenly.sum()), headline["loss"])
         slots = way.came // period % 6
-        settled = ~way.lost & (way.came % period > SECOND)
+        settled = evenly & ~way.lost & (way.came % period > SECOND)
         levels = [(way.left - way.came)[settled & (slots == slot)].mean() for slot in range(6)]
         for found, level in zip(levels, (15, 25, 20, 15, 20, 25)):
-            # Jitter uniform over 10 ms, of which 13 s hold 13 s / 20 ms independent levels.
-            assert abs(found / MS - level) < Z * 10 / math.sqrt(12) / math.sqrt(13_000 / 20 * 10)
-        mean = way.delays(steady).mean()
+            # Jitter uniform over 10 ms; ten times 14 s hold 140 s / 80 ms independent levels.
+            assert abs(found / MS - level) < Z * 10 / math.sqrt(12) / math.sqrt(140_000 / 80)
+        mean = way.delays(evenly).mean()
         assert abs(mean - headline["delay"]) < 0.5 * MS
-    assert abs(up.delays().mean() + down.delays().mean() - headline["rtt"]) < MS
+    assert headline["rtt"] == 2 * headline["delay"]
 
 
 def test_spikes_on_the_way_to_a_mobile_client(trials):
     """Once in 20 minutes, 3 s more for one second; what comes next waits for it."""
     headline = trials.headline("mobile_spikes")
     period, spike = int(headline["every"]), int(headline["spike"])
-    _, up, down = trials.run("mobile_spikes", np.arange(4 * N) * 100 * MS)
+    trial = trials.run("mobile_spikes", np.arange(4 * N) * 100 * MS)
+    up, down = trial.up, trial.down
     assert (up.delays() == 0).all()
     phase = down.came % period
     begins, ends = period - 2 * SECOND, period - SECOND
@@ -423,22 +487,23 @@ def test_g1050(trials, letter):
     assert abs(headline["loss"] / expected - 1) < 0.006, "three digits of what the models say"
     every, cut = headline.get("every", 1000 * SECOND), headline.get("cut", 0)
     span = min(every - cut, 1000 * SECOND)
-    times = np.linspace(0, span - 1, 4 * N).astype(np.int64)
-    _, up, down = trials.run(name, times)
+    times = np.linspace(0, span - 1, 2 * N).astype(np.int64)
+    trial = trials.run(name, times)
     share = 1 - (1 - expected) / (1 - cut / every)
     jitter = amount(shown["parameters"]["jitter"])
-    for way in (up, down):
+    for way in (trial.up, trial.down):
         # Chains leave their bad state after r = 0.2/(1 + o) a ms: a second at most.
-        assert is_share(int(way.lost.sum()), 4 * N, share, 1.0 + 1e-9 if share < 0.01 else 4.0)
+        assert is_share(int(way.lost.sum()), 2 * N, share, 1.0 + 1e-9 if share < 0.01 else 4.0)
         spread = math.hypot(jitter / math.sqrt(12), MS)
-        levels = min(span / (2 * jitter), 4 * N) if letter != "h" else 4 * N
+        levels = min(span / (2 * jitter), 2 * N) if letter != "h" else 2 * N
         assert abs(way.delays().mean() - headline["delay"]) < Z * spread * math.sqrt(2 / levels)
     if cut:
-        times = np.arange(N) * int(cut / N * 2) + int(every - 1.5 * cut)
-        _, up, down = trials.run(name, np.insert(times[:-1], 0, 0))
-        for way in (up, down):
+        count = N // 5
+        times = np.arange(count) * int(cut / count * 2) + int(every - 1.5 * cut)
+        trial = trials.run(name, np.insert(times[:-1], 0, 0))
+        for way in (trial.up, trial.down):
             inside = (way.came >= every - cut) & (way.came < every)
-            assert way.lost[inside].all() and 0.49 * N < inside.sum() < 0.51 * N
+            assert way.lost[inside].all() and 0.49 * count < inside.sum() < 0.51 * count
             assert way.lost[~inside].mean() < 0.25
 
 
@@ -448,20 +513,20 @@ def test_g1050(trials, letter):
                                        ("from: East US, to: East US 2", 11)])
 def test_regions(trials, ends, rtt):
     """Round trips of the table, split evenly."""
-    _, up, down = trials.run("wan", np.arange(N) * SECOND, **{
-        key: value for key, value in (part.split(": ") for part in ends.split(", "))})
-    for way in (up, down):
+    given = dict(part.split(": ") for part in ends.split(", "))
+    trial = trials.run("wan", np.arange(N) * SECOND, **given)
+    for way in (trial.up, trial.down):
         assert abs(way.delays().mean() / MS - rtt / 2) < Z * rtt / 200 / math.sqrt(N) * 1.01
 
 
 def test_reverse_and_a_path(trials):
     """`reverse: true` turns a link round; on a path there is one direction."""
     times = np.arange(100) * SECOND
-    _, up, down = trials.run("atc_edge", times, reverse="true")
-    assert (up.delays() > 400 * MS).all() and (up.delays() < 410 * MS).all()
-    assert (down.delays() > 440 * MS).all()
-    _, up, down = trials.run("geo", times, on="right>left")
-    assert (up.delays() == 0).all() and (down.delays() == 300 * MS).all()
+    turned = trials.run("atc_edge", times, reverse="true")
+    assert (abs(turned.up.delays() / MS - 405) < 5).all()
+    assert (abs(turned.down.delays() / MS - 445) < 5).all()
+    one_way = trials.run("geo", times, on="geo-b>geo-a", loss="0%")
+    assert (one_way.up.delays() == 0).all() and (one_way.down.delays() == 300 * MS).all()
 
 
 def test_what_commands_say(program):
@@ -478,5 +543,5 @@ def test_what_commands_say(program):
     assert told["ok"] is False and told["errors"][0]["suggestion"] == "geo"
     assert program.run("preset").status == 2
     completion = program.run("completion", "bash").stdout
-    assert re.search(r"'preset') words='list show", completion)
-    assert re.search(r"'preset show') words='[^']*\bwan_transatlantic\b", completion)
+    assert re.search(r"'preset'\) words='list show", completion)
+    assert re.search(r"'preset show'\) words='[^']*\bwan_transatlantic\b", completion)
