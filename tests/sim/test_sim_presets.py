@@ -176,13 +176,17 @@ def having(*keys, without=()):
     return chosen
 
 
-def harmed(trials, name, up, down):
-    """The ways that the preset's rules treat, by what they say; the others are untouched."""
-    ends = {rule.get("from", "both") for rule in trials.shown(name)["rules"]}
-    for way, end in ((up, "$near"), (down, "$far")):
-        if not ends & {"both", end}:
-            assert not way.lost.any() and (way.delays() == 0).all()
-    return [way for way, end in ((up, "$near"), (down, "$far")) if ends & {"both", end}]
+ONE_WAY = {"nic_deaf": "down", "mobile_spikes": "down",
+           **{name: "up" for name in NAMES if name.startswith("optic_dirty")}}
+
+
+def harmed(name, trial):
+    """The ways that a preset is for; the other one is untouched."""
+    only = ONE_WAY.get(name)
+    for end in {"up": ["down"], "down": ["up"], None: []}[only]:
+        way = getattr(trial, end)
+        assert not way.lost.any() and (way.delays() == 0).all()
+    return [trial.up, trial.down] if only is None else [getattr(trial, only)]
 
 
 def is_share(hits, of, share, factor=1.0):
@@ -255,7 +259,7 @@ def test_shares(trials, name):
     """Lost, doubled, damaged: as often as the headline says, each way that is treated. What is too
     rare for 10,000 packets is 5 % here, and `explain` tells the threshold as it is."""
     headline, trial = trials.headline(name), steady(trials, name)
-    ways = harmed(trials, name, trial.up, trial.down)
+    ways = harmed(name, trial)
     assert trial.rule["matched"] == N * len(ways)
     if is_rare(trials, name):
         kind, share = share_of(trials, name)
@@ -282,7 +286,7 @@ def test_delays(trials, name):
     headline, trial = trials.headline(name), steady(trials, name)
     jitter, asked = headline.get("jitter", 0), headline.get("delay", 0)
     near = Z * jitter / math.sqrt(0.8 * N) + 1e-4 * asked + 1
-    ways = harmed(trials, name, trial.up, trial.down)
+    ways = harmed(name, trial)
     for way in ways:
         delays = way.delays()
         assert abs(delays.mean() - asked) <= near
@@ -330,7 +334,7 @@ def test_cuts_that_end(trials, name):
     headline = trials.headline(name)
     times = np.linspace(0, 1.25 * headline["cut"], N).astype(np.int64)
     trial = trials.run(name, times)
-    for way in harmed(trials, name, trial.up, trial.down):
+    for way in harmed(name, trial):
         inside = way.came < headline["cut"]
         assert not way.lost[~inside].any()
         if headline["loss"] == 1:
@@ -459,21 +463,30 @@ def test_sync_alone_is_late(trials):
     assert late.tolist() == [delay, 0, delay, 0, delay, 0]
 
 
-def stationary_loss(rules):
-    """What the loss models of a G.1050-style preset lose together, from their own numbers."""
-    kept = 1.0
-    parameters = {"$loss": None}
-    for part in rules[0]["impair"]:
-        loss = part.get("loss")
-        if isinstance(loss, dict) and loss["model"] == "gilbert-elliott":
-            p, r, bad = (amount(loss[key]) for key in ("p", "r", "loss_bad"))
-            kept *= 1 - p / (p + r) * bad
-        elif isinstance(loss, dict):
-            up, down = amount(loss["up"]), amount(loss["down"])
-            kept *= up / (up + down)
-        elif loss is not None:
-            kept *= 1 - parameters[loss] if parameters[loss] is not None else 1
-    return 1 - kept
+# Occupancy of LANs and of access links in %, core delay and jitter in ms, core loss in %.
+G1050 = {"a": (1, 0, 4, 5, 0), "b": (2, 1, 8, 10, 0.01), "c": (3, 2, 16, 16, 0.02),
+         "d": (5, 4, 32, 40, 0.04), "e": (8, 8, 64, 70, 0.1), "f": (12, 15, 128, 100, 0.2),
+         "g": (16, 30, 256, 150, 0.5), "h": (20, 50, 512, 500, 1)}
+
+
+def losses_of(rules):
+    """The chains of a G.1050-style preset as (p, r, loss when bad)."""
+    models = [part["loss"] for part in rules[0]["impair"] if isinstance(part.get("loss"), dict)]
+    return [tuple(amount(loss[key]) for key in ("p", "r", "loss_bad")) for loss in models
+           if loss["model"] == "gilbert-elliott"]
+
+
+def test_g1050_is_what_its_formulas_say(trials):
+    """Chains of LANs and access links by their occupancy o, in both halves of the path."""
+    for letter, (lan, access, delay, jitter, core) in G1050.items():
+        shown = trials.shown(f"g1050_{letter}")
+        expected = [(0.0001 * lan, 0.1, 0.000025 * lan)] + (
+            [(0.0002 * access, 0.2 / (1 + access), 0.0005 * access)] if access else [])
+        chains = losses_of(shown["rules"])
+        assert chains == [pytest.approx(chain, rel=1e-6) for chain in expected + expected[::-1]]
+        given = {key: amount(value) for key, value in shown["parameters"].items()}
+        assert given == pytest.approx({"delay": delay * MS, "jitter": jitter * MS,
+                                       **({"loss": core / 100} if core else {})})
 
 
 @pytest.mark.parametrize("letter", "abcdefgh")
@@ -481,15 +494,16 @@ def test_g1050(trials, letter):
     """Loss and delay while the link is up and the route is the first, then the cut itself."""
     name = f"g1050_{letter}"
     headline, shown = trials.headline(name), trials.shown(name)
-    core = amount(shown["parameters"].get("loss", "0%"))
-    all_but_core = stationary_loss(shown["rules"])
-    expected = 1 - (1 - all_but_core) * (1 - core)
-    assert abs(headline["loss"] / expected - 1) < 0.006, "three digits of what the models say"
+    chains = losses_of(shown["rules"])
+    kept = 1 - amount(shown["parameters"].get("loss", "0%"))
+    for p, r, bad in chains:
+        kept *= 1 - p / (p + r) * bad
     every, cut = headline.get("every", 1000 * SECOND), headline.get("cut", 0)
+    share, expected = 1 - kept, 1 - kept * (1 - cut / every)
+    assert abs(headline["loss"] / expected - 1) < 0.006, "three digits of what the models say"
     span = min(every - cut, 1000 * SECOND)
     times = np.linspace(0, span - 1, 2 * N).astype(np.int64)
     trial = trials.run(name, times)
-    share = 1 - (1 - expected) / (1 - cut / every)
     jitter = amount(shown["parameters"]["jitter"])
     for way in (trial.up, trial.down):
         # Chains leave their bad state after r = 0.2/(1 + o) a ms: a second at most.
