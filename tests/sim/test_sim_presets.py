@@ -306,8 +306,8 @@ AT_ONCE = 1_150  # more than any queue takes
 
 @pytest.mark.parametrize("name", LINKS)
 def test_links(trials, name):
-    """A packet alone takes the one-way delay and its own time on the link; many at once leave at the
-    rate, as many as the queue has room for."""
+    """A packet alone takes the one-way delay and its own time on the link; many at once leave at
+    the rate, as many as the queue has room for."""
     headline = trials.headline(name)
     spaced = np.arange(ALONE) * SECOND
     times = np.concatenate([spaced, np.full(AT_ONCE, spaced[-1] + 10 * SECOND)])
@@ -443,7 +443,8 @@ def test_sync_alone_is_late(trials):
     """Sync of PTP over UDP and over Ethernet; Follow_Up and the rest are as they were."""
     def over_udp(first, port=319):
         udp = struct.pack(">HHHH", 319, port, 8 + 44, 0) + bytes([first]) + bytes(43)
-        ip = bytearray.fromhex("45000048000000004011") + bytes(2) + bytes([10, 0, 0, 1, 10, 0, 0, 2])
+        ip = bytearray.fromhex("45000048000000004011") + bytes(2)
+        ip += bytes([10, 0, 0, 1, 10, 0, 0, 2])
         total = sum(struct.unpack(">10H", bytes(ip)))
         total = (total & 0xFFFF) + (total >> 16)
         ip[10:12] = struct.pack(">H", 0xFFFF - ((total & 0xFFFF) + (total >> 16)))
@@ -472,8 +473,8 @@ G1050 = {"a": (1, 0, 4, 5, 0), "b": (2, 1, 8, 10, 0.01), "c": (3, 2, 16, 16, 0.0
 def losses_of(rules):
     """The chains of a G.1050-style preset as (p, r, loss when bad)."""
     models = [part["loss"] for part in rules[0]["impair"] if isinstance(part.get("loss"), dict)]
-    return [tuple(amount(loss[key]) for key in ("p", "r", "loss_bad")) for loss in models
-           if loss["model"] == "gilbert-elliott"]
+    return [tuple(amount(loss[key]) for key in ("p", "r", "loss_bad"))
+            for loss in models if loss["model"] == "gilbert-elliott"]
 
 
 def test_g1050_is_what_its_formulas_say(trials):
