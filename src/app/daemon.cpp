@@ -133,7 +133,7 @@ class Daemon {
   /// What is wrong is told now, and not when somebody enables it.
   Exit judge(Scenario& scenario) {
     const std::size_t cores = allowed_cores().size();
-    PolicySlots slots(scenario.ports.size());
+    PolicySlots slots(scenario.path_count());
     CompileRequest request;
     if (cores < 2)
       request.own_latency_ns = std::nullopt;
@@ -226,6 +226,8 @@ class Daemon {
     settings.rx_burst = scenario.workers.rx_burst;
     settings.flows_max = scenario.flows_max;
     settings.flow_idle_ns = scenario.flow_idle_ns;
+    settings.paths = scenario.path_count();
+    settings.switches = switches_of(scenario);
     settings.hold_bytes = scenario.hold_bytes.value_or(0) / layout_.workers;
     sleeps_ = scenario.workers.sleeps;
     Result<std::unique_ptr<Engine>> engine =

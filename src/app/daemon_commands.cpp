@@ -25,7 +25,7 @@ Exit check_here(const Result<Scenario>& scenario, OutputForm form) {
     tell(scenario.error(), form);
     return Exit::kWrong;
   }
-  PolicySlots slots(scenario->ports.size());
+  PolicySlots slots(scenario->path_count());
   if (const auto policy = compile_policy(*scenario, {}, slots); !policy) {
     tell(policy.error(), form);
     return Exit::kWrong;

@@ -82,20 +82,24 @@ Exit explain(const ExplainOptions& options, const Scenario& scenario, PolicyChai
   std::vector<std::string> names;
   for (const PortSpec& port : scenario.ports) names.push_back(port.name);
   std::uint64_t told = 0;
-  ExplainSink sink([&](std::uint64_t number, const Json& packet) {
-    if (options.packet && number != *options.packet)
-      return;
-    ++told;
-    if (options.form == OutputForm::kJson)
-      fmt::print("{}\n", packet.dump());
-    else
-      tell_packet(packet);
-  });
+  ExplainSink sink(
+      [&](std::uint64_t number, const Json& packet) {
+        if (options.packet && number != *options.packet)
+          return;
+        ++told;
+        if (options.form == OutputForm::kJson)
+          fmt::print("{}\n", packet.dump());
+        else
+          tell_packet(packet);
+      },
+      scenario.switches.empty() ? std::vector<std::string>() : names);
   SimulationSettings settings;
   settings.rx_burst = 1;
   settings.flows_max = scenario.flows_max;
   settings.flow_idle_ns = scenario.flow_idle_ns;
   settings.hold_bytes = scenario.hold_bytes.value_or(settings.hold_bytes);
+  settings.paths = scenario.path_count();
+  settings.switches = switches_of(scenario);
   settings.detail = TrailDetail::kAll;
   // Nothing that comes later changes the fate of a packet.
   settings.packets_max = options.packet.value_or(UINT64_MAX);
@@ -107,6 +111,7 @@ Exit explain(const ExplainOptions& options, const Scenario& scenario, PolicyChai
     tell(result.error(), options.form);
     return Exit::kUnusable;
   }
+  sink.finish();
   if (options.packet && told == 0) {
     tell(fmt::format("--packet {}: the capture has fewer packets", *options.packet), options.form);
     return Exit::kUsage;

@@ -43,9 +43,8 @@ std::optional<SourceSet> read_left(const std::vector<std::string>& words) {
 }
 
 Entry entry_for(const InputWord& input, const SourceSet& left, const Scenario& scenario) {
-  const WireSpec& wire = scenario.wires.front();
-  const EntryPorts ends{static_cast<std::uint8_t>(wire.first),
-                        static_cast<std::uint8_t>(wire.second)};
+  const PortPair first = scenario.paths().front();
+  const EntryPorts ends{static_cast<std::uint8_t>(first.from), static_cast<std::uint8_t>(first.to)};
   if (input.port)
     return Entry::at(static_cast<std::uint8_t>(*input.port));
   if (!left.empty())

@@ -83,7 +83,7 @@ LoadedPolicies load_policies(const std::string& path, std::optional<std::uint64_
   const bool is_drawn = !seed && !loaded.scenario->seed;
   CompileRequest request;
   request.seed = seed ? *seed : loaded.scenario->seed ? *loaded.scenario->seed : draw_seed();
-  PolicySlots slots(loaded.scenario->ports.size());
+  PolicySlots slots(loaded.scenario->path_count());
   Result<PolicyChain> policies = compile_chain(*loaded.scenario, request, slots);
   if (!policies) {
     tell(policies.error(), form);

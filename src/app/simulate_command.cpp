@@ -107,7 +107,12 @@ class ProgressLine {
 };
 
 /// Workers that the policy's rules can be shared among.
-std::uint32_t workers_for(const SimulateOptions& options, const PolicyChain& policies) {
+std::uint32_t workers_for(const SimulateOptions& options, const Scenario& scenario,
+                          const PolicyChain& policies) {
+  if (options.workers > 1 && !scenario.switches.empty()) {
+    fmt::print(stderr, "faultline: a switch belongs to one worker\n");
+    return 1;
+  }
   std::string_view rule;
   for (const std::unique_ptr<Policy>& policy : policies)
     if (rule.empty())
@@ -191,11 +196,13 @@ SimulationSettings settings_for(const SimulateOptions& options, const Scenario& 
                                 const PolicyChain& policies) {
   SimulationSettings settings;
   settings.rx_burst = options.burst;
-  settings.workers = workers_for(options, policies);
+  settings.workers = workers_for(options, scenario, policies);
   settings.detail = detail_for(options);
   settings.flows_max = scenario.flows_max;
   settings.flow_idle_ns = scenario.flow_idle_ns;
   settings.hold_bytes = scenario.hold_bytes.value_or(settings.hold_bytes);
+  settings.paths = scenario.path_count();
+  settings.switches = switches_of(scenario);
   return settings;
 }
 

@@ -15,7 +15,8 @@ void print_ports(const Json& ports) {
   for (const Json& port : ports["ports"])
     fmt::print("{:<12}{:<11}{:<17}{:<12}{:<7}{:<19}{:>6}{:>7}{:>8}\n",
                port["name"].get<std::string>(), port["driver"].get<std::string>(),
-               port["interface"].get<std::string>(), port["peer"].get<std::string>(),
+               port["interface"].get<std::string>(),
+               port[port["peer"].is_null() ? "switch" : "peer"].get<std::string>(),
                port["link"].get<bool>() ? "up" : "DOWN", port["mac"].get<std::string>(),
                port["mtu"].get<unsigned>(), port["queues"].get<unsigned>(),
                fmt::join(port["cores"].get<std::vector<unsigned>>(), ","));

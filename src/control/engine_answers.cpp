@@ -117,19 +117,24 @@ Json Engine::port_list() {
     Device& device = wiring_->device(port);
     Json cores = Json::array();
     for (const std::size_t worker : layout_.queues[port]) cores.push_back(workers_[worker].core);
-    std::size_t peer = 0;
-    std::string wire;
+    Json peer;
+    Json wire;
+    Json joins;
     for (const WireSpec& each : base_.wires)
       if (each.first == port || each.second == port) {
-        peer = each.first == port ? each.second : each.first;
+        peer = base_.ports[each.first == port ? each.second : each.first].name;
         wire = each.name;
       }
+    for (const SwitchSpec& each : base_.switches)
+      if (std::ranges::find(each.ports, port) != each.ports.end())
+        joins = each.name;
     const PortCounters& counters = gathered.sum.total().ports[port];
     ports.push_back({{"name", spec.name},
                      {"driver", driver_name(spec.settings.driver)},
                      {"interface", spec.settings.interface},
                      {"wire", wire},
-                     {"peer", base_.ports[peer].name},
+                     {"peer", peer},
+                     {"switch", joins},
                      {"link", device.carrier()},
                      {"mac", device.mac_address()},
                      {"mtu", spec.settings.mtu_bytes},
@@ -163,10 +168,12 @@ Json Engine::flows(std::uint32_t most) {
   });
   rows.resize(std::min<std::size_t>(rows.size(), most));
   const std::uint64_t now_ns = clock_.now_ns();
+  const std::vector<PathProgram>& paths = publisher_->current().paths;
   Json flows = Json::array();
   for (const Row& row : rows)
     flows.push_back({{"flow", to_text(row.flow.key)},
-                     {"port", base_.ports[row.flow.ingress].name},
+                     {"port", base_.ports[paths[row.flow.path_id].ingress].name},
+                     {"to", base_.ports[paths[row.flow.path_id].egress].name},
                      {"packets", row.flow.packets},
                      {"idle_ns", now_ns - std::min(now_ns, row.flow.last_seen_ns)},
                      {"core", row.core}});

@@ -94,7 +94,7 @@ ChangeResult Engine::put_policy(const std::string& text, IfGeneration if_generat
   if (!tree)
     return refuse(Refusal::kUnreadable, "the body cannot be read", tree.error());
   if (tree->is_mapping())
-    for (const std::string_view key : {"ports", "wires"})
+    for (const std::string_view key : {"ports", "wires", "switches", "nodes"})
       if (const ConfigNode* ours = base_.tree.find(key); ours != nullptr && !tree->find(key))
         tree->set(key, *ours);
   Request request;
@@ -277,6 +277,8 @@ std::optional<ChangeFailure> Engine::check_same_machine(const Scenario& scenario
                          {}};
   if (!std::ranges::equal(scenario.wires, base_.wires, same_wire))
     return ChangeFailure{Refusal::kConflict, "the scenario joins the ports by other wires", {}};
+  if (scenario.switches != base_.switches)
+    return ChangeFailure{Refusal::kConflict, "the scenario joins the ports by other switches", {}};
   const bool same_flows =
       scenario.tree.find("flows") == nullptr ||
       (scenario.flows_max == base_.flows_max && scenario.flow_idle_ns == base_.flow_idle_ns);

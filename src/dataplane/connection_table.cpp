@@ -90,11 +90,11 @@ std::uint64_t end_of(const std::uint64_t (&address)[2], std::uint64_t port) noex
 }
 
 /// The same in both directions. Where in the table a connection stands, and nothing else.
-std::uint64_t spread_of(const KeyWords& key, std::uint8_t wire) noexcept {
+std::uint64_t spread_of(const KeyWords& key, PathId pair) noexcept {
   const std::uint64_t ends =
       end_of(key.source, key.rest & 0xFFFF) + end_of(key.destination, key.rest >> 16 & 0xFFFF);
   const std::uint64_t rest = key.rest >> 32 | std::uint64_t{key.tags} << 32;
-  return fold(ends ^ kMix1, rest ^ kMix2 ^ std::uint64_t{wire} << 56);
+  return fold(ends ^ kMix1, rest ^ kMix2 ^ std::rotl(std::uint64_t{pair}, 56));
 }
 
 bool is_tcp(const FrameFields& fields) noexcept {
@@ -152,7 +152,7 @@ ConnectionPlace ConnectionTable::note(const ConnectionPacket& packet, TcpPlace* 
   const KeyWords words = words_of(packet.fields);
   bool from_client = true;
   const auto is_it = [&](const Connection& known) {
-    if (known.wire != packet.wire || known.epoch != epoch_)
+    if (known.pair != packet.pair || known.epoch != epoch_)
       return false;
     const KeyWords known_words = words_of(known.key);
     from_client = is_from_source(known_words, words);
@@ -166,7 +166,7 @@ ConnectionPlace ConnectionTable::note(const ConnectionPacket& packet, TcpPlace* 
       connection = nullptr;
   }
   if (connection == nullptr) {
-    const std::uint64_t spread = spread_of(words, packet.wire);
+    const std::uint64_t spread = spread_of(words, packet.pair);
     connection = connections_.find(spread, is_it);
     if (connection == nullptr) {
       const auto room =
@@ -204,7 +204,7 @@ void ConnectionTable::place(Connection& connection, std::size_t direction,
   place.connection = connection.ordinal;
   if (!shows_tcp(fields) || fields.fragment != FragmentKind::kNone)
     return;
-  if (const std::uint32_t epoch = track_epochs_[packet.wire]; connection.track_epoch != epoch) {
+  if (const std::uint32_t epoch = track_epochs_[packet.pair]; connection.track_epoch != epoch) {
     connection.tracks[0] = connection.tracks[1] = {};
     connection.track_epoch = epoch;
   }
@@ -239,7 +239,7 @@ bool ConnectionTable::open(Connection& connection, const ConnectionPacket& packe
   connection = {};
   connection.key = from_client ? key : reversed(key);
   connection.epoch = epoch_;
-  connection.wire = packet.wire;
+  connection.pair = packet.pair;
   connection.opening = opens(fields);
   if (opens(fields) || answers(fields)) {
     connection.knows_sequence = true;
@@ -257,7 +257,7 @@ bool ConnectionTable::open(Connection& connection, const ConnectionPacket& packe
 /// Which of its connections to this service a client opens now, from 1.
 std::uint32_t ConnectionTable::next_of(std::uint64_t service,
                                        const ConnectionPacket& packet) noexcept {
-  const std::uint64_t identity = service ^ (std::uint64_t{packet.wire} << 56);
+  const std::uint64_t identity = service ^ (std::rotl(std::uint64_t{packet.pair}, 56));
   const std::uint64_t spread = mixed(identity);
   Service* known = services_.find(
       spread, [&](const Service& one) { return one.identity == identity && one.epoch == epoch_; });

@@ -36,7 +36,7 @@ struct ConnectionHint {
 struct ConnectionPacket {
   const FrameFields& fields;
   std::span<const std::uint8_t> bytes;  ///< of the frame, from its beginning
-  std::uint8_t wire = 0;                ///< the same in both directions
+  PathId pair = 0;                      ///< of paths: the same in both directions
   std::uint64_t now_ns = 0;
 };
 
@@ -53,8 +53,8 @@ class ConnectionTable {
 
   /// Begins anew: packets went by that nobody counted.
   void forget() noexcept { ++epoch_; }
-  /// Sequence numbers of this wire begin anew: segments went by that nobody followed.
-  void forget_tracks(std::uint8_t wire) noexcept { ++track_epochs_[wire]; }
+  /// Sequence numbers of this pair of paths begin anew: segments went by that nobody followed.
+  void forget_tracks(PathId pair) noexcept { ++track_epochs_[pair]; }
 
   const ConnectionCounters& counters() const noexcept { return counters_; }
 
@@ -66,7 +66,7 @@ class ConnectionTable {
     std::uint64_t packets[2]{};  ///< the client's, the server's
     std::uint64_t last_seen_ns = 0;
     std::uint32_t initial_sequence = 0;  ///< the client's, where it was seen
-    std::uint8_t wire = 0;
+    PathId pair = 0;
     bool knows_sequence = false;
     bool opening = false;           ///< nothing but SYNs without ACK so far
     std::uint32_t ordinal = 0;      ///< among the client's connections to the service, from 1
@@ -92,7 +92,7 @@ class ConnectionTable {
 
   std::uint64_t idle_ns_;
   std::uint32_t epoch_ = 1;
-  std::array<std::uint32_t, 256> track_epochs_{};  ///< by wire
+  std::array<std::uint32_t, kPathsMax> track_epochs_{};  ///< by pair
   BucketTable<Connection> connections_;
   BucketTable<Service> services_;
   ConnectionCounters counters_;

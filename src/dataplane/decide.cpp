@@ -36,20 +36,21 @@ Selection merged(const Selection& left, const Selection& right) noexcept {
 }  // namespace
 
 Decide::Decide(const Settings& settings)
-    : ports_(settings.ports),
+    : paths_(settings.paths),
       flows_(settings.flows_max, settings.flow_idle_ns),
-      pieces_(kScopeStatesMax + kRulesMax * settings.ports, settings.ports),
+      states_max_(scope_states_max(settings.paths)),
+      pieces_(states_max_ + kRulesMax * settings.paths, settings.paths),
       connections_(settings.flows_max, settings.flow_idle_ns),
       worker_(settings.worker),
       active_(kRulesMax),
-      path_rules_(ports_ * kRulesMax),
-      path_plans_(ports_),
-      states_(kScopeStatesMax),
-      state_epochs_(kScopeStatesMax),
-      rule_paths_(kRulesMax * ports_),
+      path_rules_(paths_ * kRulesMax),
+      path_plans_(paths_),
+      states_(states_max_),
+      state_epochs_(states_max_),
+      rule_paths_(kRulesMax * paths_),
       rule_epochs_(kRulesMax),
-      state_queues_(kScopeStatesMax),
-      arrivals_(ports_),
+      state_queues_(states_max_),
+      arrivals_(paths_),
       rule_counters_(kRulesMax),
       delays_(new Histogram[kRulesMax]),
       plan_scratch_(kRulesMax),
@@ -72,7 +73,7 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
   for (const std::uint16_t slot : policy.fresh_rules) {
     rule_counters_[slot] = {};
     delays_[slot].clear();
-    for (std::size_t port = 0; port < ports_; ++port) rule_paths_[slot * ports_ + port] = {};
+    for (std::size_t path = 0; path < paths_; ++path) rule_paths_[slot * paths_ + path] = {};
     ++rule_epochs_[slot];
   }
   for (const std::uint32_t state : policy.fresh_states) {
@@ -83,19 +84,19 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
   }
   for (const RuleProgram& rule : policy.rules)
     for (const RuleStep& step : rule.steps)
-      for (std::size_t port = 0; port < ports_; ++port)
+      for (std::size_t path = 0; path < paths_; ++path)
         if (const StateQueue queue = queue_of(step.impairment); queue != StateQueue::kNone)
-          state_queues_[step.first_state + port] = queue;
+          state_queues_[step.first_state + path] = queue;
   adopt_annexes(policy);
   asked_.zero_ns = policy.zero_ns;
   plans_.restart();
-  for (std::size_t port = 0; port < policy.paths.size(); ++port) {
-    std::uint16_t* rules = &path_rules_[port * kRulesMax];
+  for (std::size_t path = 0; path < policy.paths.size(); ++path) {
+    std::uint16_t* rules = &path_rules_[path * kRulesMax];
     std::size_t count = 0;
-    for (const std::uint16_t rule : policy.paths[port].rules)
+    for (const std::uint16_t rule : policy.paths[path].rules)
       if (policy.rules[rule].enabled)
         rules[count++] = rule;
-    path_plans_[port] = {rules, count};
+    path_plans_[path] = {rules, count};
   }
   refresh(now_ns);
 }
@@ -104,9 +105,9 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
 void Decide::adopt_connections(const Policy& policy) noexcept {
   if (!policy_->needs_connections() && policy.needs_connections())
     connections_.forget();
-  for (std::size_t port = 0; port < policy.paths.size(); ++port)
-    if (policy.paths[port].follows_tcp && !policy_->paths[port].follows_tcp)
-      connections_.forget_tracks(policy.paths[port].wire);
+  for (std::size_t path = 0; path < policy.paths.size(); ++path)
+    if (policy.paths[path].follows_tcp && !policy_->paths[path].follows_tcp)
+      connections_.forget_tracks(policy.paths[path].pair);
 }
 
 /// The same patterns as before are searched on; for others every stream begins anew.
@@ -142,8 +143,8 @@ void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
   for (std::uint32_t i = part.first; i < end; ++i) burst.earliest_ns[i] = burst.arrival_ns[i];
   for (std::uint32_t i = part.first; i < end; ++i) burst.length_bytes[i] = frames[i].length;
   for (std::uint32_t i = part.first; i < end; ++i)
-    arrival_number_[i] = arrivals_[part.ingress] + 1 + i - part.first;
-  arrivals_[part.ingress] += part.count;
+    arrival_number_[i] = arrivals_[part.path_id] + 1 + i - part.first;
+  arrivals_[part.path_id] += part.count;
   burst.reason.fill(DropReason::kNone);
   burst.ecn.fill(kEcnNotCapable);
   burst.marked.fill(false);
@@ -152,6 +153,7 @@ void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
   burst.piece.fill(Piece::kWhole);
   burst.edits.begin();
   burst.answer_count = 0;
+  burst.egress = policy_ != nullptr ? policy_->paths[part.path_id].egress : 0;
   copy_count_ = 0;
   if (set_aside_) {
     for (Resume& resume : parked_) resume.rules = 0;
@@ -168,9 +170,9 @@ void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& bu
   begin_part(frames, part, burst);
   frames_ = &frames;
   const bool wants_flows = witness_ != nullptr && witness_->wants_flows();
-  if (policy_ == nullptr || (!reads_frames(part.ingress) && !wants_flows))
+  if (policy_ == nullptr || (!reads_frames(part.path_id) && !wants_flows))
     return;
-  const PathProgram& path = policy_->paths[part.ingress];
+  const PathProgram& path = policy_->paths[part.path_id];
   const bool by_flow = path.needs_flow || path.needs_connection || wants_flows;
   Selection all;
   if (by_flow)
@@ -179,14 +181,14 @@ void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& bu
     all = parse_all(frames, part, burst, counters);
   if (witness_ != nullptr) [[unlikely]]
     witness_->arrived(
-        {*policy_, part.first, part.count, part.ingress, fields_, connection_, tcp_, payload_},
+        {*policy_, part.first, part.count, part.path_id, fields_, connection_, tcp_, payload_},
         burst);
   if (by_flow)
     follow_plans(part, burst);
   else if (all.count > 0)
-    follow_plan(path_plans_[part.ingress], 0, all, part.ingress, burst);
+    follow_plan(path_plans_[part.path_id], 0, all, part.path_id, burst);
   if (copy_count_ > 0) [[unlikely]]
-    judge_copies(part.ingress, burst);
+    judge_copies(part.path_id, burst);
 }
 
 /// Applies the packets' plans.
@@ -205,21 +207,21 @@ void Decide::follow_plans(BurstPart part, JudgedBurst& burst) noexcept {
   for (std::uint32_t i = 0; i < part.count; ++i)
     all.position[i] = static_cast<std::uint8_t>(part.first + i);
   all.count = part.count;
-  follow_plan(*first, 0, all, part.ingress, burst);
+  follow_plan(*first, 0, all, part.path_id, burst);
 }
 
 /// Applies the rules of a plan that all packets of `left` have, from the one at place `from` on.
-void Decide::follow_plan(Plan plan, std::size_t from, Selection left, std::uint8_t ingress,
+void Decide::follow_plan(Plan plan, std::size_t from, Selection left, PathId path_id,
                          JudgedBurst& burst) noexcept {
   for (std::size_t place = from; place < plan.size(); ++place) {
     const std::uint16_t entry = plan[place];
     const std::uint16_t rule = entry & kRuleOfEntry;
     if (active_[rule] == 0)
       continue;
-    const Selection matched = matching(entry, ingress, left, burst);
+    const Selection matched = matching(entry, path_id, left, burst);
     if (matched.count == 0)
       continue;
-    apply_rule(rule, ingress, matched, burst);
+    apply_rule(rule, path_id, matched, burst);
     if (policy_->rules[rule].final)
       left = without(left, matched);
   }
@@ -253,27 +255,27 @@ void Decide::apply_mixed_plans(BurstPart part, JudgedBurst& burst) noexcept {
       continue;
     const auto rule = static_cast<std::uint16_t>(next);
     const Selection matched =
-        merged(certain, matching(rule | kAskPacket, part.ingress, asked, burst));
+        merged(certain, matching(rule | kAskPacket, part.path_id, asked, burst));
     if (matched.count == 0)
       continue;
-    apply_rule(rule, part.ingress, matched, burst);
+    apply_rule(rule, part.path_id, matched, burst);
     if (policy_->rules[rule].final)
       for (std::uint32_t turn = 0; turn < matched.count; ++turn)
         cursor[matched.position[turn]] = kPlanDone;
   }
 }
 
-void Decide::apply_rule(std::uint16_t index, std::uint8_t ingress, const Selection& matched,
+void Decide::apply_rule(std::uint16_t index, PathId path_id, const Selection& matched,
                         JudgedBurst& burst) noexcept {
   const RuleProgram& rule = policy_->rules[index];
   rule_counters_[rule.slot].matched += matched.count;
-  count_matches(rule, ingress, matched, burst);
+  count_matches(rule, path_id, matched, burst);
   if (witness_ != nullptr) [[unlikely]]
     witness_->matched(rule, matched, burst);
   const Selection judged = survivors(take_with(index, matched), burst);
-  number_dice(rule, ingress, judged, burst);
+  number_dice(rule, path_id, judged, burst);
   copy_selected(burst.time_ns, judged, asked_.entered_ns);
-  run_steps(index, 0, ingress, judged, burst);
+  run_steps(index, 0, path_id, judged, burst);
 }
 
 /// What of `matched` can be judged now. Packets that wait for an earlier stage take the rule and
@@ -306,7 +308,7 @@ std::uint64_t marked_of(const Selection& selection, const JudgedBurst& burst) no
 }
 
 /// Asks the rule's impairments from `first_step` on and counts what became of the packets.
-void Decide::run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t ingress,
+void Decide::run_steps(std::uint16_t index, std::size_t first_step, PathId path_id,
                        const Selection& judged, JudgedBurst& burst) noexcept {
   const RuleProgram& rule = policy_->rules[index];
   RuleCounters& counters = rule_counters_[rule.slot];
@@ -320,9 +322,9 @@ void Decide::run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t
     }
     if (alive.count == 0)
       break;
-    ask(rule, step, ingress, alive, burst, tally);
+    ask(rule, step, path_id, alive, burst, tally);
     if (rule.steps[step].impairment.copies > 0) [[unlikely]]
-      make_copies(rule, step, ingress, alive, burst);
+      make_copies(rule, step, path_id, alive, burst);
     if (rule.steps[step].impairment.drops)
       alive = survivors(alive, burst);
     if (rule.steps[step].impairment.serve != nullptr)
@@ -337,7 +339,7 @@ void Decide::run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t
   counters.edited +=
       static_cast<std::uint32_t>(std::popcount(marked_of(alive, burst) & ~marked_before));
   if (rule.loses)
-    count_losses(rule, ingress, ended, burst);
+    count_losses(rule, path_id, ended, burst);
   if (rule.delays)
     count_delays(rule, counters, alive, burst);
 }
@@ -365,17 +367,32 @@ Selection Decide::ended_here(const Selection& judged, const JudgedBurst& burst) 
   return ended;
 }
 
+/// Fills in which nodes the packets come from and go to, and the frames that tell.
+void Decide::tell_nodes(const NodeTable& nodes, PathId path_id, const Selection& alive) noexcept {
+  const PathProgram& path = policy_->paths[path_id];
+  for (std::uint32_t turn = 0; turn < alive.count; ++turn) {
+    const std::uint8_t i = alive.position[turn];
+    const FrameView& frame = frames_ != nullptr ? (*frames_)[i] : taken_up_;
+    asked_.frames[i] = {frame.bytes, frame.available};
+    const FrameOnPath seen{fields_[i], asked_.frames[i], path.ingress, path.egress};
+    asked_.sources[i] = nodes.sources(seen);
+    asked_.destinations[i] = nodes.destinations(seen);
+  }
+}
+
 /// Asks one impairment about the living packets, at once unless their scopes do not fit into the
 /// table together.
-void Decide::ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingress,
-                 const Selection& alive, JudgedBurst& burst, ImpairmentTally& tally) noexcept {
+void Decide::ask(const RuleProgram& rule, std::size_t index, PathId path_id, const Selection& alive,
+                 JudgedBurst& burst, ImpairmentTally& tally) noexcept {
   const CompiledImpairment& impairment = rule.steps[index].impairment;
   if (impairment.decide == nullptr)
     return;
   asked_.self = &impairment;
   asked_.rule_slot = rule.slot;
+  if (impairment.nodes != nullptr) [[unlikely]]
+    tell_nodes(*impairment.nodes, path_id, alive);
   for (std::uint32_t first = 0; first < alive.count;) {
-    const std::uint32_t end = find_states(rule.steps[index], rule, ingress, alive, first, burst);
+    const std::uint32_t end = find_states(rule.steps[index], rule, path_id, alive, first, burst);
     Selection some;
     some.count = end - first;
     if (some.count < alive.count)
@@ -385,7 +402,7 @@ void Decide::ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingres
       witness_->asks(rule, index, part, asked_, burst);
     impairment.decide(impairment.parameters, asked_, burst, part, tally);
     if (impairment.serve != nullptr)
-      let_wait(rule, index, ingress, part, burst);
+      let_wait(rule, index, path_id, part, burst);
     if (witness_ != nullptr) [[unlikely]]
       witness_->judged(rule, index, part, burst);
     first = end;

@@ -31,11 +31,11 @@ struct FrameView {
   std::uint32_t length = 0;
 };
 
-/// Packets [first, first + count) of a burst, all from one port, arrivals filled in.
+/// Packets [first, first + count) of a burst, all on one path, arrivals filled in.
 struct BurstPart {
   std::uint32_t first = 0;
   std::uint32_t count = 0;
-  std::uint8_t ingress = 0;
+  PathId path_id = 0;
 };
 
 /// A rule's memory for one scope: how many packets matched there, and whether the last was lost.
@@ -75,7 +75,7 @@ class Decide {
     std::uint64_t flows_max = 65'536;
     std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
     std::uint64_t queued_max = 1U << 20;  ///< packets in all queues together
-    std::size_t ports = 2;
+    std::size_t paths = 2;
     std::uint32_t worker = 0;  ///< which scanner of a policy is its own
   };
   explicit Decide(const Settings& settings);
@@ -96,10 +96,10 @@ class Decide {
              WorkerCounters& counters) noexcept;
   /// How many packets may be judged at once. What stands behind a step that makes copies must see
   /// each between its packet and the next.
-  std::uint32_t part_max(std::uint8_t ingress) const noexcept {
-    if (policy_ == nullptr || !policy_->paths[ingress].makes_copies)
+  std::uint32_t part_max(PathId path_id) const noexcept {
+    if (policy_ == nullptr || !policy_->paths[path_id].makes_copies)
       return kBurstMax;
-    const std::uint32_t copies = policy_->paths[ingress].copies_at_the_end;
+    const std::uint32_t copies = policy_->paths[path_id].copies_at_the_end;
     return copies > 0 ? kCopiesMax / copies : 1;
   }
   /// The copies of the packets judged last: entries of the burst from kFirstCopy on, in the order
@@ -154,9 +154,9 @@ class Decide {
   const FrameFields& fields(std::uint32_t i) const noexcept { return fields_[i]; }
 
   /// Whether anything would read the frames of this port: if not, nobody needs to touch them.
-  bool reads_frames(std::uint8_t ingress) const noexcept {
+  bool reads_frames(PathId path_id) const noexcept {
     return policy_ != nullptr &&
-           (!policy_->paths[ingress].rules.empty() || policy_->paths[ingress].needs_connection);
+           (!policy_->paths[path_id].rules.empty() || policy_->paths[path_id].needs_connection);
   }
 
   const std::vector<RuleCounters>& rule_counters() const noexcept { return rule_counters_; }
@@ -186,7 +186,7 @@ class Decide {
   const FlowKey& scope_key(std::uint32_t i) const noexcept {
     return scope_key_ != nullptr ? *scope_key_ : fields_[i].key;
   }
-  void search_streams(const PerPacket<FrameView>& frames, std::uint8_t ingress,
+  void search_streams(const PerPacket<FrameView>& frames, PathId path_id,
                       const JudgedBurst& burst) noexcept;
   Plan plan_of(Flow& flow, const PathProgram& path) noexcept {
     if (!plans_.knows(flow.plan)) [[unlikely]]
@@ -199,54 +199,55 @@ class Decide {
   void adopt_annexes(const Policy& policy) noexcept;
   void follow_displaced(FlowTable::Displaced& displaced, std::uint32_t from,
                         std::uint32_t until) noexcept;
-  Selection matching(std::uint16_t entry, std::uint8_t ingress, const Selection& among,
+  Selection matching(std::uint16_t entry, PathId path_id, const Selection& among,
                      const JudgedBurst& burst) noexcept;
   void begin_part(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst) noexcept;
-  void follow_plan(Plan plan, std::size_t from, Selection left, std::uint8_t ingress,
+  void follow_plan(Plan plan, std::size_t from, Selection left, PathId path_id,
                    JudgedBurst& burst) noexcept;
   void apply_mixed_plans(BurstPart part, JudgedBurst& burst) noexcept;
-  void apply_rule(std::uint16_t index, std::uint8_t ingress, const Selection& matched,
+  void apply_rule(std::uint16_t index, PathId path_id, const Selection& matched,
                   JudgedBurst& burst) noexcept;
-  void run_steps(std::uint16_t index, std::size_t first_step, std::uint8_t ingress,
+  void run_steps(std::uint16_t index, std::size_t first_step, PathId path_id,
                  const Selection& judged, JudgedBurst& burst) noexcept;
-  void make_copies(const RuleProgram& rule, std::size_t step, std::uint8_t ingress,
+  void make_copies(const RuleProgram& rule, std::size_t step, PathId path_id,
                    const Selection& alive, JudgedBurst& burst) noexcept;
   void copy_for_judging(const RuleProgram& rule, std::size_t step, std::uint8_t of,
                         std::uint32_t which, std::uint8_t copy) noexcept;
   std::uint8_t make_copy(const RuleProgram& rule, std::size_t step, std::uint8_t of,
                          std::uint32_t which, JudgedBurst& burst) noexcept;
-  void judge_copies(std::uint8_t ingress, JudgedBurst& burst) noexcept;
-  void judge_copy(std::uint32_t at, std::uint8_t ingress, const Selection& one,
+  void judge_copies(PathId path_id, JudgedBurst& burst) noexcept;
+  void judge_copy(std::uint32_t at, PathId path_id, const Selection& one,
                   JudgedBurst& burst) noexcept;
   void judge_resumed(const Resume& resume, std::uint32_t turn, std::size_t step, std::uint8_t i,
-                     std::uint8_t ingress, JudgedBurst& burst) noexcept;
+                     PathId path_id, JudgedBurst& burst) noexcept;
   void park(std::uint16_t index, std::size_t step, const Selection& alive,
             const JudgedBurst& burst) noexcept;
-  void let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t ingress,
-                const Selection& asked, JudgedBurst& burst) noexcept;
+  void let_wait(const RuleProgram& rule, std::size_t step, PathId path_id, const Selection& asked,
+                JudgedBurst& burst) noexcept;
   ScopeState* state_of(const Wake& wake) noexcept;
   void lay(const Wake& wake, ScopeState& state) noexcept;
   void prune_wakes() noexcept;
   ScopeState* take_wake(Wake& wake) noexcept;
   void take_up(const Resume& resume, const HoldKey& key, const FrameView& frame,
                JudgedBurst& burst) noexcept;
-  void go_on(const Resume& resume, std::uint8_t ingress, JudgedBurst& burst) noexcept;
+  void go_on(const Resume& resume, PathId path_id, JudgedBurst& burst) noexcept;
   Selection without_waiting(const Selection& among) const noexcept;
   Selection ended_here(const Selection& judged, const JudgedBurst& burst) const noexcept;
   Selection take_with(std::uint16_t index, const Selection& matched) noexcept;
   void append_rule(std::uint8_t i, std::uint16_t index) noexcept;
-  void count_matches(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
+  void count_matches(const RuleProgram& rule, PathId path_id, const Selection& matched,
                      const JudgedBurst& burst) noexcept;
-  void number_dice(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
+  void number_dice(const RuleProgram& rule, PathId path_id, const Selection& matched,
                    const JudgedBurst& burst) noexcept;
-  void ask(const RuleProgram& rule, std::size_t index, std::uint8_t ingress, const Selection& alive,
+  void ask(const RuleProgram& rule, std::size_t index, PathId path_id, const Selection& alive,
            JudgedBurst& burst, ImpairmentTally& tally) noexcept;
-  std::uint32_t find_states(const RuleStep& step, const RuleProgram& rule, std::uint8_t ingress,
+  void tell_nodes(const NodeTable& nodes, PathId path_id, const Selection& alive) noexcept;
+  std::uint32_t find_states(const RuleStep& step, const RuleProgram& rule, PathId path_id,
                             const Selection& selection, std::uint32_t first,
                             const JudgedBurst& burst) noexcept;
-  std::uint64_t scope_identity(Per per, bool shared, std::uint8_t ingress, std::uint8_t i,
+  std::uint64_t scope_identity(Per per, bool shared, PathId path_id, std::uint8_t i,
                                const JudgedBurst& burst) const noexcept;
-  void scope_identities(Per per, bool shared, std::uint8_t ingress, const Selection& selection,
+  void scope_identities(Per per, bool shared, PathId path_id, const Selection& selection,
                         const JudgedBurst& burst, PerPacket<std::uint64_t>& out) const noexcept;
   /// Whose states are asked for, and how they are told apart.
   struct Scopes {
@@ -254,29 +255,28 @@ class Decide {
     std::uint32_t bytes = 0;  ///< of a state
     Per per = Per::kRule;
     bool shared = false;
-    std::uint8_t ingress = 0;
+    PathId path_id = 0;
 
     AnnexPieces::Owner annexed() const noexcept { return {owner.slot, owner.epoch, bytes}; }
   };
   /// What a rule counts.
-  Scopes scopes_of(const RuleProgram& rule, std::uint8_t ingress) const noexcept {
-    const std::size_t path = rule.shared ? 0 : ingress;
-    const auto slot = static_cast<std::uint32_t>(kScopeStatesMax + rule.slot * ports_ + path);
+  Scopes scopes_of(const RuleProgram& rule, PathId path_id) const noexcept {
+    const std::size_t path = rule.shared ? 0 : path_id;
+    const auto slot = static_cast<std::uint32_t>(states_max_ + rule.slot * paths_ + path);
     return {{slot, rule_epochs_[rule.slot], StateQueue::kNone},
             sizeof(RuleScopeState),
             rule.per,
             rule.shared,
-            ingress};
+            path_id};
   }
   /// What an impairment remembers.
-  Scopes scopes_of(const RuleStep& step, const RuleProgram& rule,
-                   std::uint8_t ingress) const noexcept {
-    const std::uint32_t slot = step.first_state + (rule.shared ? 0U : ingress);
+  Scopes scopes_of(const RuleStep& step, const RuleProgram& rule, PathId path_id) const noexcept {
+    const std::uint32_t slot = step.first_state + (rule.shared ? 0U : path_id);
     return {{slot, state_epochs_[slot], queue_of(step.impairment)},
             step.impairment.state_bytes,
             step.per,
             rule.shared,
-            ingress};
+            path_id};
   }
   std::uint32_t look_up_scopes(const Scopes& scopes, const Selection& selection,
                                std::uint32_t first, const JudgedBurst& burst,
@@ -285,32 +285,33 @@ class Decide {
   const AnnexPiece* piece_of(const Scopes& scopes, std::uint8_t i) const noexcept {
     return annex_[i] == nullptr ? nullptr : pieces_.piece_of(scopes.annexed());
   }
-  RuleScopeState& scope_again(const RuleProgram& rule, std::uint8_t ingress, std::uint8_t i,
+  RuleScopeState& scope_again(const RuleProgram& rule, PathId path_id, std::uint8_t i,
                               const JudgedBurst& burst) noexcept;
-  RuleScopeState& scope_of(const RuleProgram& rule, std::uint8_t ingress, std::uint8_t i,
+  RuleScopeState& scope_of(const RuleProgram& rule, PathId path_id, std::uint8_t i,
                            const JudgedBurst& burst) noexcept;
-  void count_losses(const RuleProgram& rule, std::uint8_t ingress, const Selection& judged,
+  void count_losses(const RuleProgram& rule, PathId path_id, const Selection& judged,
                     const JudgedBurst& burst) noexcept;
   void count_delays(const RuleProgram& rule, RuleCounters& counters, const Selection& judged,
                     const JudgedBurst& burst) noexcept;
 
   const Policy* policy_ = nullptr;
-  std::size_t ports_;
+  std::size_t paths_;
   FlowTable flows_;
+  std::uint32_t states_max_;
   AnnexPieces pieces_;
   FragmentTable fragments_;
   ConnectionTable connections_;
   PlanCache plans_;
   std::uint32_t worker_;
   std::vector<std::uint8_t> active_;         ///< by rule index
-  std::vector<std::uint16_t> path_rules_;    ///< by ingress · kRulesMax: what path_plans_ point to
-  std::vector<Plan> path_plans_;             ///< by ingress: the plan where no flow is needed
-  std::vector<ScopeState> states_;           ///< by first_state + ingress
-  std::vector<std::uint32_t> state_epochs_;  ///< by first_state + ingress: how often it was cleared
-  std::vector<RuleScopeState> rule_paths_;   ///< by slot · ports + ingress
+  TableOf<std::uint16_t> path_rules_;        ///< by path · kRulesMax: what path_plans_ point to
+  std::vector<Plan> path_plans_;             ///< by path: the plan where no flow is needed
+  TableOf<ScopeState> states_;               ///< by first_state + path
+  TableOf<std::uint32_t> state_epochs_;      ///< by first_state + path: how often it was cleared
+  TableOf<RuleScopeState> rule_paths_;       ///< by slot · paths + path
   std::vector<std::uint32_t> rule_epochs_;   ///< by slot
-  std::vector<StateQueue> state_queues_;     ///< by first_state + ingress
-  std::vector<std::uint64_t> arrivals_;      ///< by ingress: packets so far
+  TableOf<StateQueue> state_queues_;         ///< by first_state + path
+  std::vector<std::uint64_t> arrivals_;      ///< by path: packets so far
   std::vector<RuleCounters> rule_counters_;  ///< by slot
   std::unique_ptr<Histogram[]> delays_;      ///< by slot
   std::vector<std::uint16_t> plan_scratch_;
@@ -331,6 +332,7 @@ class Decide {
   PayloadScanner* scanner_ = nullptr;
   PayloadCounters payload_counters_;
   PerPacket<FrameView>* frames_ = nullptr;  ///< of the burst that is judged; null: none is
+  FrameView taken_up_;                      ///< the frame taken up again last
   PerPacket<std::uint64_t> arrival_number_;
   Asked asked_;
   BacklogPool backlog_;

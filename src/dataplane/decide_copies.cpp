@@ -9,9 +9,9 @@ namespace faultline {
 
 // --- copies --------------------------------------------------------------------------------------
 
-void Decide::make_copies(const RuleProgram& rule, std::size_t step, std::uint8_t ingress,
+void Decide::make_copies(const RuleProgram& rule, std::size_t step, PathId path_id,
                          const Selection& alive, JudgedBurst& burst) noexcept {
-  const bool judged_on = policy_->paths[ingress].copies_at_the_end == 0 || witness_ != nullptr;
+  const bool judged_on = policy_->paths[path_id].copies_at_the_end == 0 || witness_ != nullptr;
   for (std::uint32_t turn = 0; turn < alive.count; ++turn) {
     const std::uint8_t i = alive.position[turn];
     const std::uint32_t wanted = burst.reason[i] == DropReason::kNone ? burst.copies[i] : 0;
@@ -84,8 +84,8 @@ void Decide::copy_for_judging(const RuleProgram& rule, std::size_t step, std::ui
 }
 
 /// Judges the copies of the packets that were judged just now, and the copies made of them.
-void Decide::judge_copies(std::uint8_t ingress, JudgedBurst& burst) noexcept {
-  const bool done = policy_->paths[ingress].copies_at_the_end > 0;
+void Decide::judge_copies(PathId path_id, JudgedBurst& burst) noexcept {
+  const bool done = policy_->paths[path_id].copies_at_the_end > 0;
   for (std::uint32_t at = 0; at < copy_count_; ++at) {
     Selection one;
     one.position[0] = static_cast<std::uint8_t>(kFirstCopy + at);
@@ -93,25 +93,25 @@ void Decide::judge_copies(std::uint8_t ingress, JudgedBurst& burst) noexcept {
     const RuleProgram& rule = policy_->rules[pending_[at].rule];
     asked_.entered_ns[one.position[0]] = pending_[at].entered_ns;
     if (!done)
-      judge_copy(at, ingress, one, burst);
+      judge_copy(at, path_id, one, burst);
     else if (rule.delays)
       count_delays(rule, rule_counters_[rule.slot], one, burst);
   }
 }
 
 /// Asks what stands behind the step that made the copy, in the plan of its packet.
-void Decide::judge_copy(std::uint32_t at, std::uint8_t ingress, const Selection& one,
+void Decide::judge_copy(std::uint32_t at, PathId path_id, const Selection& one,
                         JudgedBurst& burst) noexcept {
   const PendingCopy pending = pending_[at];
   const RuleProgram& rule = policy_->rules[pending.rule];
-  number_dice(rule, ingress, one, burst);
-  run_steps(pending.rule, pending.step, ingress, survivors(one, burst), burst);
+  number_dice(rule, path_id, one, burst);
+  run_steps(pending.rule, pending.step, path_id, survivors(one, burst), burst);
   if (rule.final)
     return;
   const Plan plan = plan_[pending.packet];
   std::size_t place = 0;
   while ((plan[place] & kRuleOfEntry) != pending.rule) ++place;
-  follow_plan(plan, place + 1, one, ingress, burst);
+  follow_plan(plan, place + 1, one, path_id, burst);
 }
 
 // --- waiting for a stage -------------------------------------------------------------------------
@@ -151,7 +151,7 @@ void Decide::resume(const Resume& resume, const HoldKey& key, const FrameView& f
                     JudgedBurst& burst) noexcept {
   take_up(resume, key, frame, burst);
   resuming_ = true;
-  go_on(resume, key.ingress, burst);
+  go_on(resume, resume.policy->path_of(key.ingress, key.egress), burst);
 }
 
 /// Entry 0 of the burst is the packet as it was when it began to wait.
@@ -174,6 +174,8 @@ void Decide::take_up(const Resume& resume, const HoldKey& key, const FrameView& 
   arrival_number_[0] = resume.arrival_number;
   connection_[0] = {.identity = resume.connection_identity, .number = resume.connection_number};
   tcp_[0] = resume.tcp;
+  burst.egress = key.egress;
+  taken_up_ = frame;
   parked_[0].rules = 0;
   waits_[0] = 0;
   copy_count_ = 0;
@@ -181,25 +183,26 @@ void Decide::take_up(const Resume& resume, const HoldKey& key, const FrameView& 
   salted_ = resume.salt != 0;
   salts_used_ |= salted_;
   parse_frame({frame.bytes, frame.available}, frame.length, fields_[0]);
+  const PathId path_id = resume.policy->path_of(key.ingress, key.egress);
   const Flow* flow =
-      pieces_.any(key.ingress) ? flows_.known(resume.key, resume.identity, key.ingress) : nullptr;
+      pieces_.any(path_id) ? flows_.known(resume.key, resume.identity, path_id) : nullptr;
   annex_[0] = flow != nullptr ? &flows_.annex(*flow) : nullptr;
   asked_.entered_ns[0] = resume.entered_ns;
 }
 
 /// Judges entry 0 from where it waited, and its copies, under the policy that judged it at arrival.
-void Decide::go_on(const Resume& resume, std::uint8_t ingress, JudgedBurst& burst) noexcept {
+void Decide::go_on(const Resume& resume, PathId path_id, JudgedBurst& burst) noexcept {
   const Policy* current = std::exchange(policy_, resume.policy);
   PerPacket<FrameView>* frames = std::exchange(frames_, nullptr);
   asked_.zero_ns = policy_->zero_ns;
   scope_key_ = &resume.key;
-  judge_resumed(resume, 0, resume.step, 0, ingress, burst);
+  judge_resumed(resume, 0, resume.step, 0, path_id, burst);
   const auto* rules = reinterpret_cast<const ResumeRule*>(&resume + 1);
   for (std::uint32_t at = 0; at < copy_count_; ++at) {
     std::uint32_t turn = 0;
     while (rules[turn].rule != pending_[at].rule) ++turn;
     judge_resumed(resume, turn, pending_[at].step, static_cast<std::uint8_t>(kFirstCopy + at),
-                  ingress, burst);
+                  path_id, burst);
   }
   scope_key_ = nullptr;
   frames_ = frames;
@@ -210,7 +213,7 @@ void Decide::go_on(const Resume& resume, std::uint8_t ingress, JudgedBurst& burs
 /// Goes on with entry `i` at `step` of the `turn`th of the rules that the packet waited with.
 /// Copies count as the packet they were made of: its matches were counted at arrival.
 void Decide::judge_resumed(const Resume& resume, std::uint32_t turn, std::size_t step,
-                           std::uint8_t i, std::uint8_t ingress, JudgedBurst& burst) noexcept {
+                           std::uint8_t i, PathId path_id, JudgedBurst& burst) noexcept {
   const auto* rules = reinterpret_cast<const ResumeRule*>(&resume + 1);
   Selection one;
   one.position[0] = i;
@@ -220,8 +223,8 @@ void Decide::judge_resumed(const Resume& resume, std::uint32_t turn, std::size_t
     const auto index = static_cast<std::uint16_t>(rules[turn].rule);
     asked_.match_number[i] = rules[turn].match_number;
     const Selection judged = survivors(take_with(index, one), burst);
-    number_dice(policy_->rules[index], ingress, judged, burst);
-    run_steps(index, step, ingress, judged, burst);
+    number_dice(policy_->rules[index], path_id, judged, burst);
+    run_steps(index, step, path_id, judged, burst);
     resuming_ = false;
     asked_.entered_ns[i] = burst.time_ns[i];
     step = 0;

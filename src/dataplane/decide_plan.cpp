@@ -22,9 +22,9 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
     follows[i] = i > part.first && key == fields_[i - 1].key;
     burst.identity[i] = follows[i] ? burst.identity[i - 1] : flow_identity(key);
     if (!follows[i])
-      sought[i] = flows_.seek(key, burst.identity[i], part.ingress);
+      sought[i] = flows_.seek(key, burst.identity[i], part.path_id);
   }
-  const bool with_annex = pieces_.any(part.ingress);
+  const bool with_annex = pieces_.any(part.path_id);
   for (std::uint32_t i = part.first; i < end; ++i)
     if (!follows[i])
       flows_.approach(sought[i], with_annex);
@@ -32,7 +32,7 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
     flows_.forget_plans();
     plans_.renumber();
   }
-  const PathProgram& path = policy_->paths[part.ingress];
+  const PathProgram& path = policy_->paths[part.path_id];
   const bool looks_further = path.needs_connection || path.needs_payload;
   stream_ask_count_ = 0;
   flows_.begin_burst(burst.arrival_ns[part.first]);
@@ -51,7 +51,7 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
       continue;
     }
     if (last == nullptr || !follows[i]) {
-      last = &flows_.find(fields_[i].key, sought[i], part.ingress, burst.arrival_ns[i]);
+      last = &flows_.find(fields_[i].key, sought[i], part.path_id, burst.arrival_ns[i]);
       plan = plan_of(*last, path);
       annex = with_annex ? &flows_.annex(*last) : nullptr;
       if (flows_.displaced_count() > displaced) [[unlikely]]
@@ -61,7 +61,7 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
     burst.number[i] = ++last->packets;
     annex_[i] = annex;
     if (fields_[i].fragment != FragmentKind::kNone) [[unlikely]]
-      fragments_.follow(fields_[i], part.ingress, burst.arrival_ns[i]);
+      fragments_.follow(fields_[i], part.path_id, burst.arrival_ns[i]);
     plan_[i] = plan;
     if (looks_further)
       look_further(frames[i], i, path, *last, burst);
@@ -69,7 +69,7 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
       connection_[i] = {};
   }
   if (stream_ask_count_ > 0)
-    search_streams(frames, part.ingress, burst);
+    search_streams(frames, part.path_id, burst);
 }
 
 /// Entries before `until` whose flow has just been driven out go on with what it knew, which nobody
@@ -85,7 +85,7 @@ void Decide::look_further(const FrameView& frame, std::uint32_t i, const PathPro
   connection_[i] =
       path.needs_connection
           ? connections_.note(
-                {fields_[i], {frame.bytes, frame.available}, path.wire, burst.arrival_ns[i]},
+                {fields_[i], {frame.bytes, frame.available}, path.pair, burst.arrival_ns[i]},
                 path.follows_tcp ? &tcp_[i] : nullptr, &flows_.hints(flow).connection)
           : ConnectionPlace{};
   if (!path.needs_payload)
@@ -98,16 +98,16 @@ void Decide::look_further(const FrameView& frame, std::uint32_t i, const PathPro
 }
 
 /// All of a burst: when the first is searched, what the others need is on its way.
-void Decide::search_streams(const PerPacket<FrameView>& frames, std::uint8_t ingress,
+void Decide::search_streams(const PerPacket<FrameView>& frames, PathId path_id,
                             const JudgedBurst& burst) noexcept {
   for (std::uint32_t turn = 0; turn < stream_ask_count_; ++turn) {
     StreamAsk& ask = stream_asks_[turn];
     const std::uint32_t i = ask.packet;
     const bool found =
         scanner_->search_stream(fields_[i], {frames[i].bytes, frames[i].available},
-                                {burst.identity[i], ingress}, ask.known, payload_[i]);
+                                {burst.identity[i], path_id}, ask.known, payload_[i]);
     // A later flow of the burst may have taken the entry.
-    if (found && ask.flow->ingress == ingress && ask.flow->key == fields_[i].key) [[unlikely]]
+    if (found && ask.flow->path_id == path_id && ask.flow->key == fields_[i].key) [[unlikely]]
       flows_.hints(*ask.flow).stream = ask.known;
   }
   scanner_->finish();
@@ -117,7 +117,7 @@ void Decide::search_streams(const PerPacket<FrameView>& frames, std::uint8_t ing
 /// befalls it must not depend on which other rules there are. Those that can.
 Selection Decide::parse_all(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
                             WorkerCounters& counters) noexcept {
-  const bool all_fields = policy_->paths[part.ingress].needs_fields || witness_ != nullptr;
+  const bool all_fields = policy_->paths[part.path_id].needs_fields || witness_ != nullptr;
   Selection parsed;
   for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
     const FrameView& frame = frames[i];
@@ -136,7 +136,7 @@ Selection Decide::parse_all(const PerPacket<FrameView>& frames, BurstPart part, 
 }
 
 void Decide::plan_anew(Flow& flow, const PathProgram& path) noexcept {
-  const std::size_t candidates = path.index.find(flow.key, plan_scratch_.data());
+  const std::size_t candidates = path.index->find(flow.key, plan_scratch_.data());
   std::size_t count = 0;
   FlowHints& hints = flows_.hints(flow);
   hints.asks_stream = false;
@@ -157,7 +157,7 @@ void Decide::plan_anew(Flow& flow, const PathProgram& path) noexcept {
 }
 
 /// Those of `among`, in whose plans `entry` stands, that its rule matches.
-Selection Decide::matching(std::uint16_t entry, std::uint8_t ingress, const Selection& among,
+Selection Decide::matching(std::uint16_t entry, PathId path_id, const Selection& among,
                            const JudgedBurst& burst) noexcept {
   if ((entry & kAskPacket) == 0)
     return among;
@@ -176,10 +176,12 @@ Selection Decide::matching(std::uint16_t entry, std::uint8_t ingress, const Sele
                           .portless = rule.portless,
                           .payload = rule.asks_payload ? &payload_[i] : nullptr,
                           .scanner = scanner_,
-                          .tcp = rule.follows_tcp ? &tcp_[i] : nullptr}))
+                          .tcp = rule.follows_tcp ? &tcp_[i] : nullptr,
+                          .ingress = policy_->paths[path_id].ingress,
+                          .egress = policy_->paths[path_id].egress}))
       continue;
     if (rule.counts_packets()) {
-      const std::uint64_t number = ++scope_of(rule, ingress, i, burst).candidates;
+      const std::uint64_t number = ++scope_of(rule, path_id, i, burst).candidates;
       if ((match.nth() != 0 && number != match.nth()) ||
           (match.first() != 0 && number > match.first()))
         continue;

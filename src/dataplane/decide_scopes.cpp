@@ -15,9 +15,9 @@ std::uint64_t vlan_spread(const FlowKey& key) noexcept {
 
 /// The identity of the scope that packet `i` belongs to: the path itself, or whom `per` names on
 /// it.
-std::uint64_t Decide::scope_identity(Per per, bool shared, std::uint8_t ingress, std::uint8_t i,
+std::uint64_t Decide::scope_identity(Per per, bool shared, PathId path_id, std::uint8_t i,
                                      const JudgedBurst& burst) const noexcept {
-  const std::uint64_t path = shared ? kSharedIdentity : policy_->paths[ingress].identity;
+  const std::uint64_t path = shared ? kSharedIdentity : policy_->paths[path_id].identity;
   switch (per) {
     case Per::kRule:
       return path;
@@ -34,12 +34,12 @@ std::uint64_t Decide::scope_identity(Per per, bool shared, std::uint8_t ingress,
 }
 
 /// The same for a selection, into `out` by position.
-void Decide::scope_identities(Per per, bool shared, std::uint8_t ingress,
-                              const Selection& selection, const JudgedBurst& burst,
+void Decide::scope_identities(Per per, bool shared, PathId path_id, const Selection& selection,
+                              const JudgedBurst& burst,
                               PerPacket<std::uint64_t>& out) const noexcept {
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    out[i] = scope_identity(per, shared, ingress, i, burst);
+    out[i] = scope_identity(per, shared, path_id, i, burst);
   }
 }
 
@@ -59,7 +59,7 @@ std::uint32_t Decide::look_up_scopes(const Scopes& scopes, const Selection& sele
   const AnnexPiece* outgrown = pieces_.outgrown_by(scopes.annexed());
   const ScopeTable::Owner& owner = scopes.owner;
   PerPacket<std::uint64_t> identities;
-  scope_identities(scopes.per, scopes.shared, scopes.ingress, selection, burst, identities);
+  scope_identities(scopes.per, scopes.shared, scopes.path_id, selection, burst, identities);
   std::array<SoughtEntry, kBurstMax> sought;
   for (std::uint32_t turn = first; turn < selection.count; ++turn)
     sought[turn] = scopes_.seek(owner, identities[selection.position[turn]]);
@@ -77,31 +77,31 @@ std::uint32_t Decide::look_up_scopes(const Scopes& scopes, const Selection& sele
   return selection.count;
 }
 
-RuleScopeState& Decide::scope_of(const RuleProgram& rule, std::uint8_t ingress, std::uint8_t i,
+RuleScopeState& Decide::scope_of(const RuleProgram& rule, PathId path_id, std::uint8_t i,
                                  const JudgedBurst& burst) noexcept {
-  const std::size_t path = rule.shared ? 0 : ingress;
+  const std::size_t path = rule.shared ? 0 : path_id;
   if (!rule.counts_scopes)
-    return rule_paths_[rule.slot * ports_ + path];
-  return scope_again(rule, ingress, i, burst);
+    return rule_paths_[rule.slot * paths_ + path];
+  return scope_again(rule, path_id, i, burst);
 }
 
 /// What a rule counts for the packet's scope, which was probably looked up just before.
-RuleScopeState& Decide::scope_again(const RuleProgram& rule, std::uint8_t ingress, std::uint8_t i,
+RuleScopeState& Decide::scope_again(const RuleProgram& rule, PathId path_id, std::uint8_t i,
                                     const JudgedBurst& burst) noexcept {
-  const Scopes scopes = scopes_of(rule, ingress);
+  const Scopes scopes = scopes_of(rule, path_id);
   if (const AnnexPiece* piece = piece_of(scopes, i); piece != nullptr)
     return flows_.state(*annex_[i], *piece)->as<RuleScopeState>();
   scopes_.begin_round();
   rule_scope_[i] = scopes_.find_again(rule_scope_[i], scopes.owner,
-                                      scope_identity(rule.per, rule.shared, ingress, i, burst),
+                                      scope_identity(rule.per, rule.shared, path_id, i, burst),
                                       burst.arrival_ns[i]);
   return rule_scope_[i]->as<RuleScopeState>();
 }
 
-void Decide::count_matches(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
+void Decide::count_matches(const RuleProgram& rule, PathId path_id, const Selection& matched,
                            const JudgedBurst& burst) noexcept {
   if (rule.counts_scopes) {
-    const Scopes scopes = scopes_of(rule, ingress);
+    const Scopes scopes = scopes_of(rule, path_id);
     for (std::uint32_t turn = 0; turn < matched.count;) {
       const std::uint32_t end = look_up_scopes(scopes, matched, turn, burst, rule_scope_);
       for (; turn < end; ++turn) {
@@ -111,7 +111,7 @@ void Decide::count_matches(const RuleProgram& rule, std::uint8_t ingress, const 
     }
     return;
   }
-  RuleScopeState& state = rule_paths_[rule.slot * ports_ + (rule.shared ? 0U : ingress)];
+  RuleScopeState& state = rule_paths_[rule.slot * paths_ + (rule.shared ? 0U : path_id)];
   std::uint64_t matches = state.matches;
   for (std::uint32_t turn = 0; turn < matched.count; ++turn)
     asked_.match_number[matched.position[turn]] = ++matches;
@@ -119,7 +119,7 @@ void Decide::count_matches(const RuleProgram& rule, std::uint8_t ingress, const 
 }
 
 /// Fills in by which numbers the rule's dice are thrown.
-void Decide::number_dice(const RuleProgram& rule, std::uint8_t ingress, const Selection& matched,
+void Decide::number_dice(const RuleProgram& rule, PathId path_id, const Selection& matched,
                          const JudgedBurst& burst) noexcept {
   if (rule.uses_step)
     copy_selected(rule.per == Per::kFlow ? burst.number : asked_.match_number, matched,
@@ -129,7 +129,7 @@ void Decide::number_dice(const RuleProgram& rule, std::uint8_t ingress, const Se
   if (rule.draw == Draw::kArrival) {
     for (std::uint32_t turn = 0; turn < matched.count; ++turn) {
       const std::uint8_t i = matched.position[turn];
-      asked_.identity[i] = policy_->paths[ingress].identity;
+      asked_.identity[i] = policy_->paths[path_id].identity;
       asked_.number[i] = arrival_number_[i];
     }
   } else if (rule.draw == Draw::kConnection) {
@@ -148,14 +148,14 @@ void Decide::number_dice(const RuleProgram& rule, std::uint8_t ingress, const Se
 
 /// Fills in each packet's scope and, where the impairment remembers something, its state, for turns
 /// from `first` on. Returns the turn up to which that was possible, at least one.
-std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
-                                  std::uint8_t ingress, const Selection& selection,
-                                  std::uint32_t first, const JudgedBurst& burst) noexcept {
-  const std::uint32_t slot = step.first_state + (rule.shared ? 0U : ingress);
+std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule, PathId path_id,
+                                  const Selection& selection, std::uint32_t first,
+                                  const JudgedBurst& burst) noexcept {
+  const std::uint32_t slot = step.first_state + (rule.shared ? 0U : path_id);
   if (step.per == Per::kRule && step.impairment.state_bytes == 0)
     return selection.count;
   if (step.per == Per::kRule) {
-    const std::uint64_t identity = scope_identity(step.per, rule.shared, ingress, 0, burst);
+    const std::uint64_t identity = scope_identity(step.per, rule.shared, path_id, 0, burst);
     for (std::uint32_t turn = first; turn < selection.count; ++turn) {
       asked_.scope[selection.position[turn]] = identity;
       asked_.state[selection.position[turn]] = &states_[slot];
@@ -165,13 +165,13 @@ std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
   if (step.per == Per::kFlow) [[likely]]
     copy_selected(burst.identity, selection, asked_.scope);
   else
-    scope_identities(step.per, rule.shared, ingress, selection, burst, asked_.scope);
+    scope_identities(step.per, rule.shared, path_id, selection, burst, asked_.scope);
   if (step.impairment.state_bytes == 0)
     return selection.count;
-  return look_up_scopes(scopes_of(step, rule, ingress), selection, first, burst, asked_.state);
+  return look_up_scopes(scopes_of(step, rule, path_id), selection, first, burst, asked_.state);
 }
 
-void Decide::count_losses(const RuleProgram& rule, std::uint8_t ingress, const Selection& judged,
+void Decide::count_losses(const RuleProgram& rule, PathId path_id, const Selection& judged,
                           const JudgedBurst& burst) noexcept {
   if (judged.count == 0)
     return;
@@ -184,11 +184,11 @@ void Decide::count_losses(const RuleProgram& rule, std::uint8_t ingress, const S
   if (rule.counts_scopes) {
     for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
       const std::uint8_t i = judged.position[turn];
-      count(burst.reason[i] == DropReason::kLoss, scope_again(rule, ingress, i, burst));
+      count(burst.reason[i] == DropReason::kLoss, scope_again(rule, path_id, i, burst));
     }
     return;
   }
-  RuleScopeState& state = scope_of(rule, ingress, judged.position[0], burst);
+  RuleScopeState& state = scope_of(rule, path_id, judged.position[0], burst);
   if (!burst.any_dropped()) [[likely]] {
     state.last_lost = false;
     return;
@@ -237,19 +237,19 @@ void Decide::count_delays(const RuleProgram& rule, RuleCounters& counters, const
 /// States of flows lie beside their flows where there is room: not those with a queue, which must
 /// be found without a packet, and not those that several paths share.
 void Decide::adopt_annexes(const Policy& policy) noexcept {
-  for (std::size_t port = 0; port < policy.paths.size(); ++port) {
-    const auto ingress = static_cast<std::uint8_t>(port);
-    pieces_.assign(ingress, [&](const auto& owner) {
-      for (const std::uint16_t index : policy.paths[port].rules) {
+  for (std::size_t path = 0; path < policy.paths.size(); ++path) {
+    const auto path_id = static_cast<PathId>(path);
+    pieces_.assign(path_id, [&](const auto& owner) {
+      for (const std::uint16_t index : policy.paths[path].rules) {
         const RuleProgram& rule = policy.rules[index];
         if (rule.shared)
           continue;
         if (rule.per == Per::kFlow && rule.counts_scopes)
-          owner(scopes_of(rule, ingress).annexed());
+          owner(scopes_of(rule, path_id).annexed());
         for (const RuleStep& step : rule.steps)
           if (step.per == Per::kFlow && step.impairment.state_bytes > 0 &&
               queue_of(step.impairment) == StateQueue::kNone)
-            owner(scopes_of(step, rule, ingress).annexed());
+            owner(scopes_of(step, rule, path_id).annexed());
       }
     });
   }

@@ -18,16 +18,16 @@ void set_awaited(ServedQueue& queue, const Wake& wake, bool awaited) noexcept {
 
 /// Those of `asked` that the impairment put into a queue wait: they take along what it takes to go
 /// on behind it. Where a queue was empty before, a wake is laid.
-void Decide::let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t ingress,
+void Decide::let_wait(const RuleProgram& rule, std::size_t step, PathId path_id,
                       const Selection& asked, JudgedBurst& burst) noexcept {
   const RuleStep& served = rule.steps[step];
   const auto index = static_cast<std::uint16_t>(&rule - policy_->rules.data());
-  const std::uint32_t slot = served.first_state + (rule.shared ? 0U : ingress);
+  const std::uint32_t slot = served.first_state + (rule.shared ? 0U : path_id);
   Wake wake{.zero_ns = asked_.zero_ns,
             .slot = slot,
             .epoch = state_epochs_[slot],
             .scoped = served.per != Per::kRule,
-            .ingress = ingress};
+            .path_id = path_id};
   Selection one;
   one.count = 1;
   for (std::uint32_t turn = 0; turn < asked.count; ++turn) {
@@ -45,7 +45,7 @@ void Decide::let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t in
       continue;
     wake.time_ns =
         served.impairment.serve(*asked_.state[i], served_, asked_.zero_ns, burst.time_ns[i]);
-    wake.scope = scope_identity(served.per, rule.shared, ingress, i, burst);
+    wake.scope = scope_identity(served.per, rule.shared, path_id, i, burst);
     lay(wake, *asked_.state[i]);
   }
   if (!served.impairment.releases_on_arrival)
@@ -57,7 +57,7 @@ void Decide::let_wait(const RuleProgram& rule, std::size_t step, std::uint8_t in
     if (queue.head == queue.undecided || queue.chased != 0)
       continue;
     wake.time_ns = served_.node(queue.head).departure_ns;
-    wake.scope = scope_identity(served.per, rule.shared, ingress, i, burst);
+    wake.scope = scope_identity(served.per, rule.shared, path_id, i, burst);
     lay(wake, *asked_.state[i]);
   }
 }
@@ -169,7 +169,7 @@ void Decide::resume_served(const Resume& resume, const HoldKey& key, const Serve
     return;
   }
   resuming_ = true;
-  go_on(resume, key.ingress, burst);
+  go_on(resume, resume.policy->path_of(key.ingress, key.egress), burst);
 }
 
 }  // namespace faultline

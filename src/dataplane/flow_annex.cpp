@@ -5,31 +5,31 @@
 
 namespace faultline {
 
-void AnnexPieces::release_others(std::uint8_t ingress) noexcept {
-  Port& port = ports_[ingress];
+void AnnexPieces::release_others(PathId path_id) noexcept {
+  Path& path = paths_[path_id];
   std::uint32_t kept = 0;
-  for (std::uint32_t at = 0; at < port.count; ++at) {
-    const std::uint32_t slot = port.slot[at];
+  for (std::uint32_t at = 0; at < path.count; ++at) {
+    const std::uint32_t slot = path.slot[at];
     if (held_[slot].round == round_)
-      port.slot[kept++] = slot;
+      path.slot[kept++] = slot;
     else
       held_[slot] = {};
   }
-  port.count = kept;
+  path.count = kept;
 }
 
 /// With a stamp that no other owner uses, in the first gap that is wide enough; without a stamp
 /// when there is none.
-AnnexPiece AnnexPieces::new_piece(std::uint8_t ingress, const Owner& owner) noexcept {
-  Port& port = ports_[ingress];
-  if (owner.bytes > FlowAnnex::kBytes || port.count == FlowAnnex::kOwnersMax)
+AnnexPiece AnnexPieces::new_piece(PathId path_id, const Owner& owner) noexcept {
+  Path& path = paths_[path_id];
+  if (owner.bytes > FlowAnnex::kBytes || path.count == FlowAnnex::kOwnersMax)
     return {};
   AnnexPiece piece;
   piece.bytes = static_cast<std::uint8_t>((owner.bytes + 7) & ~7U);
   std::array<bool, FlowAnnex::kOwnersMax> taken{};
   std::array<bool, FlowAnnex::kBytes> used{};
-  for (std::uint32_t at = 0; at < port.count; ++at) {
-    const AnnexPiece& other = held_[port.slot[at]].piece;
+  for (std::uint32_t at = 0; at < path.count; ++at) {
+    const AnnexPiece& other = held_[path.slot[at]].piece;
     taken[other.owner] = true;
     std::fill_n(used.begin() + other.offset, other.bytes, true);
   }
@@ -40,7 +40,7 @@ AnnexPiece AnnexPieces::new_piece(std::uint8_t ingress, const Owner& owner) noex
       continue;
     piece.offset = static_cast<std::uint8_t>(at);
     piece.stamp = ++stamps_;
-    port.slot[port.count++] = owner.slot;
+    path.slot[path.count++] = owner.slot;
     return piece;
   }
   return {};

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <vector>
 
+#include "dataplane/table_memory.hpp"
 #include "policy/policy.hpp"
 
 namespace faultline {
@@ -48,7 +49,7 @@ struct AnnexPiece {
   }
 };
 
-/// Who has which piece, by owner as in the table of scopes. Flows of one port have the same owners.
+/// Who has which piece, by owner as in the table of scopes. Flows of one path have the same owners.
 class AnnexPieces {
  public:
   struct Owner {
@@ -57,24 +58,24 @@ class AnnexPieces {
     std::uint32_t bytes = 0;  ///< of a state
   };
 
-  AnnexPieces(std::size_t slots, std::size_t ports) : held_(slots), ports_(ports) {}
+  AnnexPieces(std::size_t slots, std::size_t paths) : held_(slots), paths_(paths) {}
 
-  /// From now on flows of port `ingress` have the owners that `owners` tells its argument. One that
+  /// From now on flows of path `path_id` have the owners that `owners` tells its argument. One that
   /// has a piece keeps it, one that had to do without does so on; the others get a piece while
   /// there is room.
   template <typename Owners>
-  void assign(std::uint8_t ingress, const Owners& owners) noexcept {
+  void assign(PathId path_id, const Owners& owners) noexcept {
     ++round_;
     owners([this](const Owner& owner) {
       Held& held = held_[owner.slot];
       if (held.epoch == owner.epoch)
         held.round = round_;
     });
-    release_others(ingress);
-    owners([this, ingress](const Owner& owner) {
+    release_others(path_id);
+    owners([this, path_id](const Owner& owner) {
       Held& held = held_[owner.slot];
       if (held.round != round_)
-        held = {owner.epoch, round_, new_piece(ingress, owner), false};
+        held = {owner.epoch, round_, new_piece(path_id, owner), false};
       held.outgrown |= held.piece.stamp != 0 && owner.bytes > held.piece.bytes;
     });
   }
@@ -91,8 +92,8 @@ class AnnexPieces {
     const Held& held = held_[owner.slot];
     return is_held(held, owner) && held.outgrown ? &held.piece : nullptr;
   }
-  /// Whether flows of the port have anything in their annexes.
-  bool any(std::uint8_t ingress) const noexcept { return ports_[ingress].count > 0; }
+  /// Whether flows of the path have anything in their annexes.
+  bool any(PathId path_id) const noexcept { return paths_[path_id].count > 0; }
 
  private:
   struct Held {
@@ -105,15 +106,15 @@ class AnnexPieces {
     return held.piece.stamp != 0 && held.epoch == owner.epoch;
   }
   /// Slots with a piece.
-  struct Port {
+  struct Path {
     std::array<std::uint32_t, FlowAnnex::kOwnersMax> slot{};
     std::uint32_t count = 0;
   };
-  void release_others(std::uint8_t ingress) noexcept;
-  AnnexPiece new_piece(std::uint8_t ingress, const Owner& owner) noexcept;
+  void release_others(PathId path_id) noexcept;
+  AnnexPiece new_piece(PathId path_id, const Owner& owner) noexcept;
 
-  std::vector<Held> held_;   ///< by slot
-  std::vector<Port> ports_;  ///< by ingress
+  TableOf<Held> held_;       ///< by slot
+  std::vector<Path> paths_;  ///< by PathId
   std::uint64_t round_ = 0;
   std::uint32_t stamps_ = 0;  ///< handed out so far
 };

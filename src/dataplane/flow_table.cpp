@@ -39,12 +39,12 @@ std::uint64_t FlowTable::bytes_for(std::uint64_t flows_max) noexcept {
          ghost_sets_for(flows_max, kGhostsMin) * kGhostWays * sizeof(Ghost);
 }
 
-Flow* FlowTable::known_at(std::uint64_t spread, const FlowKey& key, std::uint8_t ingress) noexcept {
+Flow* FlowTable::known_at(std::uint64_t spread, const FlowKey& key, PathId path_id) noexcept {
   for (const std::uint64_t index : {first_of(spread), second_of(spread)}) {
     const Bucket& bucket = buckets_[index];
     for (std::uint32_t ways = ways_with(bucket, tag_of(spread)); ways != 0; ways &= ways - 1) {
       Flow& flow = flows_[bucket.place[std::countr_zero(ways) / 2]];
-      if (flow.ingress == ingress && flow.key == key)
+      if (flow.path_id == path_id && flow.key == key)
         return &flow;
       ways &= ways - 1;  // a way's other bit
     }
@@ -52,9 +52,9 @@ Flow* FlowTable::known_at(std::uint64_t spread, const FlowKey& key, std::uint8_t
   return nullptr;
 }
 
-Flow& FlowTable::find_or_make(const FlowKey& key, std::uint64_t spread, std::uint8_t ingress,
+Flow& FlowTable::find_or_make(const FlowKey& key, std::uint64_t spread, PathId path_id,
                               std::uint64_t now_ns) noexcept {
-  if (Flow* known = known_at(spread, key, ingress); known != nullptr) {
+  if (Flow* known = known_at(spread, key, path_id); known != nullptr) {
     known->last_seen_ns = now_ns;
     return *known;
   }
@@ -72,8 +72,9 @@ Flow& FlowTable::find_or_make(const FlowKey& key, std::uint64_t spread, std::uin
   way.bucket->tag[way.way] = tag_of(spread);
   way.bucket->place[way.way] = static_cast<std::uint32_t>(place);
   Flow& flow = flows_[place];
-  constexpr std::uint64_t kPacketsMask = (std::uint64_t{1} << 56) - 1;
-  flow = Flow{.key = key, .ingress = ingress, .last_seen_ns = now_ns};
+  constexpr std::uint64_t kPacketsMask = (std::uint64_t{1} << 52) - 1;
+  flow = Flow{.key = key, .last_seen_ns = now_ns};
+  flow.path_id = path_id & (kPathsMax - 1);
   flow.packets = take_ghost(spread) & kPacketsMask;
   hints_[place] = {};
   ++counters_.created;

@@ -24,8 +24,8 @@ namespace faultline {
 struct alignas(64) Flow {
   FlowKey key;
   std::uint32_t plan = 0;          ///< as the plan cache numbers them; 0: none yet
-  std::uint64_t packets : 56 = 0;  ///< seen so far; the next one's number is one more
-  std::uint64_t ingress : 8 = 0;   ///< port
+  std::uint64_t packets : 52 = 0;  ///< seen so far; the next one's number is one more
+  std::uint64_t path_id : 12 = 0;
   std::uint64_t last_seen_ns = 0;
 };
 static_assert(sizeof(Flow) == 64);
@@ -61,9 +61,8 @@ class FlowTable {
 
   /// A look-up in three steps, so that a burst's memory is on its way before it is needed: seek()
   /// for all, then approach() for all, then find().
-  SoughtEntry seek(const FlowKey& key, std::uint64_t identity,
-                   std::uint8_t ingress) const noexcept {
-    const std::uint64_t spread = spread_of(identity, ingress, key);
+  SoughtEntry seek(const FlowKey& key, std::uint64_t identity, PathId path_id) const noexcept {
+    const std::uint64_t spread = spread_of(identity, path_id, key);
     __builtin_prefetch(&buckets_[first_of(spread)]);
     __builtin_prefetch(&buckets_[second_of(spread)]);
     return {spread, SoughtEntry::kNowhere};
@@ -80,21 +79,21 @@ class FlowTable {
     __builtin_prefetch(annex, 1);
     __builtin_prefetch(annex + sizeof(FlowAnnex) - 1, 1);
   }
-  /// The flow of a packet that arrived at `now_ns` on port `ingress`, known or new. Never fails.
-  Flow& find(const FlowKey& key, const SoughtEntry& sought, std::uint8_t ingress,
+  /// The flow of a packet that arrived at `now_ns` on path `path_id`, known or new. Never fails.
+  Flow& find(const FlowKey& key, const SoughtEntry& sought, PathId path_id,
              std::uint64_t now_ns) noexcept {
     if (sought.place != SoughtEntry::kNowhere) [[likely]] {
       Flow& flow = flows_[sought.place];
-      if (flow.ingress == ingress && flow.key == key) [[likely]] {
+      if (flow.path_id == path_id && flow.key == key) [[likely]] {
         flow.last_seen_ns = now_ns;
         return flow;
       }
     }
-    return find_or_make(key, sought.spread, ingress, now_ns);
+    return find_or_make(key, sought.spread, path_id, now_ns);
   }
   /// The flow if it is known, which does not count as seen; else null.
-  Flow* known(const FlowKey& key, std::uint64_t identity, std::uint8_t ingress) noexcept {
-    return known_at(spread_of(identity, ingress, key), key, ingress);
+  Flow* known(const FlowKey& key, std::uint64_t identity, PathId path_id) noexcept {
+    return known_at(spread_of(identity, path_id, key), key, path_id);
   }
 
   FlowAnnex& annex(const Flow& flow) noexcept { return annexes_[place_of(flow)]; }
@@ -161,13 +160,13 @@ class FlowTable {
 
   /// Spreads ingress port and VLANs over the identity: the same addresses seen on two ports, or in
   /// two VLANs, are two flows.
-  static std::uint64_t spread_of(std::uint64_t identity, std::uint8_t ingress,
+  static std::uint64_t spread_of(std::uint64_t identity, PathId path_id,
                                  const FlowKey& key) noexcept {
     const std::uint64_t vlans = (std::uint64_t{key.outer_vlan} << 16) | key.inner_vlan;
-    return identity ^ (std::uint64_t{ingress} * 0x9E3779B97F4A7C15) ^ (vlans * 0xD6E8FEB86659FD93);
+    return identity ^ (std::uint64_t{path_id} * 0x9E3779B97F4A7C15) ^ (vlans * 0xD6E8FEB86659FD93);
   }
   static std::uint64_t spread_of(const Flow& flow) noexcept {
-    return spread_of(flow_identity(flow.key), flow.ingress, flow.key);
+    return spread_of(flow_identity(flow.key), flow.path_id, flow.key);
   }
   std::uint64_t first_of(std::uint64_t spread) const noexcept {
     return ((spread & 0xFFFFFFFF) * bucket_count_) >> 32;
@@ -194,8 +193,8 @@ class FlowTable {
     return SoughtEntry::kNowhere;
   }
 
-  Flow* known_at(std::uint64_t spread, const FlowKey& key, std::uint8_t ingress) noexcept;
-  Flow& find_or_make(const FlowKey& key, std::uint64_t spread, std::uint8_t ingress,
+  Flow* known_at(std::uint64_t spread, const FlowKey& key, PathId path_id) noexcept;
+  Flow& find_or_make(const FlowKey& key, std::uint64_t spread, PathId path_id,
                      std::uint64_t now_ns) noexcept;
   Way free_way(std::uint64_t spread) noexcept;
   Way oldest_way(std::uint64_t spread) noexcept;

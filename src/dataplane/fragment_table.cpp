@@ -3,14 +3,13 @@
 
 namespace faultline {
 
-void FragmentTable::follow(FrameFields& fields, std::uint8_t ingress,
-                           std::uint64_t now_ns) noexcept {
+void FragmentTable::follow(FrameFields& fields, PathId path_id, std::uint64_t now_ns) noexcept {
   if (fields.fragment == FragmentKind::kNone || !has_ports(fields.key.protocol))
     return;
   const std::uint64_t mixed = (flow_identity(fields.key) ^ fields.fragment_id) * 0x9E3779B97F4A7C15;
-  const std::uint64_t spread = mixed ^ (mixed >> 32) ^ (std::uint64_t{ingress} << 40);
+  const std::uint64_t spread = mixed ^ (mixed >> 32) ^ (std::uint64_t{path_id} << 40);
   Datagram* known = datagrams_.find(spread, [&](const Datagram& datagram) {
-    return datagram.fragment_id == fields.fragment_id && datagram.ingress == ingress &&
+    return datagram.fragment_id == fields.fragment_id && datagram.path_id == path_id &&
            datagram.key == fields.key;
   });
   if (fields.fragment == FragmentKind::kLater) {
@@ -34,7 +33,7 @@ void FragmentTable::follow(FrameFields& fields, std::uint8_t ingress,
     known = &datagrams_.take(room, spread);
   }
   *known = {fields.key,         fields.fragment_id,      now_ns + kKeepNs,
-            fields.source_port, fields.destination_port, ingress};
+            fields.source_port, fields.destination_port, path_id};
 }
 
 }  // namespace faultline

@@ -25,7 +25,7 @@ class FragmentTable {
 
   /// Remembers what a first fragment shows and fills in what a later one lacks; `fields` of
   /// anything else are left as they are.
-  void follow(FrameFields& fields, std::uint8_t ingress, std::uint64_t now_ns) noexcept;
+  void follow(FrameFields& fields, PathId path_id, std::uint64_t now_ns) noexcept;
 
   const FragmentCounters& counters() const noexcept { return counters_; }
 
@@ -36,7 +36,7 @@ class FragmentTable {
     std::uint64_t forgotten_ns = 0;
     std::uint16_t source_port = 0;
     std::uint16_t destination_port = 0;
-    std::uint8_t ingress = 0;
+    PathId path_id = 0;
   };
 
   BucketTable<Datagram> datagrams_;

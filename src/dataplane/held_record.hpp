@@ -6,7 +6,7 @@
 
 namespace faultline {
 
-/// Packets leave in the order (release, arrival, ingress, sequence, copy).
+/// Packets leave in the order (release, arrival, ingress, sequence, copy, egress).
 struct HoldKey {
   std::uint64_t release_ns = 0;
   std::uint64_t arrival_ns =
@@ -91,7 +91,12 @@ struct LeavingOrder {
     if (left.ingress() != right.ingress())
       return left.ingress() < right.ingress();
     return left.sequence() != right.sequence() ? sequence_before(left.sequence(), right.sequence())
-                                               : left.copy() < right.copy();
+                                               : copy_before(left, right);
+  }
+  /// Of one packet: its copies in turn, and where a switch floods it, port by port.
+  static bool copy_before(const HeldKey& left, const HeldKey& right) noexcept {
+    return left.copy() != right.copy() ? left.copy() < right.copy()
+                                       : left.egress() < right.egress();
   }
   bool flushed(const HeldKey& key) const noexcept {
     return flushing && sequence_before(key.sequence(), end);
@@ -105,7 +110,7 @@ struct LeavingOrder {
     if (!left_flushed)
       return key_before(left, right);
     return left.sequence() != right.sequence() ? sequence_before(left.sequence(), right.sequence())
-                                               : left.copy() < right.copy();
+                                               : copy_before(left, right);
   }
 };
 

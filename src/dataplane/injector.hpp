@@ -36,11 +36,19 @@ class Injector {
     std::swap(streams_, before_);
     streams_.clear();
     for (const RuleProgram& rule : policy.rules)
-      for (std::size_t step = 0; rule.enabled && step < rule.steps.size(); ++step)
-        if (rule.steps[step].impairment.schedule != nullptr)
-          for (std::size_t port = 0; port < policy.paths.size(); ++port)
-            if (rule.paths.test(port) && is_own(port))
-              add(rule, step, static_cast<std::uint8_t>(port), policy.paths[port].egress, now_ns);
+      for (std::size_t step = 0; rule.enabled && step < rule.steps.size(); ++step) {
+        if (rule.steps[step].impairment.schedule == nullptr)
+          continue;
+        PortMask reached = 0;  // through a switch several paths lead to a port
+        for (std::size_t path_id = 0; path_id < policy.paths.size(); ++path_id) {
+          const PathProgram& path = policy.paths[path_id];
+          if (!rule.paths.test(path_id) || !is_own(path.ingress) ||
+              (reached >> path.egress & 1U) != 0)
+            continue;
+          reached |= PortMask{1} << path.egress;
+          add(rule, step, path.ingress, path.egress, now_ns);
+        }
+      }
     find_next();
   }
 

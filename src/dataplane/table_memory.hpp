@@ -3,9 +3,11 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "base/check.hpp"
 
@@ -46,6 +48,24 @@ class TableBytes {
 
   void* place_;
   std::uint64_t bytes_;
+};
+
+/// An array that is all zero bytes at first and takes memory as it is used.
+template <typename Entry>
+class TableOf {
+  static_assert(std::is_trivially_copyable_v<Entry> && std::is_trivially_destructible_v<Entry>);
+
+ public:
+  explicit TableOf(std::size_t entries)
+      : memory_(std::max<std::uint64_t>(entries, 1) * sizeof(Entry), TableMemory::kWhenUsed),
+        entries_(memory_.at<Entry>(0)) {}
+
+  Entry& operator[](std::size_t index) noexcept { return entries_[index]; }
+  const Entry& operator[](std::size_t index) const noexcept { return entries_[index]; }
+
+ private:
+  TableBytes memory_;
+  Entry* entries_;
 };
 
 }  // namespace faultline

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "packet/flow_key.hpp"
 
 namespace faultline {
 
@@ -18,11 +19,11 @@ struct Wake {
   std::uint64_t time_ns = 0;
   std::uint64_t scope = 0;    ///< the scope's identity
   std::uint64_t zero_ns = 0;  ///< time zero, for the server
-  std::uint32_t slot = 0;     ///< of the impairment's state, ingress included
+  std::uint32_t slot = 0;     ///< of the impairment's state, path_id included
   std::uint32_t epoch = 0;    ///< how often the slot had been handed out
   bool chases = false;        ///< for what leaves before its queue's time, and only for that
   bool scoped = false;        ///< smaller than a path: in the table of scopes
-  std::uint8_t ingress = 0;
+  PathId path_id = 0;
 };
 
 class WakeHeap {
@@ -77,8 +78,8 @@ class WakeHeap {
   static bool before(const Wake& left, const Wake& right) noexcept {
     if (left.time_ns != right.time_ns)
       return left.time_ns < right.time_ns;
-    if (left.ingress != right.ingress)
-      return left.ingress < right.ingress;
+    if (left.path_id != right.path_id)
+      return left.path_id < right.path_id;
     return left.slot != right.slot ? left.slot < right.slot : left.scope < right.scope;
   }
 

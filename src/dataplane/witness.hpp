@@ -18,7 +18,7 @@ struct Arrivals {
   const Policy& policy;
   std::uint32_t first = 0;
   std::uint32_t count = 0;
-  std::uint8_t ingress = 0;
+  PathId path_id = 0;
   const PerPacket<FrameFields>& fields;
   const PerPacket<ConnectionPlace>& connections;
   const PerPacket<TcpPlace>& tcp;         ///< where rules ask for it

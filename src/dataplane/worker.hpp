@@ -16,6 +16,7 @@
 #include "dataplane/flow_survey.hpp"
 #include "dataplane/injector.hpp"
 #include "dataplane/snapshot.hpp"
+#include "dataplane/switching.hpp"
 #include "packet/frame_fields.hpp"
 
 namespace faultline {
@@ -27,6 +28,8 @@ struct WorkerSettings {
   std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
   std::uint64_t hold_bytes = std::uint64_t{256} << 20;
   std::uint32_t worker = 0;  ///< its number among all workers
+  std::size_t paths = 0;     ///< of a policy; 0: as many as there are ports
+  std::vector<SwitchProgram> switches;
 };
 
 /// How long a worker has polled, and how much of that it had packets.
@@ -51,7 +54,8 @@ class Worker {
         published_(published),
         port_counters_(ports_.size()),
         decide_({settings.flows_max, settings.flow_idle_ns, settings.hold_bytes / kQueuedBytesMin,
-                 ports_.size(), settings.worker}),
+                 std::max(settings.paths, ports_.size()), settings.worker}),
+        switching_(ports_.size(), settings.switches),
         act_(ports_, pool, settings.hold_bytes, counters_, port_counters_),
         direct_(ports_.size() * kBurstMax),
         whole_frames_(new WholeFrame[kBurstMax]),
@@ -161,36 +165,49 @@ class Worker {
   /// A burst is cut where something changes, so that changes happen at a time and not at a burst.
   void handle(std::uint8_t ingress, PerPacket<rte_mbuf*>& mbufs, std::uint32_t count) noexcept {
     view_frames(ingress, mbufs, count);
-    std::uint32_t first = 0;
-    while (first < count) {
+    if (switching_.joins(ingress)) [[unlikely]]
+      forward(ingress, mbufs, count);
+    else
+      handle_run(ingress, mbufs, 0, count);
+  }
+
+  /// Packets [first, last) of the burst, which take the same path.
+  void handle_run(PathId path_id, PerPacket<rte_mbuf*>& mbufs, std::uint32_t first,
+                  std::uint32_t last) noexcept {
+    while (first < last) {
       if (burst_.arrival_ns[first] >= next_instant_ns_)
         advance(burst_.arrival_ns[first]);
       std::uint32_t end = first + 1;
-      const std::uint32_t most = std::min(count, first + decide_.part_max(ingress));
+      const std::uint32_t most = std::min(last, first + decide_.part_max(path_id));
       if (next_instant_ns_ == kNever)
         end = most;
       while (end < most && burst_.arrival_ns[end] < next_instant_ns_) ++end;
-      const BurstPart part{first, end - first, ingress};
+      const BurstPart part{first, end - first, path_id};
       decide_.judge(frames_, part, burst_, counters_);
       act_on(part, mbufs);
       first = end;
     }
   }
 
+  /// A switch's packets: each takes the path to the port behind which its destination is, or to all
+  /// others.
+  void forward(std::uint8_t ingress, PerPacket<rte_mbuf*>& mbufs, std::uint32_t count) noexcept;
+  void flood(std::uint8_t ingress, PerPacket<rte_mbuf*>& mbufs, std::uint32_t i) noexcept;
+
   /// Does to the packets what was decided.
   void act_on(BurstPart part, const PerPacket<rte_mbuf*>& mbufs) noexcept {
-    const auto egress = decide_.policy()->paths[part.ingress].egress;
+    const PathProgram& way = decide_.policy()->paths[part.path_id];
     // Answers and copies are made of the packets as they are before anything is done to them.
     if (burst_.answer_count > 0) [[unlikely]]
-      answer(part, egress, mbufs, [this](rte_mbuf* mbuf, const HoldKey& key) noexcept {
+      answer(way, mbufs, [this](rte_mbuf* mbuf, const HoldKey& key) noexcept {
         send_or_hold(mbuf, HeldKey::of(key));
       });
     if (decide_.copies() > 0 || decide_.sets_aside()) [[unlikely]] {
-      act_on_each(part, egress, mbufs);
+      act_on_each(part, way, mbufs);
       return;
     }
     const bool edits = !burst_.edits.empty() || burst_.any_marked();
-    const std::uint64_t path = HeldKey::path(part.ingress, egress);
+    const std::uint64_t path = HeldKey::path(way.ingress, way.egress);
     const std::uint32_t end = part.first + part.count;
     for (std::uint32_t i = part.first; i < end; ++i) {
       if (!edits && burst_.time_ns[i] > burst_.arrival_ns[i]) {
@@ -215,11 +232,12 @@ class Worker {
   }
 
   /// Where more is to be done than to drop, edit, hold and send.
-  void act_on_each(BurstPart part, std::uint8_t egress, const PerPacket<rte_mbuf*>& mbufs) noexcept;
+  void act_on_each(BurstPart part, const PathProgram& way,
+                   const PerPacket<rte_mbuf*>& mbufs) noexcept;
 
-  HoldKey key_of(std::uint32_t i, std::uint8_t ingress, std::uint8_t egress) const noexcept {
-    return {burst_.time_ns[i], burst_.arrival_ns[i], burst_.sequence[i], ingress, egress,
-            burst_.copy[i]};
+  HoldKey key_of(std::uint32_t i, const PathProgram& way) const noexcept {
+    return {burst_.time_ns[i], burst_.arrival_ns[i], burst_.sequence[i],
+            way.ingress,       way.egress,           burst_.copy[i]};
   }
 
   /// Does to a packet what was decided for entry `i` of the burst; what lives goes on by `go`.
@@ -259,8 +277,7 @@ class Worker {
 
   /// Makes what is to leave because of packets of the burst and gives it to `go(mbuf, key)`.
   template <typename Go>
-  void answer(BurstPart part, std::uint8_t egress, const PerPacket<rte_mbuf*>& mbufs,
-              const Go& go) noexcept;
+  void answer(const PathProgram& way, const PerPacket<rte_mbuf*>& mbufs, const Go& go) noexcept;
 
   /// Sends frames of our own whose time is before `end_ns`.
   void inject_until(std::uint64_t end_ns) noexcept {
@@ -352,7 +369,8 @@ class Worker {
   /// The frames' first bytes, in one piece each; all of them where rules look behind headers.
   void view_frames(std::uint8_t ingress, const PerPacket<rte_mbuf*>& mbufs,
                    std::uint32_t count) noexcept {
-    const bool read = decide_.reads_frames(ingress) || next_instant_ns_ != kNever;
+    const bool read =
+        switching_.joins(ingress) || decide_.reads_frames(ingress) || next_instant_ns_ != kNever;
     const std::uint32_t most = reads_payload_ ? kWholeBytes : kParseBytesMax;
     for (std::uint32_t i = 0; i < count; ++i) {
       const rte_mbuf* mbuf = mbufs[i];
@@ -371,57 +389,11 @@ class Worker {
 
   // --- policies and their instants ---------------------------------------------------------------
 
-  void expect(const Policy& published) noexcept {
-    newest_ = &published;
-    pending_ = &published;
-    next_instant_ns_ = std::min(next_instant_ns_, published.active_from_ns);
-    // Copies take the upper half of a burst.
-    bool copies = decide_.policy() != nullptr && decide_.policy()->makes_copies();
-    reads_payload_ = decide_.policy() != nullptr && decide_.policy()->payload != nullptr;
-    injects_ = injector_.next_ns() != kNever;
-    for (const Policy* policy = &published; policy != nullptr; policy = policy->next) {
-      copies |= policy->makes_copies();
-      reads_payload_ |= policy->payload != nullptr;
-      injects_ |= policy->injects();
-    }
-    rx_burst_ = copies ? std::min(settings_.rx_burst, Decide::kFirstCopy) : settings_.rx_burst;
-  }
-
+  /// A policy was published: it is awaited, and those behind it.
+  void expect(const Policy& published) noexcept;
   /// Does what is due at or before `now_ns`, in the order of time.
-  void advance(std::uint64_t now_ns) noexcept {
-    while (next_instant_ns_ <= now_ns) {
-      const std::uint64_t instant_ns = next_instant_ns_;
-      inject_until(instant_ns);
-      if (pending_ != nullptr && pending_->active_from_ns <= instant_ns) {
-        const Policy& policy = *pending_;
-        pending_ = policy.next;
-        decide_.adopt(policy, instant_ns);
-        for (const PathProgram& path : policy.paths)
-          if (path.breaks_order)
-            act_.expect_overtaking(path.egress);
-        injector_.adopt(policy, instant_ns,
-                        [this](std::size_t port) { return ports_[port] != nullptr; });
-        treat_held(policy);
-        adopted_generation_.store(policy.generation, std::memory_order_release);
-      }
-      next_instant_ns_ = decide_.policy() != nullptr ? decide_.refresh(instant_ns) : kNever;
-      if (pending_ != nullptr)
-        next_instant_ns_ = std::min(next_instant_ns_, pending_->active_from_ns);
-    }
-  }
-
-  void treat_held(const Policy& policy) noexcept {
-    switch (policy.held) {
-      case HeldAction::kKeep:
-        return;
-      case HeldAction::kSend:
-        flush_held();
-        return;
-      case HeldAction::kDrop:
-        discard_held(policy.held_drop_reason);
-        return;
-    }
-  }
+  void advance(std::uint64_t now_ns) noexcept;
+  void treat_held(const Policy& policy) noexcept;
 
   // --- account -----------------------------------------------------------------------------------
 
@@ -463,6 +435,7 @@ class Worker {
   WorkerCounters counters_;
   std::vector<PortCounters> port_counters_;
   Decide decide_;
+  Switching switching_;
   Injector injector_;
   std::uint32_t injected_ = 0;  ///< frames of our own; wraps
   Act<Port> act_;
@@ -520,3 +493,5 @@ void Worker<Port, Time>::fill(WorkerSnapshot& snapshot) const noexcept {
 
 #include "dataplane/worker_each.hpp"
 #include "dataplane/worker_held.hpp"
+#include "dataplane/worker_policies.hpp"
+#include "dataplane/worker_switch.hpp"

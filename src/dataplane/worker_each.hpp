@@ -7,7 +7,7 @@
 namespace faultline {
 
 template <PacketPort Port, typename Time>
-void Worker<Port, Time>::act_on_each(BurstPart part, std::uint8_t egress,
+void Worker<Port, Time>::act_on_each(BurstPart part, const PathProgram& way,
                                      const PerPacket<rte_mbuf*>& mbufs) noexcept {
   const auto go = [this](rte_mbuf* mbuf, const HoldKey& key) noexcept {
     send_or_hold(mbuf, HeldKey::of(key));
@@ -19,28 +19,27 @@ void Worker<Port, Time>::act_on_each(BurstPart part, std::uint8_t egress,
     sequence_ = burst_.sequence[i] + 1;
     const std::uint32_t first_copy = next;
     for (; next < copied && decide_.copied_from(next) == i; ++next)
-      copies[next] = act_.copy(mbufs[i], key_of(Decide::kFirstCopy + next, part.ingress, egress));
-    dispose(mbufs[i], key_of(i, part.ingress, egress), i, go);
+      copies[next] = act_.copy(mbufs[i], key_of(Decide::kFirstCopy + next, way));
+    dispose(mbufs[i], key_of(i, way), i, go);
     for (std::uint32_t at = first_copy; at < next; ++at)
       if (copies[at] != nullptr)
-        dispose(copies[at], key_of(Decide::kFirstCopy + at, part.ingress, egress),
-                Decide::kFirstCopy + at, go);
+        dispose(copies[at], key_of(Decide::kFirstCopy + at, way), Decide::kFirstCopy + at, go);
   }
 }
 
 template <PacketPort Port, typename Time>
 template <typename Go>
-void Worker<Port, Time>::answer(BurstPart part, std::uint8_t egress,
-                                const PerPacket<rte_mbuf*>& mbufs, const Go& go) noexcept {
+void Worker<Port, Time>::answer(const PathProgram& way, const PerPacket<rte_mbuf*>& mbufs,
+                                const Go& go) noexcept {
   std::uint32_t which = 0;
   for (std::uint32_t at = 0; at < burst_.answer_count; ++at) {
     const FrameAnswer& wanted = burst_.answers[at];
     which = at > 0 && burst_.answers[at - 1].of == wanted.of ? which + 1 : 0;
-    const HoldKey because = key_of(wanted.of, part.ingress, egress);
+    const HoldKey because = key_of(wanted.of, way);
     const auto number =
         static_cast<std::uint8_t>(kFirstAnswer + kAnswersMax * because.copy + which);
     HoldKey key = because;
-    key.egress = wanted.back ? part.ingress : egress;
+    key.egress = wanted.back ? way.ingress : way.egress;
     key.release_ns = wanted.time_ns;
     key.copy = number;
     // No packet was received where copies stand.

@@ -93,18 +93,19 @@ void Worker<Port, Time>::act_on_one(rte_mbuf* mbuf, const HoldKey& came,
     else
       act_.leave(made, HeldKey::of(key), false, now_ns, departure());
   };
+  const PathProgram& way =
+      decide_.policy()->paths[decide_.policy()->path_of(came.ingress, came.egress)];
   PerPacket<rte_mbuf*> mbufs;
   mbufs[0] = mbuf;
   if (burst_.answer_count > 0) [[unlikely]]
-    answer({0, 1, came.ingress}, came.egress, mbufs, go);
+    answer(way, mbufs, go);
   const std::uint32_t copied = decide_.copies();
   for (std::uint32_t at = 0; at < copied; ++at)
-    mbufs[1 + at] = act_.copy(mbuf, key_of(Decide::kFirstCopy + at, came.ingress, came.egress));
-  dispose(mbuf, key_of(0, came.ingress, came.egress), 0, go);
+    mbufs[1 + at] = act_.copy(mbuf, key_of(Decide::kFirstCopy + at, way));
+  dispose(mbuf, key_of(0, way), 0, go);
   for (std::uint32_t at = 0; at < copied; ++at)
     if (mbufs[1 + at] != nullptr)
-      dispose(mbufs[1 + at], key_of(Decide::kFirstCopy + at, came.ingress, came.egress),
-              Decide::kFirstCopy + at, go);
+      dispose(mbufs[1 + at], key_of(Decide::kFirstCopy + at, way), Decide::kFirstCopy + at, go);
 }
 
 template <PacketPort Port, typename Time>

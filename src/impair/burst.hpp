@@ -153,6 +153,7 @@ struct JudgedBurst {
   PerPacket<std::uint32_t> waits;         ///< place in the pool of served queues; 0: it does not
   PerPacket<std::uint8_t> copies;         ///< wanted of the packet by the impairment just asked
   PerPacket<std::uint8_t> copy;           ///< 0: the packet itself; else which of its copies
+  std::uint8_t egress = 0;                ///< port that those judged are on their way to
   EditLog edits;
   /// More of a packet are not asked for by one impairment, and it ends the packet's life.
   std::array<FrameAnswer, kAnswersMax * std::size_t{kBurstMax}> answers;

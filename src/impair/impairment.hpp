@@ -18,6 +18,7 @@
 #include "impair/burst.hpp"
 #include "impair/served_pool.hpp"
 #include "packet/edit.hpp"
+#include "packet/node_table.hpp"
 #include "packet/tcp_segment.hpp"
 
 namespace faultline {
@@ -79,11 +80,14 @@ struct Asked {
   PerPacket<std::uint64_t> entered_ns;    ///< the packet's own time when the rule took it up
   const PerPacket<FrameFields>* fields = nullptr;  ///< what the frames said on arrival
   const PerPacket<TcpPlace>* tcp = nullptr;        ///< with follows_tcp, as of their arrival
-  const CompiledImpairment* self = nullptr;        ///< the one asked, for edits and answers
-  std::uint16_t rule_slot = 0;                     ///< likewise
-  std::uint64_t zero_ns = 0;                       ///< time zero: processes in time count from it
-  BacklogPool* backlog = nullptr;                  ///< the queues of all scopes of this worker
-  ServedPool* served = nullptr;                    ///< likewise, of those that are served
+  PerPacket<NodeMask> sources;       ///< nodes that the packet comes from; where it asks for nodes
+  PerPacket<NodeMask> destinations;  ///< likewise, that it goes to
+  PerPacket<std::span<const std::uint8_t>> frames;  ///< likewise, the frame's first bytes
+  const CompiledImpairment* self = nullptr;         ///< the one asked, for edits and answers
+  std::uint16_t rule_slot = 0;                      ///< likewise
+  std::uint64_t zero_ns = 0;                        ///< time zero: processes in time count from it
+  BacklogPool* backlog = nullptr;                   ///< the queues of all scopes of this worker
+  ServedPool* served = nullptr;                     ///< likewise, of those that are served
 };
 
 /// What an impairment counts beside the fates it gives.
@@ -155,6 +159,8 @@ struct CompileContext {
   const ConfigNode* queue_behind = nullptr;  ///< the value of a `queue:` right behind it
   /// How long faultline itself keeps a packet: none in virtual time. Absent: not known.
   std::optional<std::uint64_t> own_latency_ns = 0;
+  /// Of the scenario, which may have none.
+  const std::shared_ptr<const NodeTable>* nodes = nullptr;
 };
 
 struct CompiledImpairment {
@@ -169,6 +175,8 @@ struct CompiledImpairment {
   std::shared_ptr<const FrameSchedule> schedule;  ///< null: it sends no frames of its own
   std::shared_ptr<const void> tables;             ///< keeps alive what the parameters point to
   std::optional<Per> scope;                       ///< another scope than the rule's `per:`
+  std::optional<LinkSet> links;                   ///< its rule is only about their packets
+  std::shared_ptr<const NodeTable> nodes;         ///< it reads sources and destinations by these
   std::uint64_t adds_ns = 0;                      ///< the most it may add to a packet's time
   bool uses_dice = false;                         ///< reads identity and number
   std::uint32_t state_bytes = 0;                  ///< of a scope's state; 0: it reads none

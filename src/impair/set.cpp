@@ -10,7 +10,7 @@
 namespace faultline {
 namespace {
 
-using Mac = std::array<std::uint8_t, 6>;
+using Mac = MacAddress;
 
 struct Address {
   FlowKind kind = FlowKind::kLink;  ///< kLink: stays
@@ -147,34 +147,13 @@ void read_address(MappingReader& reader, std::string_view key, Address& address,
   const ConfigNode* value = reader.take(key);
   if (value == nullptr)
     return;
-  if (value->is_scalar() && inet_pton(AF_INET, value->text.c_str(), address.bytes.data()) == 1)
-    address.kind = FlowKind::kIpv4;
-  else if (value->is_scalar() &&
-           inet_pton(AF_INET6, value->text.c_str(), address.bytes.data()) == 1)
-    address.kind = FlowKind::kIpv6;
-  else
-    problems.push_back(problem_at(value->mark, "found " + describe(*value),
-                                  "an address such as 10.0.0.9 or fd00::9"));
-}
-
-std::optional<Mac> parse_mac(std::string_view text) {
-  Mac mac{};
-  if (text.size() != 17)
-    return std::nullopt;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    const char letter = static_cast<char>(text[at] | 0x20);
-    if (at % 3 == 2) {
-      if (text[at] != ':')
-        return std::nullopt;
-      continue;
-    }
-    const bool digit = text[at] >= '0' && text[at] <= '9';
-    if (!digit && (letter < 'a' || letter > 'f'))
-      return std::nullopt;
-    const int value = digit ? text[at] - '0' : letter - 'a' + 10;
-    mac[at / 3] = static_cast<std::uint8_t>(mac[at / 3] << 4 | value);
+  if (const auto parsed = value->is_scalar() ? parse_ip(value->text) : std::nullopt) {
+    address.kind = parsed->kind;
+    address.bytes = parsed->bytes;
+    return;
   }
-  return mac;
+  problems.push_back(problem_at(value->mark, "found " + describe(*value),
+                                "an address such as 10.0.0.9 or fd00::9"));
 }
 
 void read_mac(MappingReader& reader, std::string_view key, bool& has, Mac& mac,

@@ -152,6 +152,8 @@ FlowVerdict MatchLeaf::of_flow(const FlowKey& key) const noexcept {
       if (!is_ip(key))
         return verdict_of(!fragment && !wanted);
       return FlowVerdict::kPerPacket;
+    case MatchField::kLinks:
+      return FlowVerdict::kPerPacket;
     case MatchField::kPayload:
       return packet_decides_if(is_ip(key));
     case MatchField::kLength:
@@ -201,6 +203,8 @@ bool MatchLeaf::of_packet(const MatchPacket& packet) const noexcept {
       return is_icmp(fields.key) && holds_icmp_type(*this, fields);
     case MatchField::kFragment:
       return holds_fragment(*this, fields.fragment);
+    case MatchField::kLinks:
+      return links->contains({fields, packet.bytes, packet.ingress, packet.egress});
     case MatchField::kBpf:
       return passes_filter(*filter, packet);
     case MatchField::kPayload:
@@ -302,6 +306,16 @@ std::string text_of(const MatchNode& node) {
 
 }  // namespace
 
+void RuleMatch::add(MatchNode node) {
+  if (root_.kind != MatchNode::Kind::kAll) {
+    MatchNode all;
+    all.children.push_back(std::move(root_));
+    root_ = std::move(all);
+  }
+  root_.children.push_back(std::move(node));
+  per_packet_ = true;
+}
+
 void RuleMatch::spare_tcp_without_data() {
   MatchNode without;
   without.kind = MatchNode::Kind::kLeaf;
@@ -311,13 +325,16 @@ void RuleMatch::spare_tcp_without_data() {
   MatchNode spared;
   spared.kind = MatchNode::Kind::kNot;
   spared.children.push_back(std::move(without));
-  if (root_.kind != MatchNode::Kind::kAll) {
-    MatchNode all;
-    all.children.push_back(std::move(root_));
-    root_ = std::move(all);
-  }
-  root_.children.push_back(std::move(spared));
-  per_packet_ = true;
+  add(std::move(spared));
+}
+
+void RuleMatch::narrow(LinkSet links, std::string text) {
+  MatchNode node;
+  node.kind = MatchNode::Kind::kLeaf;
+  node.leaf.field = MatchField::kLinks;
+  node.leaf.links = std::make_shared<const LinkSet>(std::move(links));
+  node.leaf.text = std::move(text);
+  add(std::move(node));
 }
 
 std::optional<RuleMatch> RuleMatch::compile(const ConfigNode& node, Problems& problems) {

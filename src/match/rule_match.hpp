@@ -14,6 +14,7 @@
 #include "base/config.hpp"
 #include "match/payload_hits.hpp"
 #include "match/payload_query.hpp"
+#include "packet/node_table.hpp"
 #include "packet/tcp_segment.hpp"
 
 struct bpf_program;
@@ -58,6 +59,8 @@ struct MatchPacket {
   PayloadHits* payload = nullptr;     ///< what was found so far; null: nothing ever
   PayloadScanner* scanner = nullptr;  ///< who finds more when it is asked for
   const TcpPlace* tcp = nullptr;      ///< null: nobody followed its connection
+  std::uint8_t ingress = 0;           ///< port
+  std::uint8_t egress = 0;            ///< likewise
 };
 
 enum class MatchField : std::uint8_t {
@@ -80,6 +83,7 @@ enum class MatchField : std::uint8_t {
   kTcpConnection,
   kIcmpType,
   kFragment,
+  kLinks,
   kBpf,
   kPayload,
 };
@@ -97,6 +101,7 @@ struct MatchLeaf {
   bool wanted = false;                          ///< kTcpData; kFragment with both kinds
   std::optional<FragmentKind> fragment;         ///< kFragment: just this kind
   bool untagged = false;                        ///< kVlan: `none` is one of the values
+  std::shared_ptr<const LinkSet> links;         ///< kLinks
   std::shared_ptr<const bpf_program> filter;    ///< kBpf
   std::shared_ptr<const PayloadQuery> payload;  ///< kPayload
   bool in_stream = false;                       ///< kPayload: it may lie across segments
@@ -132,6 +137,8 @@ class RuleMatch {
   static RuleMatch everything() { return {}; }
   /// From now on segments of TCP without data are none of the rule's: `tcp_acks: pass`.
   void spare_tcp_without_data();
+  /// From now on only packets of these links are the rule's; `text` says which those are.
+  void narrow(LinkSet links, std::string text);
 
   /// nth and first are the caller's to judge.
   FlowVerdict of_flow(const FlowKey& key) const noexcept {
@@ -167,6 +174,9 @@ class RuleMatch {
   std::string text() const;
 
  private:
+  /// One more condition that packets tell.
+  void add(MatchNode node);
+
   MatchNode root_;
   Role role_ = Role::kAny;
   std::uint64_t nth_ = 0;

@@ -274,7 +274,7 @@ std::uint32_t TcpStreams::bucket_of(const TcpSegment& segment) const noexcept {
   const std::uint64_t vlans =
       (std::uint64_t{segment.key.outer_vlan} << 16) | segment.key.inner_vlan;
   const std::uint64_t name =
-      segment.name.identity ^ (std::uint64_t{segment.name.ingress} << 56) ^ vlans;
+      segment.name.identity ^ (std::rotl(std::uint64_t{segment.name.path_id}, 56)) ^ vlans;
   return static_cast<std::uint32_t>((name * 0x9E3779B97F4A7C15) >> 32) &
          static_cast<std::uint32_t>(buckets_.size() - 1);
 }
@@ -282,7 +282,7 @@ std::uint32_t TcpStreams::bucket_of(const TcpSegment& segment) const noexcept {
 std::uint32_t TcpStreams::find(const TcpSegment& segment, std::uint32_t bucket) const noexcept {
   std::uint32_t place = buckets_[bucket];
   while (place != kNone &&
-         !(streams_[place].ingress == segment.name.ingress && streams_[place].key == segment.key))
+         !(streams_[place].path_id == segment.name.path_id && streams_[place].key == segment.key))
     place = streams_[place].next_of_bucket;
   return place;
 }
@@ -305,7 +305,7 @@ std::uint32_t TcpStreams::claim(const TcpSegment& segment, std::uint32_t bucket,
   last_ticket_ += last_ticket_ == UINT32_MAX ? 2 : 1;
   stream.ticket = last_ticket_;
   stream.key = segment.key;
-  stream.ingress = segment.name.ingress;
+  stream.path_id = segment.name.path_id;
   stream.bucket = bucket;
   stream.next_of_bucket = buckets_[bucket];
   buckets_[bucket] = place;

@@ -22,7 +22,7 @@ namespace faultline {
 /// What tells a stream beside its flow's key.
 struct StreamName {
   std::uint64_t identity = 0;  ///< flow_identity() of the key
-  std::uint8_t ingress = 0;    ///< the port it comes in on
+  PathId path_id = 0;          ///< the one it takes
 };
 
 /// Where a flow's stream is, for as long as it is the same one.
@@ -115,7 +115,7 @@ class TcpStreams {
     std::uint32_t older = kNone;
     std::uint32_t initial_sequence = 0;  ///< of the SYN, where there was one
     bool begun_by_syn = false;
-    std::uint8_t ingress = 0;
+    PathId path_id = 0;
     std::uint32_t bucket = 0;
     std::uint32_t next_of_bucket = kNone;
     FlowKey key;

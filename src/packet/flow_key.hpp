@@ -22,6 +22,10 @@ inline constexpr std::uint8_t kProtocolIcmpv6 = 58;
 inline constexpr std::uint8_t kProtocolSctp = 132;
 inline constexpr std::size_t kEthernetHeaderBytes = 14;
 
+/// The number of an ordered pair of ports: where a frame came in, and where it would leave.
+using PathId = std::uint16_t;
+inline constexpr std::size_t kPathsMax = 4'096;
+
 enum class FlowKind : std::uint8_t {
   kLink,  ///< not IP: MAC addresses and ethertype
   kIpv4,

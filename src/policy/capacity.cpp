@@ -102,12 +102,15 @@ Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64
   }
   std::uint64_t most = 0;
   std::vector<std::uint64_t> needs(layout.workers, 0);
-  for (std::size_t port = 0; port < policy.paths.size(); ++port) {
-    const PortSpec& spec = scenario.ports[port];
+  // What comes in by a port takes one path of many: that where it stays longest.
+  std::vector<std::uint64_t> port_needs(scenario.ports.size(), 0);
+  for (const PathProgram& path : policy.paths) {
+    if (!path.exists)
+      continue;
+    const PortSpec& spec = scenario.ports[path.ingress];
     const std::uint64_t speed_bps = spec.speed_bps.value_or(kSpeedAssumedBps);
-    const auto [stay_ns, needed] = stay_of(policy.paths[port], policy, speed_bps);
-    for (const std::size_t worker : layout.queues[port])
-      needs[worker] += needed / layout.queues[port].size();
+    const auto [stay_ns, needed] = stay_of(path, policy, speed_bps);
+    port_needs[path.ingress] = std::max(port_needs[path.ingress], needed);
     if (needed <= most)
       continue;
     most = needed;
@@ -115,6 +118,9 @@ Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64
     capacity.stay_ns = stay_ns;
     capacity.speed_known = spec.speed_bps.has_value() || spec.settings.driver != Driver::kSim;
   }
+  for (std::size_t port = 0; port < port_needs.size(); ++port)
+    for (const std::size_t worker : layout.queues[port])
+      needs[worker] += port_needs[port] / layout.queues[port].size();
   capacity.hold_needed = *std::max_element(needs.begin(), needs.end()) * layout.workers;
   const std::uint64_t usual = std::max(kHoldLeast, capacity.memory / 4);
   capacity.hold = scenario.hold_bytes.value_or(

@@ -6,6 +6,7 @@
 
 #include "base/dice.hpp"
 #include "impair/frame_schedule.hpp"
+#include "policy/topology.hpp"
 
 namespace faultline {
 namespace {
@@ -17,21 +18,40 @@ constexpr std::uint64_t kPacketsOfOne = kBurstMax / 2 + 1;
 constexpr std::uint64_t kStreamsMemoryMaxBytes = std::uint64_t{8} << 30;
 constexpr std::uint64_t kPathDelayMaxNs = 72 * 3600 * kNsPerSecond;
 
-bool holds(const std::vector<std::size_t>& ends, std::size_t port) {
-  return ends.empty() || std::find(ends.begin(), ends.end(), port) != ends.end();
+std::string way_of(const Scenario& scenario, std::size_t from, std::size_t to) {
+  return scenario.ports[from].name + ">" + scenario.ports[to].name;
 }
 
+/// The paths of wires have the numbers of their ports, those of switches come behind them.
 void lay_paths(const Scenario& scenario, Policy& policy) {
-  policy.paths.resize(scenario.ports.size());
+  const std::size_t ports = scenario.ports.size();
+  policy.ports = ports;
+  policy.paths.resize(scenario.path_count());
+  policy.path_between.resize(ports * ports);
+  const auto lay = [&](std::size_t from, std::size_t to, std::size_t path_id) {
+    PathProgram& path = policy.paths[path_id];
+    path.exists = true;
+    path.ingress = static_cast<std::uint8_t>(from);
+    path.egress = static_cast<std::uint8_t>(to);
+    path.identity = hash_name(way_of(scenario, from, to));
+    policy.path_between[from * ports + to] = static_cast<PathId>(path_id);
+  };
   for (const WireSpec& wire : scenario.wires) {
-    for (const auto& [from, to] :
-         {std::pair{wire.first, wire.second}, std::pair{wire.second, wire.first}}) {
-      PathProgram& path = policy.paths[from];
-      path.exists = true;
-      path.egress = static_cast<std::uint8_t>(to);
-      path.identity = hash_name(scenario.ports[from].name + ">" + scenario.ports[to].name);
-      path.wire = static_cast<std::uint8_t>(std::min(from, to));
-    }
+    lay(wire.first, wire.second, wire.first);
+    lay(wire.second, wire.first, wire.second);
+  }
+  std::size_t next = ports;
+  for (const SwitchSpec& one : scenario.switches)
+    for (const std::size_t from : one.ports)
+      for (const std::size_t to : one.ports)
+        if (from != to)
+          lay(from, to, next++);
+  for (std::size_t path_id = 0; path_id < policy.paths.size(); ++path_id) {
+    PathProgram& path = policy.paths[path_id];
+    if (!path.exists)
+      continue;
+    path.back = policy.path_of(path.egress, path.ingress);
+    path.pair = std::min(static_cast<PathId>(path_id), path.back);
   }
 }
 
@@ -63,8 +83,8 @@ std::optional<RuleMatch> compile_once(const ConfigNode& match, CompileCache* cac
 }
 
 /// The steps of one rule; problems leave the rule incomplete.
-void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySlots& slots,
-                   RuleProgram& rule, Problems& problems) {
+void compile_steps(const RuleSpec& spec, const Scenario& scenario, const CompileRequest& request,
+                   PolicySlots& slots, RuleProgram& rule, Problems& problems) {
   if (spec.impair == nullptr)
     return;
   std::uint32_t index = 0;
@@ -74,7 +94,8 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
                                                .rule_name = spec.name,
                                                .index = index,
                                                .per = spec.per,
-                                               .own_latency_ns = request.own_latency_ns},
+                                               .own_latency_ns = request.own_latency_ns,
+                                               .nodes = &scenario.nodes},
                                               *spec.impair);
     const auto compiled = compile_once(item, context, request.cache, &kind, problems);
     RuleStep step;
@@ -84,7 +105,8 @@ void compile_steps(const RuleSpec& spec, const CompileRequest& request, PolicySl
     if (compiled && !slots.states.take(key, step.first_state)) {
       problems.push_back(problem_at(
           item.mark, "too many impairments for the workers' state",
-          "at most " + std::to_string(kScopeStatesMax) + " states, one an impairment and port"));
+          "at most " + std::to_string(scope_states_max(scenario.path_count())) +
+              " states, one an impairment and " + (scenario.switches.empty() ? "port" : "path")));
       return;  // the next ones find none either
     }
     if (compiled) {
@@ -144,30 +166,30 @@ void number_copies(Policy& policy, const Scenario& scenario, Problems& problems)
   for (RuleProgram& rule : policy.rules)
     for (RuleStep& step : rule.steps) {
       std::uint64_t stride = 1;
-      for (std::size_t port = 0; port < policy.paths.size(); ++port)
-        if (rule.paths.test(port))
-          stride = std::max(stride, packets[port]);
+      for (std::size_t path = 0; path < policy.paths.size(); ++path)
+        if (rule.paths.test(path))
+          stride = std::max(stride, packets[path]);
       step.copy_stride = static_cast<std::uint8_t>(std::min<std::uint64_t>(stride, 255));
-      for (std::size_t port = 0; port < policy.paths.size(); ++port) {
-        if (!rule.paths.test(port))
+      for (std::size_t path = 0; path < policy.paths.size(); ++path) {
+        if (!rule.paths.test(path))
           continue;
-        edits[port] += step.impairment.edit != nullptr ? 1 : 0;
+        edits[path] += step.impairment.edit != nullptr ? 1 : 0;
         if (step.impairment.copies > 0) {
-          packets[port] = std::min<std::uint64_t>(stride * (step.impairment.copies + 1), 1'000'000);
-          policy.paths[port].makes_copies = true;
+          packets[path] = std::min<std::uint64_t>(stride * (step.impairment.copies + 1), 1'000'000);
+          policy.paths[path].makes_copies = true;
         }
       }
     }
-  for (std::size_t port = 0; port < policy.paths.size(); ++port) {
+  for (std::size_t path = 0; path < policy.paths.size(); ++path) {
     const std::string to =
-        " on the way to port '" + scenario.ports[policy.paths[port].egress].name + "'";
-    if (packets[port] > kPacketsOfOne)
+        " on the way to port '" + scenario.ports[policy.paths[path].egress].name + "'";
+    if (packets[path] > kPacketsOfOne)
       problems.push_back(problem_at(scenario.tree.mark,
-                                    "a packet may become " + std::to_string(packets[port]) + to,
+                                    "a packet may become " + std::to_string(packets[path]) + to,
                                     "at most " + std::to_string(kPacketsOfOne)));
-    if (edits[port] > EditLog::kEditsMax)
+    if (edits[path] > EditLog::kEditsMax)
       problems.push_back(problem_at(scenario.tree.mark,
-                                    std::to_string(edits[port]) + " impairments change bytes" + to,
+                                    std::to_string(edits[path]) + " impairments change bytes" + to,
                                     "at most " + std::to_string(EditLog::kEditsMax)));
   }
 }
@@ -214,13 +236,19 @@ bool must_park(const std::vector<RuleProgram>& rules, std::size_t index, std::si
 }
 
 void lay_indices(Policy& policy) {
+  // Also where no rule needs flows: a witness may. Most paths of a switch have the same rules.
+  std::map<std::vector<std::uint16_t>, std::shared_ptr<const RuleIndex>> known;
   for (PathProgram& path : policy.paths) {
-    std::vector<const RuleMatch*> matches;
-    for (const std::uint16_t index : path.rules) {
-      const std::optional<RuleMatch>& match = policy.rules[index].match;
-      matches.push_back(match ? &*match : nullptr);
+    std::shared_ptr<const RuleIndex>& index = known[path.rules];
+    if (index == nullptr) {
+      std::vector<const RuleMatch*> matches;
+      for (const std::uint16_t rule : path.rules) {
+        const std::optional<RuleMatch>& match = policy.rules[rule].match;
+        matches.push_back(match ? &*match : nullptr);
+      }
+      index = std::make_shared<const RuleIndex>(matches);
     }
-    path.index = RuleIndex(matches);  // also where no rule needs flows: a witness may
+    path.index = index;
   }
 }
 
@@ -233,10 +261,10 @@ void lay_schedules(const Scenario& scenario, Policy& policy, Problems& problems)
         continue;
       const FrameSchedule& schedule = *step.impairment.schedule;
       std::string allowed;
-      for (std::size_t port = 0; port < policy.paths.size(); ++port) {
-        if (!rule.paths.test(port))
+      for (std::size_t path = 0; path < policy.paths.size(); ++path) {
+        if (!rule.paths.test(path))
           continue;
-        const std::uint8_t egress = policy.paths[port].egress;
+        const std::uint8_t egress = policy.paths[path].egress;
         const std::string& name = scenario.ports[egress].name;
         allowed += (allowed.empty() ? "" : ", ") + name;
         streams += schedule.to.empty() || schedule.to == name ? 1U : 0U;
@@ -283,8 +311,8 @@ void lay_payloads(const Scenario& scenario, const CompileRequest& request, Polic
       if (part.kind == MatchNode::Kind::kLeaf && part.leaf.field == MatchField::kPayload &&
           part.leaf.payload->stream)
         rule.needs_hit = part.leaf.payload_bit;
-    for (std::size_t port = 0; port < policy.paths.size(); ++port)
-      policy.paths[port].needs_payload |= rule.asks_payload && rule.paths.test(port);
+    for (std::size_t path = 0; path < policy.paths.size(); ++path)
+      policy.paths[path].needs_payload |= rule.asks_payload && rule.paths.test(path);
   }
   if (queries.empty())
     return;
@@ -352,8 +380,22 @@ std::uint64_t expiry_of(const RuleSpec& spec, const CompileRequest& request, boo
                                           : request.active_from_ns + request.ttl_default_ns;
 }
 
-void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlots& slots,
-                  Policy& policy, Problems& problems) {
+/// Keeps the rule to the packets of its nodes and of those that its impairments are about.
+void narrow_to_nodes(const RuleSpec& spec, const Scenario& scenario, RuleProgram& rule) {
+  const auto narrow = [&rule](LinkSet links, std::string text) {
+    if (!rule.match)
+      rule.match = RuleMatch::everything();
+    rule.match->narrow(std::move(links), std::move(text));
+  };
+  if (spec.from.nodes != 0 || spec.to.nodes != 0)
+    narrow({scenario.nodes, {{spec.from, spec.to}}}, "from and to its nodes");
+  for (const RuleStep& step : rule.steps)
+    if (step.impairment.links)
+      narrow(*step.impairment.links, "of the nodes that " + step.kind + " is about");
+}
+
+void compile_rule(const RuleSpec& spec, const Scenario& scenario, const CompileRequest& request,
+                  PolicySlots& slots, Policy& policy, Problems& problems) {
   RuleProgram rule;
   rule.name = spec.name;
   rule.name_hash = hash_name(spec.name);
@@ -377,7 +419,8 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
     rule.match = RuleMatch::everything();
   if (spec.passes_tcp_acks && rule.match)
     rule.match->spare_tcp_without_data();
-  compile_steps(spec, request, slots, rule, problems);
+  compile_steps(spec, scenario, request, slots, rule, problems);
+  narrow_to_nodes(spec, scenario, rule);
   rule.counts_scopes |= spec.per != Per::kRule && rule.counts_packets();
   rule.needs_connection = (rule.match && rule.match->asks_connection()) ||
                           (rule.uses_dice && rule.draw == Draw::kConnection);
@@ -390,16 +433,17 @@ void compile_rule(const RuleSpec& spec, const CompileRequest& request, PolicySlo
     needs_flow |= step.per != Per::kRule;
     needs_fields |= step.impairment.reads_frames;
   }
-  for (std::size_t port = 0; port < policy.paths.size(); ++port) {
-    PathProgram& path = policy.paths[port];
-    if (!path.exists || !holds(spec.from, port) || !holds(spec.to, path.egress))
+  for (std::size_t path_id = 0; path_id < policy.paths.size(); ++path_id) {
+    PathProgram& path = policy.paths[path_id];
+    if (!path.exists || !may_be_at(spec.from, path.ingress, scenario) ||
+        !may_be_at(spec.to, path.egress, scenario))
       continue;
-    rule.paths.set(port);
+    rule.paths.set(path_id);
     path.rules.push_back(static_cast<std::uint16_t>(policy.rules.size()));
     path.needs_flow |= needs_flow;
     path.needs_fields |= needs_fields;
     for (const RuleStep& step : rule.steps) path.breaks_order |= step.impairment.breaks_order;
-    for (PathProgram* one : {&path, &policy.paths[path.egress]}) {
+    for (PathProgram* one : {&path, &policy.paths[path.back]}) {
       one->needs_connection |= in_connection;
       one->follows_tcp |= rule.follows_tcp;
     }
@@ -420,6 +464,18 @@ void release_old_names(const std::vector<RuleSpec>& rules, PolicySlots& slots) {
 
 }  // namespace
 
+std::vector<SwitchProgram> switches_of(const Scenario& scenario) {
+  std::vector<SwitchProgram> programs;
+  for (const SwitchSpec& one : scenario.switches) {
+    SwitchProgram& program = programs.emplace_back();
+    for (const std::size_t port : one.ports)
+      program.ports.push_back(static_cast<std::uint8_t>(port));
+    program.mac_age_ns = one.mac_age_ns;
+    program.macs_max = one.macs_max;
+  }
+  return programs;
+}
+
 Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& request,
                               PolicySlots& slots) {
   return compile_rules(scenario, scenario.rules, request, slots);
@@ -437,7 +493,7 @@ Result<Policy> compile_rules(const Scenario& scenario, const std::vector<RuleSpe
   PolicySlots next = slots;
   release_old_names(rules, next);
   Problems problems;
-  for (const RuleSpec& spec : rules) compile_rule(spec, request, next, policy, problems);
+  for (const RuleSpec& spec : rules) compile_rule(spec, scenario, request, next, policy, problems);
   lay_indices(policy);
   lay_stages(policy);
   lay_schedules(scenario, policy, problems);

@@ -16,8 +16,8 @@ namespace faultline {
 /// What outlives a policy. A value: compile with a copy, keep the copy when the policy is
 /// published.
 struct PolicySlots {
-  explicit PolicySlots(std::size_t ports)
-      : rules(kRulesMax, 1), states(kScopeStatesMax, static_cast<std::uint32_t>(ports)) {}
+  explicit PolicySlots(std::size_t paths)
+      : rules(kRulesMax, 1), states(scope_states_max(paths), static_cast<std::uint32_t>(paths)) {}
   SlotTable rules;
   SlotTable states;
 };
@@ -44,6 +44,9 @@ struct CompileRequest {
   CompileCache* cache = nullptr;                             ///< of the same seed
   std::optional<std::uint64_t> own_latency_ns = 0;           ///< as in CompileContext
 };
+
+/// The scenario's switches, for workers.
+std::vector<SwitchProgram> switches_of(const Scenario& scenario);
 
 /// The policy of a scenario. `slots` changes only on success.
 Result<Policy> compile_policy(const Scenario& scenario, const CompileRequest& request,

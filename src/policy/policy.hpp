@@ -21,7 +21,11 @@
 namespace faultline {
 
 inline constexpr std::uint64_t kNever = UINT64_MAX;
-inline constexpr std::uint32_t kScopeStatesMax = 16'384;
+/// States of impairments: each takes one for every path.
+constexpr std::uint32_t scope_states_max(std::size_t paths) {
+  constexpr std::uint32_t kLeast = 16'384;
+  return std::max(kLeast, static_cast<std::uint32_t>(paths * 256));
+}
 /// Schedules of frames of one's own, each counted on each of its paths.
 inline constexpr std::size_t kSchedulesMax = 256;
 /// The scope that a rule with `shared: true` keeps for all its paths: FNV-1a of "*".
@@ -47,8 +51,8 @@ struct RuleProgram {
   std::uint64_t expires_ns = kNever;  ///< workers stop judging by the rule from here on
   std::string lease_id;               ///< empty: it hangs on no lease
   std::shared_ptr<LeaseTerm> lease;   ///< null without one
-  std::bitset<kPortsMax> paths;       ///< by ingress port
-  std::optional<RuleMatch> match;     ///< absent: every packet
+  std::bitset<kPathsMax> paths;
+  std::optional<RuleMatch> match;  ///< absent: every packet
   std::vector<RuleStep> steps;
   Per per = Per::kRule;
   Draw draw = Draw::kFlow;
@@ -87,24 +91,33 @@ struct RuleProgram {
   }
 };
 
-/// A path of a wire, known by its ingress port.
+/// A path of a wire, whose number is that of its ingress port, or of a switch.
 struct PathProgram {
   bool exists = false;
-  std::uint8_t egress = 0;           ///< port index
-  std::uint64_t identity = 0;        ///< from the ports' names
-  std::vector<std::uint16_t> rules;  ///< indices into rules, in file order
-  RuleIndex index;                   ///< over their matches, by position in `rules`
-  bool needs_flow = false;           ///< a rule matches on, or draws by, the flow
-  bool needs_fields = false;         ///< a rule asks more of a frame than its length
-  bool needs_connection = false;     ///< a rule on this path or the way back asks who opened what
-  bool follows_tcp = false;          ///< likewise, for sequence numbers of TCP
-  bool needs_payload = false;        ///< a rule looks behind the headers
-  bool makes_copies = false;         ///< a rule does
+  std::uint8_t ingress = 0;                ///< port index
+  std::uint8_t egress = 0;                 ///< likewise
+  PathId back = 0;                         ///< the path the other way
+  std::uint64_t identity = 0;              ///< from the ports' names
+  std::vector<std::uint16_t> rules;        ///< indices into rules, in file order
+  std::shared_ptr<const RuleIndex> index;  ///< over their matches, by position in `rules`
+  bool needs_flow = false;                 ///< a rule matches on, or draws by, the flow
+  bool needs_fields = false;               ///< a rule asks more of a frame than its length
+  bool needs_connection = false;  ///< a rule on this path or the way back asks who opened what
+  bool follows_tcp = false;       ///< likewise, for sequence numbers of TCP
+  bool needs_payload = false;     ///< a rule looks behind the headers
+  bool makes_copies = false;      ///< a rule does
   /// How many of one packet, where nothing stands behind the step that makes them; 0: something
   /// does, and packets are judged one at a time.
   std::uint32_t copies_at_the_end = 0;
   bool breaks_order = false;  ///< a rule lets packets overtake each other
-  std::uint8_t wire = 0;      ///< the same for both paths of a wire
+  PathId pair = 0;            ///< the same for this path and the way back
+};
+
+/// Ports that are joined by MAC learning.
+struct SwitchProgram {
+  std::vector<std::uint8_t> ports;
+  std::uint64_t mac_age_ns = 0;
+  std::uint64_t macs_max = 0;
 };
 
 /// What a worker does with held packets at the moment it adopts a policy.
@@ -119,11 +132,17 @@ struct Policy {
   HeldAction held = HeldAction::kKeep;
   DropReason held_drop_reason = DropReason::kHeal;  ///< with HeldAction::kDrop
   std::vector<RuleProgram> rules;
-  std::uint64_t zero_ns = 0;                ///< time zero: processes in time count from it
-  std::vector<PathProgram> paths;           ///< by ingress port
+  std::uint64_t zero_ns = 0;         ///< time zero: processes in time count from it
+  std::vector<PathProgram> paths;    ///< by PathId
+  std::vector<PathId> path_between;  ///< by ingress · ports + egress
+  std::size_t ports = 0;
   std::shared_ptr<PayloadProgram> payload;  ///< null where no rule asks for payloads
   std::vector<std::uint16_t> fresh_rules;   ///< counters to clear on adoption
   std::vector<std::uint32_t> fresh_states;  ///< scope states to clear on adoption
+
+  PathId path_of(std::uint8_t ingress, std::uint8_t egress) const noexcept {
+    return path_between[ingress * ports + egress];
+  }
 
   /// A rule whose state several workers could not share; empty when there is none.
   std::string_view rule_for_one_worker() const noexcept {

@@ -1,10 +1,11 @@
-// Expanding `use:`. A preset writes its rules for a wire with a near and a far end; here the ends
-// get their ports, the rules their names, and the parameters their values.
+// Expanding `use:`. A preset writes its rules for a near and a far end; here the ends get their
+// ports or nodes, the rules their names, and the parameters their values.
 #include "policy/presets.hpp"
 
 #include <algorithm>
 #include <iterator>
 #include <set>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -23,11 +24,13 @@ ConfigNode scalar_at(std::string text, const Mark& mark) {
   return node;
 }
 
-ConfigNode list_at(std::initializer_list<std::string> texts, const Mark& mark) {
+using Names = std::vector<std::string>;
+
+ConfigNode list_at(const Names& names, const Mark& mark) {
   ConfigNode node;
   node.kind = ConfigNode::Kind::kSequence;
   node.mark = mark;
-  for (const std::string& text : texts) node.items.push_back(scalar_at(text, mark));
+  for (const std::string& name : names) node.items.push_back(scalar_at(name, mark));
   return node;
 }
 
@@ -37,14 +40,30 @@ struct Wire {
   std::string second;
 };
 
-/// Where a preset goes: what comes in at the near end is its uplink, if it has one.
+struct Switch {
+  std::string name;
+  Names ports;
+};
+
+/// `from` and `to` of a rule; empty: anybody.
+struct Ends {
+  Names from;
+  Names to;
+};
+
+enum class Role : std::uint8_t { kUp, kDown };
+
+/// A direction, as presets with directions see it.
+struct Way {
+  Role role = Role::kUp;
+  Ends ends;
+};
+
+/// Where a preset goes.
 struct Place {
-  std::string near;
-  std::string far;
-  bool both_ways = true;  ///< else only what comes in at `into`
-  std::string into;
-  bool only_wire = false;  ///< rules need not say where
-  std::string label;       ///< for names of rules
+  std::vector<Way> ways;      ///< none: nothing of it has a near end
+  std::optional<Ends> whole;  ///< for what has no directions; absent: a rule for each way
+  std::string label;          ///< for names of rules
 };
 
 /// Keys of a use that go to each of its rules.
@@ -57,7 +76,7 @@ class Expander {
   }
 
   void expand(const ConfigNode& uses) {
-    read_wires();
+    read_topology();
     if (!uses.is_sequence() || uses.items.size() > kUsesMax) {
       complain(uses.mark, "use is " + (uses.is_sequence() ? "a long list" : describe(uses)),
                fmt::format("a list of at most {} presets, such as [{{preset: geo}}]", kUsesMax));
@@ -79,17 +98,29 @@ class Expander {
   }
 
   /// Those that are well formed; what is wrong with the others is told where they are read.
-  void read_wires() {
+  void read_topology() {
     const ConfigNode* wires = tree_.find("wires");
-    if (wires == nullptr && tree_.find("ports") == nullptr)
+    const ConfigNode* switches = tree_.find("switches");
+    if (wires == nullptr && switches == nullptr && tree_.find("ports") == nullptr)
       wires_.push_back({"lab", "left", "right"});
-    if (wires == nullptr)
-      return;
-    for (const ConfigEntry& entry : wires->entries) {
-      const ConfigNode* ports = entry.value.is_mapping() ? entry.value.find("ports") : &entry.value;
-      if (ports != nullptr && ports->items.size() == 2)
-        wires_.push_back({entry.key, ports->items[0].text, ports->items[1].text});
-    }
+    for (const ConfigEntry& entry : entries_of(wires))
+      if (const Names ports = ports_of(entry); ports.size() == 2)
+        wires_.push_back({entry.key, ports[0], ports[1]});
+    for (const ConfigEntry& entry : entries_of(switches))
+      switches_.push_back({entry.key, ports_of(entry)});
+    for (const ConfigEntry& entry : entries_of(tree_.find("nodes"))) nodes_.push_back(entry.key);
+  }
+
+  static std::span<const ConfigEntry> entries_of(const ConfigNode* node) {
+    return node == nullptr ? std::span<const ConfigEntry>() : std::span(node->entries);
+  }
+
+  static Names ports_of(const ConfigEntry& entry) {
+    const ConfigNode* ports = entry.value.is_mapping() ? entry.value.find("ports") : &entry.value;
+    Names names;
+    if (ports != nullptr)
+      for (const ConfigNode& item : ports->items) names.push_back(item.text);
+    return names;
   }
 
   void expand_one(const ConfigNode& use) {
@@ -142,55 +173,150 @@ class Expander {
   std::optional<Place> read_place(MappingReader& reader, const ConfigNode& use) {
     std::optional<Place> place;
     if (const ConfigNode* on = reader.take("on"))
-      place = on->is_scalar() ? place_of(*on) : unknown_place(*on);
-    else if (wires_.size() == 1)
-      place = wire_place(wires_.front());
+      place = on->is_sequence() ? nodes_place(*on) : place_of(*on);
+    else if (wires_.size() + switches_.size() == 1)
+      place = wires_.empty() ? switch_place(switches_[0]) : wire_place(wires_[0]);
     else
-      complain(use.mark, fmt::format("use: 'on' is missing, with {} wires", wires_.size()),
-               "on: " + places());
+      complain(
+          use.mark,
+          fmt::format("use: 'on' is missing, with {} wires{}", wires_.size(),
+                      switches_.empty() ? "" : fmt::format(" and {} switches", switches_.size())),
+          "on: " + places());
     if (const ConfigNode* value = reader.take("reverse"))
       if (read_bool(*value, problems_).value_or(false) && place)
-        std::swap(place->near, place->far);
+        for (Way& way : place->ways) way.role = way.role == Role::kUp ? Role::kDown : Role::kUp;
     return place;
   }
 
-  Place wire_place(const Wire& wire) const {
-    return {wire.first, wire.second, true, {}, wires_.size() == 1, wire.name};
+  /// Where there is nothing else rules need not say where.
+  Ends everywhere_or(const Names& ports) const {
+    return wires_.size() + switches_.size() == 1 ? Ends{} : Ends{ports, ports};
   }
 
-  /// A wire, a port (what comes in by it) or a path "from>to".
+  Place wire_place(const Wire& wire) const {
+    return {
+        {{Role::kUp, {{wire.first}, {wire.second}}}, {Role::kDown, {{wire.second}, {wire.first}}}},
+        everywhere_or({wire.first, wire.second}),
+        wire.name};
+  }
+
+  Place switch_place(const Switch& one) const { return {{}, everywhere_or(one.ports), one.name}; }
+
+  static Place path_place(Ends ends, std::string label) {
+    return {{{Role::kUp, ends}}, ends, std::move(label)};
+  }
+
+  static Place node_place(const Names& nodes) {
+    return {{{Role::kUp, {nodes, {}}}, {Role::kDown, {{}, nodes}}},
+            std::nullopt,
+            fmt::format("{}", fmt::join(nodes, "-"))};
+  }
+
+  std::optional<Place> nodes_place(const ConfigNode& on) {
+    Names nodes;
+    for (const ConfigNode& item : on.items) {
+      if (std::ranges::find(nodes_, item.text) == nodes_.end()) {
+        complain(item.mark, "no node " + describe(item),
+                 nodes_.empty() ? "a list of nodes, told under nodes:"
+                                : fmt::format("a list of nodes ({})", fmt::join(nodes_, ", ")));
+        return std::nullopt;
+      }
+      nodes.push_back(item.text);
+    }
+    if (nodes.empty())
+      return unknown_place(on);
+    return node_place(nodes);
+  }
+
+  /// A wire, a switch, a port (what comes in by it), a node (from it and to it) or a path
+  /// "from>to".
   std::optional<Place> place_of(const ConfigNode& on) {
+    if (on.text.find('>') != std::string::npos)
+      return path_of(on);
     for (const Wire& wire : wires_)
       if (wire.name == on.text)
         return wire_place(wire);
-    for (const Wire& wire : wires_)
-      for (const auto& [from, to] :
-           {std::pair(wire.first, wire.second), std::pair(wire.second, wire.first)}) {
-        const bool is_path = without_blanks(on.text) == from + ">" + to;
-        if (on.text == from || is_path)
-          return Place{from, to, false, from, false, is_path ? from + "-" + to : from};
-      }
+    for (const Switch& one : switches_)
+      if (one.name == on.text)
+        return switch_place(one);
+    for (const Wire& wire : wires_) {
+      if (wire.first == on.text)
+        return path_place({{wire.first}, {wire.second}}, on.text);
+      if (wire.second == on.text)
+        return path_place({{wire.second}, {wire.first}}, on.text);
+    }
+    for (const Switch& one : switches_)
+      if (std::ranges::find(one.ports, on.text) != one.ports.end())
+        return path_place({{on.text}, {}}, on.text);
+    if (std::ranges::find(nodes_, on.text) != nodes_.end())
+      return node_place({on.text});
     return unknown_place(on);
   }
 
-  static std::string without_blanks(std::string text) {
+  /// Between two ports of a wire or switch; where there is a node, its rule tells whether there is
+  /// a way.
+  std::optional<Place> path_of(const ConfigNode& on) {
+    std::string text = on.text;
     std::erase(text, ' ');
-    return text;
+    const std::string from = text.substr(0, text.find('>'));
+    const std::string to = text.substr(from.size() + 1);
+    const auto is_node = [&](const std::string& name) {
+      return std::ranges::find(nodes_, name) != nodes_.end();
+    };
+    const auto is_port = [&](const std::string& name) {
+      const Names all = all_ports();
+      return std::ranges::find(all, name) != all.end();
+    };
+    bool joined = (is_node(from) || is_node(to)) && (is_node(from) || is_port(from)) &&
+                  (is_node(to) || is_port(to));
+    for (const Wire& wire : wires_)
+      joined |=
+          (wire.first == from && wire.second == to) || (wire.second == from && wire.first == to);
+    for (const Switch& one : switches_)
+      joined |= std::ranges::find(one.ports, from) != one.ports.end() &&
+                std::ranges::find(one.ports, to) != one.ports.end();
+    if (!joined || from == to)
+      return unknown_place(on);
+    return path_place({{from}, {to}}, from + "-" + to);
+  }
+
+  Names all_ports() const {
+    Names names;
+    for (const Wire& wire : wires_) names.insert(names.end(), {wire.first, wire.second});
+    for (const Switch& one : switches_)
+      names.insert(names.end(), one.ports.begin(), one.ports.end());
+    return names;
   }
 
   std::nullopt_t unknown_place(const ConfigNode& on) {
-    std::vector<std::string_view> known;
-    for (const Wire& wire : wires_) known.insert(known.end(), {wire.name, wire.first, wire.second});
-    complain(on.mark, "no wire, port or path " + describe(on), places(),
-             on.is_scalar() ? nearest_word(on.text, known) : "");
+    const Names ports = all_ports();
+    std::vector<std::string_view> known(ports.begin(), ports.end());
+    for (const Wire& wire : wires_) known.push_back(wire.name);
+    for (const Switch& one : switches_) known.push_back(one.name);
+    known.insert(known.end(), nodes_.begin(), nodes_.end());
+    complain(on.mark,
+             fmt::format("no wire, {}port or path {}",
+                         switches_.empty() && nodes_.empty() ? "" : "switch, node, ", describe(on)),
+             places(), on.is_scalar() ? nearest_word(on.text, known) : "");
     return std::nullopt;
   }
 
   std::string places() const {
-    std::string text = "a wire (";
-    for (const Wire& wire : wires_) text += (&wire == &wires_.front() ? "" : ", ") + wire.name;
-    text += "), a port that packets come in by, or a path such as ";
-    return text + (wires_.empty() ? "left>right" : wires_[0].first + ">" + wires_[0].second);
+    const auto names_of = [](const auto& all) {
+      Names names;
+      for (const auto& each : all) names.push_back(each.name);
+      return fmt::format("{}", fmt::join(names, ", "));
+    };
+    std::string text;
+    if (!wires_.empty())
+      text += fmt::format("a wire ({}), ", names_of(wires_));
+    if (!switches_.empty())
+      text += fmt::format("a switch ({}), ", names_of(switches_));
+    if (!nodes_.empty())
+      text += fmt::format("a node ({}), ", fmt::join(nodes_, ", "));
+    const Names ports = all_ports();
+    return text + "a port that packets come in by, or a path such as " +
+           (ports.size() < 2 ? "left>right" : ports[0] + ">" + ports[1]);
   }
 
   void add_rules(const ConfigNode& use, const ConfigNode& preset, const PresetValues& values,
@@ -201,58 +327,49 @@ class Expander {
     for (const ConfigNode& item : rules->items) {
       const ConfigNode* from = item.find("from");
       FAULTLINE_CHECK(from == nullptr || from->text == "$near" || from->text == "$far");
-      const std::string into = from == nullptr         ? place.into
-                               : from->text == "$near" ? place.near
-                                                       : place.far;
-      if (!place.both_ways && into != place.into)
+      const ConfigNode* part = item.find("name");
+      const std::string full = part == nullptr ? name : name + "." + part->text;
+      if (from == nullptr && place.whole) {
+        add_rule(use, item, values, full, *place.whole);
+        added = true;
         continue;
-      added = true;
-      add_rule(use, item, values, name, ends_of(place, into));
+      }
+      for (const Way& way : place.ways) {
+        const bool is_up = way.role == Role::kUp;
+        if (from != nullptr && is_up != (from->text == "$near"))
+          continue;
+        add_rule(use, item, values, from != nullptr ? full : full + (is_up ? ".up" : ".down"),
+                 way.ends);
+        added = true;
+      }
     }
     if (!added)
       complain(use.mark,
                fmt::format("nothing of preset '{}' goes that way", preset.find("preset")->text),
-               "on: the other direction, a wire, or reverse: true");
-  }
-
-  /// `from` and `to` of a rule; lists without items where none are needed.
-  struct Ends {
-    ConfigNode from;
-    ConfigNode to;
-  };
-  static Ends ends_of(const Place& place, const std::string& into) {
-    if (!into.empty())
-      return {list_at({into}, {}), list_at({into == place.near ? place.far : place.near}, {})};
-    if (place.only_wire)
-      return {};
-    return {list_at({place.near, place.far}, {}), list_at({place.near, place.far}, {})};
+               "on: a wire, the other direction or a node, or reverse: true");
   }
 
   void add_rule(const ConfigNode& use, const ConfigNode& written, const PresetValues& values,
-                const std::string& name, Ends ends) {
-    ConfigNode rule = values.apply(without(written, {"name", "from"}), problems_);
-    ConfigNode whole;
-    whole.kind = ConfigNode::Kind::kMapping;
-    whole.mark = use.mark;
-    const ConfigNode* part = written.find("name");
-    const std::string full = part == nullptr ? name : name + "." + part->text;
-    if (!made_.insert(full).second) {
-      complain(use.mark, fmt::format("a second rule named '{}' from presets", full),
+                const std::string& name, const Ends& ends) {
+    if (!made_.insert(name).second) {
+      complain(use.mark, fmt::format("a second rule named '{}' from presets", name),
                "another `on`, or a `name` for this use");
       return;
     }
-    whole.set("name", scalar_at(full, use.mark));
-    for (auto& [key, end] : {std::pair("from", &ends.from), std::pair("to", &ends.to)}) {
-      end->mark = use.mark;
-      for (ConfigNode& item : end->items) item.mark = use.mark;
-      if (!end->items.empty())
-        whole.set(key, std::move(*end));
-    }
-    for (ConfigEntry& entry : rule.entries) whole.set(entry.key, std::move(entry.value));
+    ConfigNode rule;
+    rule.kind = ConfigNode::Kind::kMapping;
+    rule.mark = use.mark;
+    rule.set("name", scalar_at(name, use.mark));
+    if (!ends.from.empty())
+      rule.set("from", list_at(ends.from, use.mark));
+    if (!ends.to.empty())
+      rule.set("to", list_at(ends.to, use.mark));
+    ConfigNode rest = values.apply(without(written, {"name", "from"}), problems_);
+    for (ConfigEntry& entry : rest.entries) rule.set(entry.key, std::move(entry.value));
     for (const std::string_view key : kRuleKeys)
       if (const ConfigNode* value = use.find(key))
-        whole.set(key, key == "match" ? both(whole.find("match"), *value) : *value);
-    rules_.items.push_back(std::move(whole));
+        rule.set(key, key == "match" ? both(rule.find("match"), *value) : *value);
+    rules_.items.push_back(std::move(rule));
   }
 
   static ConfigNode without(ConfigNode node, std::initializer_list<std::string_view> keys) {
@@ -309,6 +426,8 @@ class Expander {
   ConfigNode& tree_;
   Problems& problems_;
   std::vector<Wire> wires_;
+  std::vector<Switch> switches_;
+  Names nodes_;
   std::multiset<std::string> names_;  ///< of presets used
   std::set<std::string> made_;        ///< names of rules
   ConfigNode rules_;

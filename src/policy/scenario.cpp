@@ -2,13 +2,13 @@
 #include "policy/scenario.hpp"
 
 #include <algorithm>
-#include <set>
 
 #include "impair/impairment.hpp"
 #include "match/rule_match.hpp"
 #include "policy/expectation.hpp"
 #include "policy/presets.hpp"
 #include "policy/timeline.hpp"
+#include "policy/topology.hpp"
 
 namespace faultline {
 namespace {
@@ -22,7 +22,7 @@ class ScenarioReader {
     expand_presets(scenario_.tree, use, problems_);
     MappingReader reader(scenario_.tree, "scenario", problems_);
     reader.take("use");
-    reader.refuse_not_yet({"lateness", "model", "stop_when", "switches", "nodes", "capture"});
+    reader.refuse_not_yet({"lateness", "model", "stop_when", "capture"});
     if (use == ScenarioUse::kLive)
       reader.refuse_not_yet({"timeline", "expect", "confidence"});
     read_version(reader.require("version"));
@@ -36,8 +36,7 @@ class ScenarioReader {
     read_flows(reader.take("flows"));
     if (const ConfigNode* node = reader.take("workers"))
       read_workers(*node);
-    read_ports(reader.take("ports"), use);
-    read_wires(reader.take("wires"), use);
+    read_topology(reader, use, scenario_, problems_);
     read_rules(reader.take("rules"));
     if (use == ScenarioUse::kSimulate) {
       if (const ConfigNode* node = reader.take("timeline"))
@@ -117,107 +116,6 @@ class ScenarioReader {
     }
   }
 
-  void read_ports(const ConfigNode* node, ScenarioUse use) {
-    if (node == nullptr) {
-      if (use == ScenarioUse::kSimulate) {
-        scenario_.ports.push_back(PortSpec{.name = "left", .settings = {}, .mark = {}});
-        scenario_.ports.push_back(PortSpec{.name = "right", .settings = {}, .mark = {}});
-      } else {
-        complain(scenario_.tree.mark, "a scenario for the daemon needs ports",
-                 "for example ports: {left: {driver: af_packet, interface: eth0}, right: …}");
-      }
-      return;
-    }
-    if (!node->is_mapping()) {
-      complain(node->mark, "ports is " + describe(*node), "a mapping of names to ports");
-      return;
-    }
-    for (const ConfigEntry& entry : node->entries)
-      scenario_.ports.push_back(read_port(entry, problems_));
-    if (scenario_.ports.size() > kPortsMax)
-      complain(node->mark, "more than 64 ports", "at most 64");
-  }
-
-  std::optional<std::size_t> find_port(const ConfigNode& node) {
-    std::vector<std::string_view> known;
-    for (std::size_t index = 0; index < scenario_.ports.size(); ++index) {
-      if (node.is_scalar() && scenario_.ports[index].name == node.text)
-        return index;
-      known.push_back(scenario_.ports[index].name);
-    }
-    std::string allowed = "one of the ports";
-    for (const std::string_view name : known)
-      allowed += (name == known.front() ? " " : ", ") + std::string(name);
-    complain(node.mark, "unknown port " + describe(node), allowed,
-             node.is_scalar() ? nearest_word(node.text, known) : "");
-    return std::nullopt;
-  }
-
-  void read_wires(const ConfigNode* node, ScenarioUse use) {
-    const bool drawn = use == ScenarioUse::kSimulate && scenario_.tree.find("ports") == nullptr;
-    if (node == nullptr) {
-      if (drawn)
-        scenario_.wires.push_back({"lab", 0, 1, false});
-      else if (!scenario_.ports.empty())
-        complain(scenario_.tree.mark, "the ports are joined by no wire",
-                 "for example wires: {lab: [left, right]}");
-      return;
-    }
-    if (!node->is_mapping()) {
-      complain(node->mark, "wires is " + describe(*node), "a mapping of names to two ports");
-      return;
-    }
-    std::set<std::size_t> taken;
-    for (const ConfigEntry& entry : node->entries) read_wire(entry, taken);
-    for (std::size_t index = 0; index < scenario_.ports.size(); ++index)
-      if (!taken.contains(index) && problems_.empty())
-        complain(scenario_.ports[index].mark,
-                 "port '" + scenario_.ports[index].name + "' belongs to no wire",
-                 "every port in one wire");
-  }
-
-  void read_wire(const ConfigEntry& entry, std::set<std::size_t>& taken) {
-    const ConfigNode* ports = &entry.value;
-    bool mirrors = false;
-    if (entry.value.is_mapping()) {
-      MappingReader reader(entry.value, "wire", problems_);
-      ports = reader.require("ports");
-      if (const ConfigNode* value = reader.take("link"))
-        mirrors = read_word(*value, {"keep", "mirror"}, problems_).value_or(0) == 1;
-      reader.finish();
-      if (ports == nullptr)
-        return;
-    }
-    if (!ports->is_sequence() || ports->items.size() != 2) {
-      complain(ports->mark, "wire '" + entry.key + "' is " + describe(*ports),
-               "a list of exactly two ports");
-      return;
-    }
-    const auto first = find_port(ports->items[0]);
-    const auto second = find_port(ports->items[1]);
-    if (!first || !second)
-      return;
-    for (const auto& [index, item] : {std::pair{*first, 0}, std::pair{*second, 1}})
-      if (!taken.insert(index).second)
-        complain(ports->items[static_cast<std::size_t>(item)].mark,
-                 "port '" + scenario_.ports[index].name + "' is in a wire already",
-                 "a port belongs to one wire");
-    const std::uint16_t queues = scenario_.ports[*first].settings.queues;
-    if (scenario_.ports[*second].settings.queues != queues)
-      complain(ports->mark,
-               "wire '" + entry.key + "' joins a port of " + std::to_string(queues) +
-                   " queues to one of " + std::to_string(scenario_.ports[*second].settings.queues),
-               "as many queues at both ends");
-    for (const std::size_t end : {*first, *second})
-      if (mirrors && !can_mirror(scenario_.ports[end].settings.driver))
-        complain(ports->mark,
-                 "link: mirror with port '" + scenario_.ports[end].name +
-                     "', whose link cannot be "
-                     "taken down",
-                 "ports of af_packet, tap or pci, or link: keep");
-    scenario_.wires.push_back({entry.key, *first, *second, mirrors});
-  }
-
   void read_rules(const ConfigNode* node) {
     if (node == nullptr || node->kind == ConfigNode::Kind::kNull)
       return;
@@ -243,8 +141,10 @@ class ScenarioReader {
                     [&](const RuleSpec& other) { return other.name == rule.name; });
     if (named_twice && !rule.name.empty())
       complain(node.mark, "a second rule named '" + rule.name + "'", "names used once");
-    read_ends(reader.take("from"), rule.from);
-    read_ends(reader.take("to"), rule.to);
+    if (const ConfigNode* value = reader.take("from"))
+      rule.from = read_end(*value, scenario_, problems_);
+    if (const ConfigNode* value = reader.take("to"))
+      rule.to = read_end(*value, scenario_, problems_);
     rule.match = reader.take("match");
     rule.impair = reader.require("impair");
     if (rule.impair != nullptr && (!rule.impair->is_sequence() || rule.impair->items.empty())) {
@@ -278,7 +178,7 @@ class ScenarioReader {
       RuleMatch::compile(*rule.match, problems_);
     if (rule.impair == nullptr)
       return;
-    CompileContext context{.rule_name = rule.name, .per = rule.per};
+    CompileContext context{.rule_name = rule.name, .per = rule.per, .nodes = &scenario_.nodes};
     for (const ConfigNode& item : rule.impair->items) {
       std::string_view kind;
       compile_impairment(item, context_of(context, *rule.impair), &kind, problems_);
@@ -303,21 +203,6 @@ class ScenarioReader {
         rule.portless = *word == 1;
     if (const ConfigNode* value = reader.take("final"))
       rule.final = read_bool(*value, problems_).value_or(false);
-  }
-
-  void read_ends(const ConfigNode* node, std::vector<std::size_t>& ends) {
-    if (node == nullptr || (node->is_scalar() && node->text == "any"))
-      return;
-    if (!node->is_sequence()) {
-      if (const auto port = find_port(*node))
-        ends.push_back(*port);
-      return;
-    }
-    if (node->items.empty())
-      complain(node->mark, "an empty list of ports", "at least one port, or leave the key out");
-    for (const ConfigNode& item : node->items)
-      if (const auto port = find_port(item))
-        ends.push_back(*port);
   }
 
   void read_ttl(const ConfigNode& node, RuleSpec& rule) {
@@ -346,17 +231,17 @@ class ScenarioReader {
   }
 
   void check_path(const RuleSpec& rule, const ConfigNode& node) {
-    if (scenario_.wires.empty() || (rule.from.empty() && rule.to.empty()))
+    if (rule.from.any && rule.to.any)
       return;
-    const auto holds = [](const std::vector<std::size_t>& ends, std::size_t port) {
-      return ends.empty() || std::find(ends.begin(), ends.end(), port) != ends.end();
-    };
-    for (const WireSpec& wire : scenario_.wires)
-      if ((holds(rule.from, wire.first) && holds(rule.to, wire.second)) ||
-          (holds(rule.from, wire.second) && holds(rule.to, wire.first)))
-        return;
-    complain(node.mark, "rule '" + rule.name + "' selects no path: no wire leads that way",
-             "from and to at the two ends of a wire");
+    const std::vector<PortPair> paths = scenario_.paths();
+    const bool selects = std::ranges::any_of(paths, [&](const PortPair& path) {
+      return may_be_at(rule.from, path.from, scenario_) && may_be_at(rule.to, path.to, scenario_);
+    });
+    if (!selects && !paths.empty())
+      complain(node.mark,
+               "rule '" + rule.name + "' selects no path: no wire" +
+                   (scenario_.switches.empty() ? "" : " or switch") + " leads that way",
+               "from and to at the two ends of a wire");
   }
 
   Scenario& scenario_;
@@ -388,6 +273,26 @@ Result<Scenario> read_scenario(ConfigNode tree, ScenarioUse use) {
     problems.push_back(std::move(last));
   }
   return tl::unexpected(std::move(problems));
+}
+
+std::vector<PortPair> Scenario::paths() const {
+  std::vector<PortPair> paths;
+  for (const WireSpec& wire : wires) {
+    paths.push_back({wire.first, wire.second});
+    paths.push_back({wire.second, wire.first});
+  }
+  for (const SwitchSpec& one : switches)
+    for (const std::size_t from : one.ports)
+      for (const std::size_t to : one.ports)
+        if (from != to)
+          paths.push_back({from, to});
+  return paths;
+}
+
+std::size_t Scenario::path_count() const {
+  std::size_t count = ports.size();
+  for (const SwitchSpec& one : switches) count += one.ports.size() * (one.ports.size() - 1);
+  return count;
 }
 
 std::optional<std::size_t> find_rule_named(const ConfigNode& node, const Scenario& scenario,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "base/config.hpp"
 #include "base/units.hpp"
 #include "impair/impairment.hpp"
+#include "packet/node_table.hpp"
 #include "policy/port_spec.hpp"
 
 namespace faultline {
@@ -23,6 +25,22 @@ struct WireSpec {
   std::size_t first = 0;   ///< index into ports
   std::size_t second = 0;  ///< index into ports
   bool mirrors = false;    ///< one end's link goes down with the other's
+};
+
+/// Ports joined by MAC learning.
+struct SwitchSpec {
+  std::string name;
+  std::vector<std::size_t> ports{};  ///< indices, two at least
+  std::uint64_t mac_age_ns = 0;      ///< how long a silent station stays known
+  std::uint64_t macs_max = 0;        ///< stations known at once
+
+  friend bool operator==(const SwitchSpec&, const SwitchSpec&) = default;
+};
+
+/// An ordered pair of ports.
+struct PortPair {
+  std::size_t from = 0;
+  std::size_t to = 0;
 };
 
 inline constexpr std::size_t kWorkersMax = 16;
@@ -43,8 +61,8 @@ enum class TtlKind : std::uint8_t { kDefault, kNone, kTime };
 
 struct RuleSpec {
   std::string name;
-  std::vector<std::size_t> from;       ///< port indices; empty: any
-  std::vector<std::size_t> to;         ///< port indices; empty: any
+  LinkEnd from = LinkEnd::anybody();   ///< nodes that a port alone tells are ports here
+  LinkEnd to = LinkEnd::anybody();     ///< likewise
   const ConfigNode* match = nullptr;   ///< into the scenario's tree; null: everything
   const ConfigNode* impair = nullptr;  ///< into the scenario's tree; a list
   bool enabled = true;
@@ -88,6 +106,8 @@ struct Scenario {
   std::optional<std::uint64_t> seed;
   std::vector<PortSpec> ports;
   std::vector<WireSpec> wires;
+  std::vector<SwitchSpec> switches;
+  std::shared_ptr<const NodeTable> nodes;  ///< null: there are none
   WorkersSpec workers;
   std::vector<RuleSpec> rules;
   std::vector<TimelineEntry> timeline;  ///< in file order
@@ -97,6 +117,11 @@ struct Scenario {
   std::uint32_t streams_max = 16'384;  ///< TCP streams that a worker searches at once
   std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
   std::optional<std::uint64_t> hold_bytes;
+
+  /// Every way through wires and switches.
+  std::vector<PortPair> paths() const;
+  /// How many numbers of paths a policy has: one a port, and one for each path of a switch.
+  std::size_t path_count() const;
 
   Scenario() = default;
   Scenario(const Scenario&) = delete;

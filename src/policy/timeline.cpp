@@ -233,7 +233,7 @@ class TimelineReader {
     overlay(changed, *entry.set);
     const RuleSpec& rule = scenario_.rules[entry.rule];
     Problems found;
-    CompileContext context{.rule_name = rule.name, .per = rule.per};
+    CompileContext context{.rule_name = rule.name, .per = rule.per, .nodes = &scenario_.nodes};
     for (const ConfigNode& item : changed.items) {
       std::string_view kind;
       compile_impairment(item, context_of(context, changed), &kind, found);

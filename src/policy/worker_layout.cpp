@@ -36,6 +36,7 @@ Result<WorkerLayout> lay_workers(const Scenario& scenario, std::size_t cores) {
   std::stable_sort(wires.begin(), wires.end(), [&](const WireSpec* left, const WireSpec* right) {
     return queues_of(scenario, *left) > queues_of(scenario, *right);
   });
+  queues += scenario.switches.size();
   WorkerLayout layout;
   layout.workers = scenario.workers.cores.size();
   if (layout.workers == 0)
@@ -53,6 +54,11 @@ Result<WorkerLayout> lay_workers(const Scenario& scenario, std::size_t cores) {
     for (const std::size_t worker : workers) load[worker] += 1.0 / static_cast<double>(count);
     layout.queues[wire->first] = layout.queues[wire->second] = workers;
   }
+  for (const SwitchSpec& one : scenario.switches) {
+    const std::vector<std::size_t> workers = least_busy(load, 1);
+    load[workers.front()] += static_cast<double>(one.ports.size()) / 2;
+    for (const std::size_t port : one.ports) layout.queues[port] = workers;
+  }
   return layout;
 }
 
@@ -67,8 +73,9 @@ std::string unshareable_rule(const Policy& policy, const WorkerLayout& layout) {
     if (!rule.needs_one_worker())
       continue;
     std::optional<std::size_t> owner;
-    for (std::size_t port = 0; port < layout.queues.size(); ++port) {
-      if (!rule.paths[port] || layout.queues[port].empty())
+    for (std::size_t path_id = 0; path_id < policy.paths.size(); ++path_id) {
+      const std::size_t port = policy.paths[path_id].ingress;
+      if (!rule.paths[path_id] || layout.queues[port].empty())
         continue;
       if (layout.is_shared(port))
         return fmt::format(

@@ -2,6 +2,7 @@
 #include "sim/departures.hpp"
 
 #include <tuple>
+#include <utility>
 
 namespace faultline {
 
@@ -13,7 +14,7 @@ bool Departures::Later::operator()(const Waiting& left, const Waiting& right) co
     return order(left.key) > order(right.key);
   if (left.key.sequence != right.key.sequence)
     return static_cast<std::int32_t>(left.key.sequence - right.key.sequence) > 0;
-  return left.key.copy > right.key.copy;
+  return std::pair(left.key.copy, left.key.egress) > std::pair(right.key.copy, right.key.egress);
 }
 
 void Departures::wait(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept {

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "base/units.hpp"
+#include "packet/addresses.hpp"
 
 namespace faultline {
 namespace {
@@ -27,27 +29,6 @@ bool is_tag(std::uint16_t ethertype) {
   return ethertype == 0x8100 || ethertype == 0x88a8 || ethertype == 0x9100;
 }
 
-std::optional<std::array<std::uint8_t, 16>> parse_mac(std::string_view text) {
-  constexpr std::size_t kTextBytes = 17;
-  if (text.size() != kTextBytes)
-    return std::nullopt;
-  std::array<std::uint8_t, 16> address{};
-  for (std::size_t i = 0; i < kTextBytes; ++i) {
-    if (i % 3 == 2) {
-      if (text[i] != ':' && text[i] != '-')
-        return std::nullopt;
-      continue;
-    }
-    const char digit = static_cast<char>(text[i] | 0x20);
-    const bool letter = digit >= 'a' && digit <= 'f';
-    if (!letter && (text[i] < '0' || text[i] > '9'))
-      return std::nullopt;
-    const int value = letter ? digit - 'a' + 10 : text[i] - '0';
-    address[i / 3] = static_cast<std::uint8_t>(address[i / 3] << 4 | value);
-  }
-  return address;
-}
-
 bool equal_bits(std::span<const std::byte> left, const std::uint8_t* right, unsigned bits) {
   for (unsigned bit = 0; bit < bits; ++bit) {
     const unsigned difference = std::to_integer<unsigned>(left[bit / 8]) ^ right[bit / 8];
@@ -61,8 +42,11 @@ bool equal_bits(std::span<const std::byte> left, const std::uint8_t* right, unsi
 
 bool SourceSet::add(std::string_view text) {
   Prefix prefix;
-  if (const auto mac = parse_mac(text)) {
-    prefixes_.push_back({Kind::kMac, *mac, 8 * kMacBytes});
+  std::string with_colons(text);
+  std::ranges::replace(with_colons, '-', ':');
+  if (const auto mac = parse_mac(with_colons)) {
+    std::copy(mac->begin(), mac->end(), prefix.address.begin());
+    prefixes_.push_back({Kind::kMac, prefix.address, 8 * kMacBytes});
     return true;
   }
   const std::size_t slash = text.find('/');

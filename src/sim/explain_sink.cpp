@@ -78,7 +78,7 @@ Json ExplainSink::rules_json(const Departure& departure, const PacketTrail& trai
   for (const RuleProgram& rule : trail.policy->rules) {
     const bool matched = std::ranges::find(trail.matched, &rule) != trail.matched.end();
     std::string why;
-    if (!rule.paths.test(departure.key.ingress))
+    if (!rule.paths.test(trail.policy->path_of(departure.key.ingress, departure.key.egress)))
       why = "not on this path";
     else if (!rule.active_at(departure.key.arrival_ns))
       why = rule.enabled ? "its ttl is over" : "disabled";
@@ -125,16 +125,25 @@ void ExplainSink::departed(const Departure& departure, const PacketTrail& trail)
   if (departure.key.copy != 0)
     return;  // what was asked about came in
   const std::uint64_t number = std::uint64_t{departure.key.sequence} + 1;
-  waiting_[number] = {{"n", number},
-                      {"flow", to_text(trail.fields.key)},
-                      {"packet_in_flow", trail.number},
-                      {"rules", rules_json(departure, trail)},
-                      {"fate", fate_json(departure, trail)}};
-  for (auto first = waiting_.begin(); first != waiting_.end() && first->first == next_;
+  Json& told = waiting_[{number, departure.key.egress}];
+  told = {{"n", number},
+          {"flow", to_text(trail.fields.key)},
+          {"packet_in_flow", trail.number},
+          {"rules", rules_json(departure, trail)},
+          {"fate", fate_json(departure, trail)}};
+  if (!ports_.empty())
+    told["to"] = ports_[departure.key.egress];
+  for (auto first = waiting_.begin();
+       ports_.empty() && first != waiting_.end() && first->first.first == next_;
        first = waiting_.begin(), ++next_) {
-    tell_(first->first, first->second);
+    tell_(next_, first->second);
     waiting_.erase(first);
   }
+}
+
+void ExplainSink::finish() {
+  for (const auto& [name, json] : waiting_) tell_(name.first, json);
+  waiting_.clear();
 }
 
 }  // namespace faultline

@@ -20,7 +20,13 @@ class ExplainSink final : public DepartureSink {
   /// Called for each packet, numbers ascending from 1.
   using Tell = std::function<void(std::uint64_t number, const Json& explanation)>;
 
-  explicit ExplainSink(Tell tell) : tell_(std::move(tell)) {}
+  /// `ports`: names of the ports, where a packet may take several paths; it is told once for each
+  /// then, when all is done. Else empty.
+  ExplainSink(Tell tell, std::vector<std::string> ports)
+      : tell_(std::move(tell)), ports_(std::move(ports)) {}
+
+  /// Everything has departed.
+  void finish();
 
   void departed(const Departure& departure, const PacketTrail& trail) override;
 
@@ -30,7 +36,9 @@ class ExplainSink final : public DepartureSink {
   Json fate_json(const Departure& departure, const PacketTrail& trail) const;
 
   Tell tell_;
-  std::map<std::uint64_t, Json> waiting_;  ///< for packets before them
+  std::vector<std::string> ports_;
+  /// By number and port of egress: for packets before them.
+  std::map<std::pair<std::uint64_t, std::uint8_t>, Json> waiting_;
   std::uint64_t next_ = 1;
 };
 

@@ -33,7 +33,9 @@ class Simulation {
     WorkerSettings worker_settings{.rx_burst = settings.rx_burst,
                                    .flows_max = settings.flows_max,
                                    .flow_idle_ns = settings.flow_idle_ns,
-                                   .hold_bytes = settings.hold_bytes};
+                                   .hold_bytes = settings.hold_bytes,
+                                   .paths = settings.paths,
+                                   .switches = settings.switches};
     for (std::uint32_t worker = 0; worker < settings.workers; ++worker) {
       worker_settings.worker = worker;
       std::vector<SimPort*> pointers;
@@ -45,6 +47,8 @@ class Simulation {
       workers_.back()->set_witness(&output_.witness());
     }
     ports_a_worker_ = ports;
+    if (!settings.switches.empty())
+      cut_frames_.expect_copies();
     for (const std::unique_ptr<Policy>& policy : policies) {
       if (policy->makes_copies())
         settings_.rx_burst = std::min(settings_.rx_burst, Decide::kFirstCopy);

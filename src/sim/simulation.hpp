@@ -34,6 +34,8 @@ struct SimulationSettings {
   std::uint64_t flows_max = 65'536;
   std::uint64_t flow_idle_ns = 60 * kNsPerSecond;
   std::uint64_t hold_bytes = std::uint64_t{1} << 30;
+  std::size_t paths = 0;  ///< of the policies; 0: as many as there are ports
+  std::vector<SwitchProgram> switches;
   TrailDetail detail = TrailDetail::kChanges;
   std::uint64_t packets_max = UINT64_MAX;                   ///< stops to read after so many
   std::function<void(const SimulationProgress&)> progress;  ///< called every 10,000 packets or so

@@ -16,9 +16,9 @@ void Trail::arrived(const Arrivals& arrivals, const JudgedBurst& burst) noexcept
       continue;
     trail.fields = arrivals.fields[i];
     trail.role = arrivals.connections[i].role;
-    if (arrivals.policy.paths[arrivals.ingress].follows_tcp)
+    if (arrivals.policy.paths[arrivals.path_id].follows_tcp)
       trail.tcp = arrivals.tcp[i];
-    if (arrivals.policy.paths[arrivals.ingress].needs_payload)
+    if (arrivals.policy.paths[arrivals.path_id].needs_payload)
       trail.payload = arrivals.payload[i];
   }
 }
@@ -105,7 +105,7 @@ void Trail::copied(const RuleProgram& rule, std::size_t step, const JudgedBurst&
 }
 
 void Trail::edited(const HoldKey& key, const Edit& edit) noexcept {
-  for (Touch& touch : packets_[name_of(key.sequence, key.copy)].touches)
+  for (Touch& touch : packets_[name_of(key)].touches)
     if (&touch.rule->steps[touch.step].impairment == edit.impairment)
       touch.edited = true;
 }
@@ -114,7 +114,7 @@ void Trail::answered(const HoldKey& key, const HoldKey& of, const FrameAnswer& a
   if (detail_ == TrailDetail::kNothing)
     return;
   PacketTrail made;
-  PacketTrail& because = packets_[name_of(of.sequence, of.copy)];
+  PacketTrail& because = packets_[name_of(of)];
   made.policy = because.policy;
   made.fields = because.fields;
   for (Touch& touch : because.touches) {
@@ -126,7 +126,7 @@ void Trail::answered(const HoldKey& key, const HoldKey& of, const FrameAnswer& a
     made.touches.back().step = touch.step;
     made.touches.back().answered = true;
   }
-  packets_[name_of(key.sequence, key.copy)] = std::move(made);
+  packets_[name_of(key)] = std::move(made);
 }
 
 void Trail::injected(const HoldKey& key, const RuleProgram& rule, std::size_t step) noexcept {
@@ -136,11 +136,11 @@ void Trail::injected(const HoldKey& key, const RuleProgram& rule, std::size_t st
   touch.rule = &rule;
   touch.step = step;
   touch.answered = true;
-  packets_[name_of(key.sequence, key.copy)].touches.push_back(std::move(touch));
+  packets_[name_of(key)].touches.push_back(std::move(touch));
 }
 
 PacketTrail Trail::take(const HoldKey& key) {
-  const auto found = packets_.find(name_of(key.sequence, key.copy));
+  const auto found = packets_.find(name_of(key));
   if (found == packets_.end())
     return {};
   PacketTrail trail = std::move(found->second);

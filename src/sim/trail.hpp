@@ -82,11 +82,14 @@ class Trail final : public Witness {
  private:
   TrailDetail detail_;
   DropListener& listener_;
-  static std::uint64_t name_of(std::uint32_t sequence, std::uint8_t copy) {
-    return std::uint64_t{sequence} << 8 | copy;
+  static std::uint64_t name_of(std::uint32_t sequence, std::uint8_t egress, std::uint8_t copy) {
+    return std::uint64_t{sequence} << 16 | std::uint64_t{egress} << 8 | copy;
+  }
+  static std::uint64_t name_of(const HoldKey& key) {
+    return name_of(key.sequence, key.egress, key.copy);
   }
   PacketTrail& trail_of(const JudgedBurst& burst, std::uint8_t i) {
-    return packets_[name_of(burst.sequence[i], burst.copy[i])];
+    return packets_[name_of(burst.sequence[i], burst.egress, burst.copy[i])];
   }
 
   std::unordered_map<std::uint64_t, PacketTrail> packets_;

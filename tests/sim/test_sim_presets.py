@@ -544,6 +544,23 @@ def test_reverse_and_a_path(trials):
     assert (one_way.up.delays() == 0).all() and (one_way.down.delays() == 300 * MS).all()
 
 
+def test_on_a_node(trials):
+    """What a node sends and what it is sent; its neighbours' packets are as they were."""
+    times = np.arange(1_000) * SECOND
+    there, back = trials.capture(0, times), trials.capture(1, times)
+    text = trials.text("geo", on="second", loss="0%") + "nodes: {second: {ip: 10.0.1.2}}\n"
+    outcome = trials.program.simulated(text, [f"left={there[1]}", f"right={back[1]}"])
+    rules = outcome.stats["rules"]
+    for (capture, _), host_at, rule, end in ((there, 33, "geo.down", "right"),
+                                             (back, 29, "geo.up", "left")):
+        mine = outcome.output.interface == outcome.output.names.index(end)
+        of_node = capture.bytes_[:, host_at] == 2
+        left = np.sort(outcome.output.time_ns[mine]).astype(np.int64)
+        asked = capture.time_ns.astype(np.int64) + of_node * 300 * MS
+        assert (left == np.sort(asked)).all()
+        assert rules[rule]["matched"] == of_node.sum() > 100
+
+
 def test_what_commands_say(program):
     """Lists, texts, JSON and the exit status of a name that is none."""
     listed = program.run("preset", "list")

@@ -259,8 +259,8 @@ TEST(DataplaneCopies, FragmentsGoOnByThemselves) {
 }
 
 TEST(DataplaneCopies, PacketsAreJudgedTogetherWhereNothingIsBehind) {
-  const auto part_max = [](const std::string& rule, std::uint8_t ingress) {
-    return DecideBench({"name: b, from: left, impair: [loss: 1%]", rule}).decide.part_max(ingress);
+  const auto part_max = [](const std::string& rule, PathId path_id) {
+    return DecideBench({"name: b, from: left, impair: [loss: 1%]", rule}).decide.part_max(path_id);
   };
   EXPECT_EQ(part_max("name: a, from: left, impair: [duplicate: 1%]", 0), 32U);
   EXPECT_EQ(part_max("name: a, from: left, impair: [duplicate: 1%]", 1), kBurstMax);

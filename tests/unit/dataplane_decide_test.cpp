@@ -22,7 +22,7 @@ using test::make;
 struct Packet {
   Bytes frame;
   std::uint64_t arrival_ns = 0;
-  std::uint8_t ingress = 0;
+  PathId path_id = 0;
 };
 
 struct Fate {
@@ -83,9 +83,9 @@ class Bench {
     while (first < packets.size()) {
       const std::size_t before = first;
       // Not from 0: what a part means is [first, first + count).
-      BurstPart part{(kBurstMax - burst_size) / 2, 0, packets[first].ingress};
+      BurstPart part{(kBurstMax - burst_size) / 2, 0, packets[first].path_id};
       for (; first < packets.size() && part.count < burst_size &&
-             packets[first].ingress == part.ingress;
+             packets[first].path_id == part.path_id;
            ++first, ++part.count) {
         const Packet& packet = packets[first];
         const std::uint32_t i = part.first + part.count;
@@ -128,8 +128,8 @@ std::string rules(const std::vector<std::string>& lines) {
   return yaml;
 }
 
-Packet udp_to(std::uint16_t port, std::uint8_t ingress = 0, std::uint64_t arrival_ns = 0) {
-  return {make(Ipv4Frame{.ports = {4'242, port}}), arrival_ns, ingress};
+Packet udp_to(std::uint16_t port, PathId path_id = 0, std::uint64_t arrival_ns = 0) {
+  return {make(Ipv4Frame{.ports = {4'242, port}}), arrival_ns, path_id};
 }
 
 constexpr Fate kPasses{};
@@ -247,11 +247,11 @@ std::vector<Packet> mixed_traffic(std::size_t packets) {
   std::vector<Packet> traffic;
   test::Random random(9);
   std::uint64_t now_ns = 0;
-  std::uint8_t ingress = 0;
+  PathId path_id = 0;
   for (std::size_t packet = 0; packet < packets; ++packet) {
     now_ns += random.below(2'000);
     if (packet % 64 == 0)
-      ingress = static_cast<std::uint8_t>(1 - ingress);
+      path_id = static_cast<std::uint8_t>(1 - path_id);
     Ipv4Frame frame;
     frame.protocol = random.below(4) == 0 ? 6 : random.below(9) == 0 ? 1 : 17;
     frame.source[3] = static_cast<std::uint8_t>(random.below(5));
@@ -260,7 +260,7 @@ std::vector<Packet> mixed_traffic(std::size_t packets) {
     Bytes bytes = make(frame);
     if (random.below(20) == 0)
       bytes.resize(20);
-    traffic.push_back({bytes, now_ns, ingress});
+    traffic.push_back({bytes, now_ns, path_id});
   }
   return traffic;
 }

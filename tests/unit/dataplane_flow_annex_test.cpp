@@ -10,8 +10,8 @@ namespace {
 
 using Owner = AnnexPieces::Owner;
 
-void assign(AnnexPieces& pieces, std::uint8_t ingress, const std::vector<Owner>& owners) {
-  pieces.assign(ingress, [&](const auto& owner) {
+void assign(AnnexPieces& pieces, PathId path_id, const std::vector<Owner>& owners) {
+  pieces.assign(path_id, [&](const auto& owner) {
     for (const Owner& one : owners) owner(one);
   });
 }

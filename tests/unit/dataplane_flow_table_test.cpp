@@ -27,11 +27,11 @@ FlowKey key_of(std::uint64_t flow) {
 }
 
 /// The look-up's three steps.
-Flow& find(FlowTable& table, const FlowKey& key, std::uint64_t identity, std::uint8_t ingress,
+Flow& find(FlowTable& table, const FlowKey& key, std::uint64_t identity, PathId path_id,
            std::uint64_t now_ns) {
-  SoughtEntry sought = table.seek(key, identity, ingress);
+  SoughtEntry sought = table.seek(key, identity, path_id);
   table.approach(sought, true);
-  return table.find(key, sought, ingress, now_ns);
+  return table.find(key, sought, path_id, now_ns);
 }
 
 /// A table, and one way to send it a packet.
@@ -42,16 +42,16 @@ class Bench {
       : table(flows_max, idle_ns, ghosts_min) {}
 
   /// The number of this packet within its flow.
-  std::uint64_t packet(std::uint64_t flow, std::uint8_t ingress, std::uint64_t now_ns) {
+  std::uint64_t packet(std::uint64_t flow, PathId path_id, std::uint64_t now_ns) {
     const FlowKey key = key_of(flow);
     const std::uint64_t identity = flow_identity(key);
-    Flow& found = find(table, key, identity, ingress, now_ns);
-    const SoughtEntry nowhere{table.seek(key, identity, ingress).spread, SoughtEntry::kNowhere};
-    EXPECT_EQ(&table.find(key, nowhere, ingress, now_ns), &found)
+    Flow& found = find(table, key, identity, path_id, now_ns);
+    const SoughtEntry nowhere{table.seek(key, identity, path_id).spread, SoughtEntry::kNowhere};
+    EXPECT_EQ(&table.find(key, nowhere, path_id, now_ns), &found)
         << "the same where nothing pointed to it";
-    EXPECT_EQ(table.known(key, identity, ingress), &found);
+    EXPECT_EQ(table.known(key, identity, path_id), &found);
     EXPECT_EQ(found.key, key);
-    EXPECT_EQ(found.ingress, ingress);
+    EXPECT_EQ(found.path_id, path_id);
     EXPECT_EQ(found.last_seen_ns, now_ns);
     return ++found.packets;
   }
@@ -86,8 +86,8 @@ TEST(DataplaneFlowTable, TheSameKeyOnTwoPortsIsTwoFlows) {
   Bench bench(100, kIdleNs);
   EXPECT_EQ(bench.packet(7, 0, 1), 1U);
   EXPECT_EQ(bench.packet(7, 0, 2), 2U);
-  for (std::uint8_t ingress = 1; ingress < 64; ++ingress)
-    EXPECT_EQ(bench.packet(7, ingress, 3), 1U) << int{ingress};
+  for (PathId path_id = 1; path_id < 64; ++path_id)
+    EXPECT_EQ(bench.packet(7, path_id, 3), 1U) << int{path_id};
   EXPECT_EQ(bench.packet(7, 0, 4), 3U);
   EXPECT_EQ(bench.table.counters().created, 64U);
 }

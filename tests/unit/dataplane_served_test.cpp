@@ -110,13 +110,13 @@ TEST(DataplaneWakeHeap, GivesThemByTimeAndThenByWhoTheyAre) {
   WakeHeap heap(3'000);
   EXPECT_TRUE(heap.empty());
   EXPECT_EQ(heap.next_ns(), UINT64_MAX);
-  using Key = std::tuple<std::uint64_t, std::uint8_t, std::uint32_t, std::uint64_t>;
+  using Key = std::tuple<std::uint64_t, PathId, std::uint32_t, std::uint64_t>;
   std::vector<Key> keys;
   const auto take = [&] {
     const auto least = std::min_element(keys.begin(), keys.end());
     const Wake& wake = heap.front();
     EXPECT_EQ(heap.next_ns(), wake.time_ns);
-    EXPECT_EQ((Key{wake.time_ns, wake.ingress, wake.slot, wake.scope}), *least);
+    EXPECT_EQ((Key{wake.time_ns, wake.path_id, wake.slot, wake.scope}), *least);
     keys.erase(least);
     heap.pop();
   };
@@ -127,10 +127,10 @@ TEST(DataplaneWakeHeap, GivesThemByTimeAndThenByWhoTheyAre) {
     }
     Wake wake;
     wake.time_ns = random.below(20);
-    wake.ingress = static_cast<std::uint8_t>(random.below(2));
+    wake.path_id = static_cast<std::uint8_t>(random.below(2));
     wake.slot = static_cast<std::uint32_t>(random.below(3));
     wake.scope = random.below(1'000'000);
-    keys.emplace_back(wake.time_ns, wake.ingress, wake.slot, wake.scope);
+    keys.emplace_back(wake.time_ns, wake.path_id, wake.slot, wake.scope);
     heap.push(wake);
   }
   while (!keys.empty()) take();

@@ -54,8 +54,8 @@ class DecideBench {
   }
 
   /// Judges one packet: entry 0 of the burst, its copies from Decide::kFirstCopy on.
-  void judge(const Bytes& frame, std::uint64_t arrival_ns = 0, std::uint8_t ingress = 0) {
-    judge_part({{frame, arrival_ns}}, ingress);
+  void judge(const Bytes& frame, std::uint64_t arrival_ns = 0, PathId path_id = 0) {
+    judge_part({{frame, arrival_ns}}, path_id);
   }
 
   struct Arrival {
@@ -63,7 +63,7 @@ class DecideBench {
     std::uint64_t time_ns = 0;
   };
   /// Entries from 0 on.
-  void judge_part(const std::vector<Arrival>& packets, std::uint8_t ingress = 0) {
+  void judge_part(const std::vector<Arrival>& packets, PathId path_id = 0) {
     for (std::size_t i = 0; i < packets.size(); ++i) {
       const Bytes& frame = packets[i].frame;
       frames_[i] = {frame.data(), static_cast<std::uint32_t>(frame.size()),
@@ -71,7 +71,7 @@ class DecideBench {
       burst.arrival_ns[i] = packets[i].time_ns;
       burst.sequence[i] = sequence_++;
     }
-    decide.judge(frames_, {0, static_cast<std::uint32_t>(packets.size()), ingress}, burst,
+    decide.judge(frames_, {0, static_cast<std::uint32_t>(packets.size()), path_id}, burst,
                  counters);
   }
 

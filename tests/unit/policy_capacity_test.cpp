@@ -23,7 +23,7 @@ Capacity capacity_for(const std::string& rules, const std::string& rest = "",
     ADD_FAILURE() << to_line(scenario.error().front());
     return {};
   }
-  PolicySlots slots(scenario->ports.size());
+  PolicySlots slots(scenario->path_count());
   const Result<Policy> policy = compile_policy(*scenario, {}, slots);
   const Result<WorkerLayout> layout = least_layout(*scenario);
   return policy && layout ? capacity_of(*scenario, *policy, flows_memory, *layout) : Capacity{};

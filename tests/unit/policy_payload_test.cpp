@@ -25,7 +25,7 @@ Result<Policy> compile(const std::vector<std::string>& matches, const Policy* pr
                        const std::string& top = "") {
   const Result<Scenario> scenario = scenario_of(matches, top);
   EXPECT_TRUE(scenario.has_value());
-  PolicySlots slots(scenario->ports.size());
+  PolicySlots slots(scenario->path_count());
   return compile_policy(*scenario, {.seed = 1, .previous = previous}, slots);
 }
 

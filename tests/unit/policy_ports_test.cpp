@@ -149,7 +149,7 @@ TEST(PolicyWorkers, WrittenCoresAreAllTaken) {
 std::string unshareable(const std::string& rule, std::size_t cores) {
   const Scenario scenario =
       scenario_of(kThreeWires + ("rules: [{name: r, impair: [" + rule + "}]\n"));
-  PolicySlots slots(scenario.ports.size());
+  PolicySlots slots(scenario.path_count());
   const Result<Policy> policy = compile_policy(scenario, {}, slots);
   if (!policy)
     throw std::runtime_error(to_line(policy.error().front()));

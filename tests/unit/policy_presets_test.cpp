@@ -32,20 +32,26 @@ Lines errors_of(const std::string& use, const std::string& rest = "") {
   return scenario ? Lines{} : test::lines_of(scenario.error());
 }
 
-/// Names, and the ends of each: "name from>to", ports by their number.
+std::string end_text(const LinkEnd& end) {
+  std::string text;
+  for (std::size_t bit = 0; bit < 10; ++bit) {
+    if (!end.any && (end.ports >> bit & 1U) != 0)
+      text += std::to_string(bit);
+    if (!end.any && (end.nodes >> bit & 1U) != 0)
+      text += "n" + std::to_string(bit);
+  }
+  return text;
+}
+
+/// Names, and the ends of each: "name from>to", ports by their number, nodes by n and theirs.
 Lines paths_of(const std::string& use, const std::string& rest = "") {
   const Result<Scenario> scenario =
       read_scenario(test::tree_of("version: 1\nuse: " + use + "\n" + rest), ScenarioUse::kSimulate);
   if (!scenario)
     return test::lines_of(scenario.error());
   Lines lines;
-  for (const RuleSpec& rule : scenario->rules) {
-    std::string line = rule.name + " ";
-    for (const std::size_t port : rule.from) line += std::to_string(port);
-    line += ">";
-    for (const std::size_t port : rule.to) line += std::to_string(port);
-    lines.push_back(line);
-  }
+  for (const RuleSpec& rule : scenario->rules)
+    lines.push_back(rule.name + " " + end_text(rule.from) + ">" + end_text(rule.to));
   return lines;
 }
 
@@ -98,6 +104,40 @@ TEST(PolicyPresets, OnSaysWhere) {
   EXPECT_EQ(paths_of("[{preset: lighthouse, on: c}]", kTwoWires), Lines{"lighthouse.up 2>3"});
   EXPECT_EQ(paths_of("[{preset: lighthouse, on: c, reverse: true}]", kTwoWires),
             Lines{"lighthouse.down 2>3"});
+}
+
+constexpr const char* kRack =
+    "ports: {a: {driver: sim}, b: {driver: sim}, c: {driver: sim}}\n"
+    "switches: {rack: [a, b, c]}\n"
+    "nodes: {db: {port: b}, x: {ip: 10.0.0.1}, y: {ip: 10.0.0.2}}\n";
+
+TEST(PolicyPresets, OnASwitchAndOnNodes) {
+  EXPECT_EQ(paths_of("[{preset: geo}]", kRack), Lines{"geo >"});
+  EXPECT_EQ(paths_of("[{preset: geo, on: rack}]", kRack), Lines{"geo >"});
+  EXPECT_EQ(paths_of("[{preset: geo, on: a}]", kRack), Lines{"geo 0>"});
+  EXPECT_EQ(paths_of("[{preset: geo, on: a>c}]", kRack), Lines{"geo 0>2"});
+  EXPECT_EQ(paths_of("[{preset: geo, on: x}]", kRack), (Lines{"geo.up n1>", "geo.down >n1"}));
+  EXPECT_EQ(paths_of("[{preset: geo, on: x>db}]", kRack), Lines{"geo n1>1"});
+  EXPECT_EQ(paths_of("[{preset: rack_wonky, on: [x, y]}]", kRack),
+            (Lines{"rack_wonky.up n1n2>", "rack_wonky.down >n1n2"}));
+  EXPECT_EQ(paths_of("[{preset: nic_deaf, on: x}]", kRack), Lines{"nic_deaf >n1"});
+  EXPECT_EQ(paths_of("[{preset: lighthouse, on: x, reverse: true}]", kRack),
+            (Lines{"lighthouse.down n1>", "lighthouse.up >n1"}));
+  EXPECT_EQ(errors_of("[{preset: lighthouse}]", kRack),
+            Lines{"f:2:7: error: nothing of preset 'lighthouse' goes that way; on: a wire, the "
+                  "other direction or a node, or reverse: true"});
+  EXPECT_EQ(errors_of("[{preset: geo, on: z}]", kRack),
+            Lines{"f:2:25: error: no wire, switch, node, port or path 'z'; a switch (rack), a node "
+                  "(db, x, y), a port that packets come in by, or a path such as a>b"});
+  EXPECT_EQ(errors_of("[{preset: geo, on: [x, a]}]", kRack),
+            Lines{"f:2:29: error: no node 'a'; a list of nodes (db, x, y)"});
+  EXPECT_EQ(errors_of("[{preset: geo, on: []}]", kRack).size(), 1U);
+  const std::string both =
+      std::string(kTwoWires).replace(8, 0, "e: {driver: sim}, f: {driver: sim}, ") +
+      "switches: {s: [e, f]}\n";
+  EXPECT_EQ(paths_of("[{preset: geo, on: s}]", both), Lines{"geo 01>01"});
+  EXPECT_EQ(errors_of("[{preset: geo}]", both)[0].substr(0, 61),
+            "f:2:7: error: use: 'on' is missing, with 2 wires and 1 switch");
 }
 
 TEST(PolicyPresets, NamesSayWhichUse) {
@@ -180,14 +220,13 @@ TEST(PolicyPresets, Errors) {
        {"f:2:25: error: no wire, port or path 'lap'; a wire (lab), a port that packets come in "
         "by, or a path such as left>right; did you mean 'lab'?"}},
       {"[{preset: geo, on: [left]}]",
-       {"f:2:25: error: no wire, port or path a list; a wire (lab), a port that packets come in "
-        "by, or a path such as left>right"}},
+       {"f:2:26: error: no node 'left'; a list of nodes, told under nodes:"}},
       {"[{preset: geo, on: left>left}]",
        {"f:2:25: error: no wire, port or path 'left>left'; a wire (lab), a port that packets come "
         "in by, or a path such as left>right"}},
       {"[{preset: nic_deaf, on: left}]",
-       {"f:2:7: error: nothing of preset 'nic_deaf' goes that way; on: the other "
-        "direction, a wire, or reverse: true"}},
+       {"f:2:7: error: nothing of preset 'nic_deaf' goes that way; on: a wire, the "
+        "other direction or a node, or reverse: true"}},
       {"[{preset: geo, reverse: 1}]",
        {"f:2:30: error: found '1'; true or false, without quotes; did you mean 'true'?"}},
       {"[{preset: geo, enabled: 1}]",

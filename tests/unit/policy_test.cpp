@@ -134,8 +134,9 @@ TEST(PolicyScenario, EveryKeyThatIsRead) {
   ASSERT_EQ(scenario.rules.size(), 3U);
   const RuleSpec& first = scenario.rules[0];
   EXPECT_EQ(first.name, "first");
-  EXPECT_EQ(first.from, std::vector<std::size_t>{0});
-  EXPECT_EQ(first.to, (std::vector<std::size_t>{1, 2}));
+  EXPECT_EQ(first.from.ports, 0b001U);
+  EXPECT_EQ(first.to.ports, 0b110U);
+  EXPECT_FALSE(first.from.any || first.to.any);
   EXPECT_FALSE(first.enabled);
   EXPECT_EQ(first.ttl, TtlKind::kTime);
   EXPECT_EQ(first.ttl_ns, 600 * kNsPerSecond);
@@ -144,7 +145,7 @@ TEST(PolicyScenario, EveryKeyThatIsRead) {
   ASSERT_NE(first.impair, nullptr);
   EXPECT_EQ(first.impair->items.size(), 2U);
   EXPECT_EQ(first.mark.line, 16U);
-  EXPECT_TRUE(scenario.rules[1].from.empty());
+  EXPECT_TRUE(scenario.rules[1].from.any);
   EXPECT_EQ(scenario.rules[1].ttl, TtlKind::kNone);
   EXPECT_EQ(scenario.rules[2].ttl, TtlKind::kDefault);
   EXPECT_TRUE(scenario.rules[2].enabled);
@@ -167,7 +168,7 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
   const NotYetCase cases[] = {
       {"version: 1\nPUT: 1\n",
        "scenario",
-       {"lateness", "model", "stop_when", "switches", "nodes", "capture"}},
+       {"lateness", "model", "stop_when", "capture"}},
       {"version: 1\nhold: {PUT: drop-tail}\n", "hold", {"on_full"}},
   };
   for (const NotYetCase& one : cases) {
@@ -714,7 +715,7 @@ TEST(PolicyCompile, AFullSetOfStatesGivesWayToAnother) {
     for (int rule = 0; rule < 16; ++rule)
       rules.push_back("name: " + prefix + std::to_string(rule) + ", impair: [" + impair + "]");
     const Policy policy = compiler.compile(with_rules(rules));
-    EXPECT_EQ(policy.fresh_states.size(), kScopeStatesMax);
+    EXPECT_EQ(policy.fresh_states.size(), scope_states_max(2));
     rules.push_back(rule_named("more"));
     const Result<Policy> refused =
         compile_policy(scenario_of(with_rules(rules)), {}, compiler.slots);

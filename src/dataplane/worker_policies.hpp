@@ -1,0 +1,64 @@
+// How a worker goes from one policy to the next: it expects what is published, adopts it when
+// packet time has come to its instant, and ends rules whose own time is over. Included by
+// worker.hpp, whose members these are.
+#pragma once
+
+#include "dataplane/worker.hpp"
+
+namespace faultline {
+
+template <PacketPort Port, typename Time>
+void Worker<Port, Time>::expect(const Policy& published) noexcept {
+  newest_ = &published;
+  pending_ = &published;
+  next_instant_ns_ = std::min(next_instant_ns_, published.active_from_ns);
+  // Copies take the upper half of a burst.
+  bool copies = decide_.policy() != nullptr && decide_.policy()->makes_copies();
+  reads_payload_ = decide_.policy() != nullptr && decide_.policy()->payload != nullptr;
+  injects_ = injector_.next_ns() != kNever;
+  for (const Policy* policy = &published; policy != nullptr; policy = policy->next) {
+    copies |= policy->makes_copies();
+    reads_payload_ |= policy->payload != nullptr;
+    injects_ |= policy->injects();
+  }
+  rx_burst_ = copies ? std::min(settings_.rx_burst, Decide::kFirstCopy) : settings_.rx_burst;
+}
+
+template <PacketPort Port, typename Time>
+void Worker<Port, Time>::advance(std::uint64_t now_ns) noexcept {
+  while (next_instant_ns_ <= now_ns) {
+    const std::uint64_t instant_ns = next_instant_ns_;
+    inject_until(instant_ns);
+    if (pending_ != nullptr && pending_->active_from_ns <= instant_ns) {
+      const Policy& policy = *pending_;
+      pending_ = policy.next;
+      decide_.adopt(policy, instant_ns);
+      for (const PathProgram& path : policy.paths)
+        if (path.breaks_order)
+          act_.expect_overtaking(path.egress);
+      injector_.adopt(policy, instant_ns,
+                      [this](std::size_t port) { return ports_[port] != nullptr; });
+      treat_held(policy);
+      adopted_generation_.store(policy.generation, std::memory_order_release);
+    }
+    next_instant_ns_ = decide_.policy() != nullptr ? decide_.refresh(instant_ns) : kNever;
+    if (pending_ != nullptr)
+      next_instant_ns_ = std::min(next_instant_ns_, pending_->active_from_ns);
+  }
+}
+
+template <PacketPort Port, typename Time>
+void Worker<Port, Time>::treat_held(const Policy& policy) noexcept {
+  switch (policy.held) {
+    case HeldAction::kKeep:
+      return;
+    case HeldAction::kSend:
+      flush_held();
+      return;
+    case HeldAction::kDrop:
+      discard_held(policy.held_drop_reason);
+      return;
+  }
+}
+
+}  // namespace faultline
