@@ -50,7 +50,7 @@ std::optional<double> number_of(std::string_view text) {
 /// One of `words` once, in their order.
 std::string list_of(std::vector<std::string_view> words) {
   std::ranges::sort(words);
-  words.erase(std::ranges::unique(words).begin(), words.end());
+  words.erase(std::unique(words.begin(), words.end()), words.end());
   return fmt::format("{}", fmt::join(words, ", "));
 }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <iterator>
 #include <set>
-#include <span>
 
 #include <fmt/format.h>
 
@@ -111,8 +110,9 @@ class Expander {
     for (const ConfigEntry& entry : entries_of(tree_.find("nodes"))) nodes_.push_back(entry.key);
   }
 
-  static std::span<const ConfigEntry> entries_of(const ConfigNode* node) {
-    return node == nullptr ? std::span<const ConfigEntry>() : std::span(node->entries);
+  static const std::vector<ConfigEntry>& entries_of(const ConfigNode* node) {
+    static const std::vector<ConfigEntry> kNone;
+    return node == nullptr ? kNone : node->entries;
   }
 
   static Names ports_of(const ConfigEntry& entry) {
