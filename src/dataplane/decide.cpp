@@ -389,6 +389,7 @@ void Decide::ask(const RuleProgram& rule, std::size_t index, PathId path_id, con
     return;
   asked_.self = &impairment;
   asked_.rule_slot = rule.slot;
+  asked_.begins_ns = rule.begins_ns;
   if (impairment.nodes != nullptr) [[unlikely]]
     tell_nodes(*impairment.nodes, path_id, alive);
   for (std::uint32_t first = 0; first < alive.count;) {

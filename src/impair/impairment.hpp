@@ -85,6 +85,7 @@ struct Asked {
   PerPacket<std::span<const std::uint8_t>> frames;  ///< likewise, the frame's first bytes
   const CompiledImpairment* self = nullptr;         ///< the one asked, for edits and answers
   std::uint16_t rule_slot = 0;                      ///< likewise
+  std::uint64_t begins_ns = 0;                      ///< when the rule was enabled
   std::uint64_t zero_ns = 0;                        ///< time zero: processes in time count from it
   BacklogPool* backlog = nullptr;                   ///< the queues of all scopes of this worker
   ServedPool* served = nullptr;                     ///< likewise, of those that are served
@@ -176,6 +177,7 @@ struct CompiledImpairment {
   std::shared_ptr<const void> tables;             ///< keeps alive what the parameters point to
   std::optional<Per> scope;                       ///< another scope than the rule's `per:`
   std::optional<LinkSet> links;                   ///< its rule is only about their packets
+  bool spares_tcp_acks = false;                   ///< and not about TCP without data
   std::shared_ptr<const NodeTable> nodes;         ///< it reads sources and destinations by these
   std::uint64_t adds_ns = 0;                      ///< the most it may add to a packet's time
   bool uses_dice = false;                         ///< reads identity and number

@@ -45,6 +45,14 @@ std::optional<IpAddress> asked_for(const FrameOnPath& frame) noexcept {
   return address;
 }
 
+/// ARP, or neighbour and router discovery (RFC 4861: types 133 to 137).
+bool looks_for_neighbours(const FrameFields& fields) noexcept {
+  if (!fields.is_ip())
+    return fields.key.ethertype == kEthertypeArp;
+  return fields.key.protocol == kProtocolIcmpv6 && fields.l4_offset != 0 &&
+         fields.icmp_type >= 133 && fields.icmp_type <= 137;
+}
+
 bool has(const NodeAddresses& node, const std::optional<IpAddress>& address) noexcept {
   return address && std::ranges::find(node.ips, *address) != node.ips.end();
 }
@@ -109,6 +117,8 @@ NodeMask NodeTable::destinations(const FrameOnPath& frame) const noexcept {
 }
 
 bool LinkSet::contains(const FrameOnPath& frame) const noexcept {
+  if (spares_neighbours && looks_for_neighbours(frame.fields))
+    return false;
   const NodeMask from = nodes->sources(frame);
   const NodeMask to = nodes->destinations(frame);
   return std::ranges::any_of(bundles, [&](const LinkBundle& bundle) {

@@ -83,6 +83,7 @@ struct LinkBundle {
 struct LinkSet {
   std::shared_ptr<const NodeTable> nodes;
   std::vector<LinkBundle> bundles;
+  bool spares_neighbours = false;  ///< ARP and neighbour discovery are on none of them
 
   bool contains(const FrameOnPath& frame) const noexcept;
 };

@@ -381,7 +381,8 @@ std::uint64_t expiry_of(const RuleSpec& spec, const CompileRequest& request, boo
 }
 
 /// Keeps the rule to the packets of its nodes and of those that its impairments are about.
-void narrow_to_nodes(const RuleSpec& spec, const Scenario& scenario, RuleProgram& rule) {
+void narrow_to_nodes(const RuleSpec& spec, const Scenario& scenario, RuleProgram& rule,
+                     Problems& problems) {
   const auto narrow = [&rule](LinkSet links, std::string text) {
     if (!rule.match)
       rule.match = RuleMatch::everything();
@@ -392,6 +393,13 @@ void narrow_to_nodes(const RuleSpec& spec, const Scenario& scenario, RuleProgram
   for (const RuleStep& step : rule.steps)
     if (step.impairment.links)
       narrow(*step.impairment.links, "of the nodes that " + step.kind + " is about");
+  const auto is_about = [](const RuleStep& step) { return step.impairment.links.has_value(); };
+  if (std::ranges::count_if(rule.steps, is_about) > 1)
+    problems.push_back(problem_at(spec.mark, "rule '" + rule.name + "' has several faults of nodes",
+                                  "one, for a rule is about the packets of its nodes only"));
+  const auto spares = [](const RuleStep& step) { return step.impairment.spares_tcp_acks; };
+  if (std::ranges::any_of(rule.steps, spares))
+    rule.match->spare_tcp_without_data();
 }
 
 void compile_rule(const RuleSpec& spec, const Scenario& scenario, const CompileRequest& request,
@@ -420,7 +428,7 @@ void compile_rule(const RuleSpec& spec, const Scenario& scenario, const CompileR
   if (spec.passes_tcp_acks && rule.match)
     rule.match->spare_tcp_without_data();
   compile_steps(spec, scenario, request, slots, rule, problems);
-  narrow_to_nodes(spec, scenario, rule);
+  narrow_to_nodes(spec, scenario, rule, problems);
   rule.counts_scopes |= spec.per != Per::kRule && rule.counts_packets();
   rule.needs_connection = (rule.match && rule.match->asks_connection()) ||
                           (rule.uses_dice && rule.draw == Draw::kConnection);

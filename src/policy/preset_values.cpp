@@ -136,7 +136,7 @@ ConfigNode PresetValues::apply(const ConfigNode& node, Problems& problems) const
   applied.quoted = node.quoted;
   for (const ConfigNode& item : node.items) applied.items.push_back(apply(item, problems));
   for (const ConfigEntry& entry : node.entries)
-    applied.entries.push_back({entry.key, place_, apply(entry.value, problems)});
+    applied.entries.push_back({in_text(entry.key), place_, apply(entry.value, problems)});
   return applied;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -101,7 +102,8 @@ struct Expectation {
 };
 
 struct Scenario {
-  ConfigNode tree;  ///< RuleSpecs and TimelineEntries point into it
+  ConfigNode tree;              ///< RuleSpecs and TimelineEntries point into it
+  std::deque<ConfigNode> made;  ///< and into what stands for parts of it
   std::string name;
   std::optional<std::uint64_t> seed;
   std::vector<PortSpec> ports;

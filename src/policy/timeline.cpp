@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/units.hpp"
+#include "policy/node_fault.hpp"
 
 namespace faultline {
 namespace {
@@ -143,25 +144,46 @@ class TimelineReader {
   void read_entry(const ConfigNode& node) {
     const std::size_t problems_before = problems_.size();
     MappingReader reader(node, "timeline entry", problems_);
-    const bool later = reader.refuse_not_yet({"over", "every", "count", "when", "random", "until",
-                                              "partition", "pause", "crash", "clock", "flap"});
+    const bool later = reader.refuse_not_yet(
+        {"over", "every", "count", "when", "random", "until", "pause", "crash", "clock", "flap"});
     if (later) {
-      for (const std::string_view key : {"at", "for", "rule", "enable", "disable", "set"})
+      for (const std::string_view key :
+           {"at", "for", "rule", "enable", "disable", "set", "partition"})
         reader.take(key);
       reader.finish();
       return;
     }
     TimelineEntry entry;
-    if (const ConfigNode* value = reader.require("at"))
-      entry.at_ns = read_duration_ns(*value, {0, kDurationMaxNs}, problems_).value_or(0);
+    const ConfigNode* at = reader.require("at");
+    if (at != nullptr)
+      entry.at_ns = read_duration_ns(*at, {0, kDurationMaxNs}, problems_).value_or(0);
     if (const ConfigNode* value = reader.take("for"))
       entry.until_ns =
           entry.at_ns + read_duration_ns(*value, {1, kDurationMaxNs}, problems_).value_or(1);
-    const bool known = find_rule(reader.require("rule"), entry);
-    read_action(reader, node, known, entry);
+    if (const auto fault = read_fault(reader, at)) {
+      entry.rule = *fault;
+    } else if (!names_fault(node)) {
+      const bool known = find_rule(reader.require("rule"), entry);
+      read_action(reader, node, known, entry);
+    }
     reader.finish();
     if (problems_.size() == problems_before)
       scenario_.timeline.push_back(entry);
+  }
+
+  static bool names_fault(const ConfigNode& node) {
+    return node.is_mapping() && std::ranges::any_of(kNodeFaults, [&](std::string_view kind) {
+             return node.find(kind) != nullptr;
+           });
+  }
+
+  /// The rule of the fault of nodes that the entry names.
+  std::optional<std::size_t> read_fault(MappingReader& reader, const ConfigNode* at) {
+    std::optional<std::size_t> rule;
+    for (const std::string_view kind : kNodeFaults)
+      if (const ConfigNode* value = reader.take(kind))
+        rule = add_node_fault(kind, *value, at != nullptr ? at->text : "", scenario_, problems_);
+    return rule;
   }
 
   bool find_rule(const ConfigNode* node, TimelineEntry& entry) {

@@ -11,7 +11,7 @@
 
 namespace faultline {
 
-inline constexpr std::size_t kInstantsMax = 1'000;
+inline constexpr std::size_t kInstantsMax = 4'000;
 /// Instants times rules.
 inline constexpr std::size_t kChainRulesMax = 100'000;
 

@@ -30,6 +30,8 @@ FAULTS = {
     "icmp_unreachable": "test_unreachable test_what_must_not_be_answered PacketCraft.Errors",
     "reject": "test_reject test_each_direction_is_answered_where_it_came_from",
     "mark_ce": "test_edits_are_the_models test_a_rate_and_a_match_choose",
+    "partition": "test_a_cut_is_a_cut test_who_hears_whom test_groups_and_neighbours "
+                 "ImpairPartition.NamedShapes",
     "stop_after": "test_stop_after ImpairStopAfter.NumbersUpToNPass",
     "inject": "test_rounds_at_their_instants test_a_capture_keeps_its_gaps",
     "rate": "test_fast_links_keep_their_mean_rate ImpairRate.Departures",

@@ -116,11 +116,12 @@ inline std::vector<std::string> item_errors(std::string_view yaml) {
 
 /// What the reader names when it does not know an impairment.
 inline constexpr std::string_view kKinds =
-    "corrupt, delay, duplicate, icmp_unreachable, inject, link_trace, loss, mark_ce, mtu, police, "
+    "corrupt, delay, duplicate, icmp_unreachable, inject, link_trace, loss, mark_ce, mtu, "
+    "partition, police, "
     "queue, rate, reject, reorder, replay, set, slot, "
     "stop_after, tcp, truncate";
 /// Kinds of the language that are not supported yet.
-inline constexpr std::string_view kKindsNotYet[] = {"partition", "pause", "crash", "flap", "clock"};
+inline constexpr std::string_view kKindsNotYet[] = {"pause", "crash", "flap", "clock"};
 
 struct ErrorCase {
   std::string_view yaml;
