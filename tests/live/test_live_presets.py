@@ -34,7 +34,7 @@ def test_from_the_start(wire):
     assert list(rules(wire)) == ["geo"]
     assert round_trip_ms(wire) < 50
     wire.enable("geo", ttl="30s")
-    assert 200 < round_trip_ms(wire) < 300
+    assert 200 <= round_trip_ms(wire) < 300
 
 
 @pytest.mark.parametrize("with_ports", [True, False], ids=["by-the-client", "by-the-daemon"])
@@ -46,10 +46,10 @@ def test_by_apply(wire, with_ports):
     assert list(rules(wire)) == ["geo", "optic_dirty_mid"]
     assert {key: rules(wire)["geo"][key] for key in GEO} == GEO
     assert rules(wire)["optic_dirty_mid"]["from"] == ["left"]
-    assert 300 < round_trip_ms(wire) < 400
+    assert 300 <= round_trip_ms(wire) < 400
     # A rule from a preset is one like any other.
     wire.cli("rule", "set", "geo", "impair=delay: 30ms")
-    assert 60 < round_trip_ms(wire) < 110
+    assert 60 <= round_trip_ms(wire) < 110
     wire.cli("heal")
     assert round_trip_ms(wire) < 50
 
@@ -60,7 +60,7 @@ def test_in_a_request(wire):
     body = {"version": 1, "use": [{"preset": "lighthouse", "rtt": "100ms"}]}
     assert wire.http("PUT", "/v1/policy", body)[0] == 200
     assert list(rules(wire)) == ["lighthouse.down", "lighthouse.up"]
-    assert 100 < round_trip_ms(wire) < 150
+    assert 100 <= round_trip_ms(wire) < 150
     for use, said in (([{"preset": "lighthous"}], "lighthouse"), ([{"preset": "geo", "delay": 3}],
                       "a duration such as 300ms"), ([{"preset": "../../etc/passwd"}], "preset")):
         status, problem = wire.http("PUT", "/v1/policy", {"version": 1, "use": use})
