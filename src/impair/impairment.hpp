@@ -204,6 +204,7 @@ struct CompiledImpairment {
   bool reads_frames = true;      ///< asks more of a frame than its length; from the model
   bool releases_on_arrival = false;       ///< what waits to be served may leave because others came
   bool adds_unbounded = false;            ///< no bound but the hold's on what it adds
+  std::uint64_t passes_bps = 0;           ///< no more goes on from a scope; 0: as much as comes
   std::optional<std::uint64_t> usual_ns;  ///< what 999 packets of 1,000 get less than; else adds_ns
   ReviewFunction review = nullptr;        ///< null: the delay is as asked
   std::optional<LossShare> loss;          ///< absent: not a loss, or it depends on the traffic

@@ -39,6 +39,7 @@ FAULTS = {
              "test_a_machine_says_nothing ImpairPause.NothingLeavesBeforeItIsOpened",
     "crash": "test_a_host_is_silent_and_then_knows_nothing test_a_process_is_spoken_for "
              "ImpairCrash.AHost",
+    "flap": "test_both_directions_by_turns test_jitter ImpairFlap.DownAndUpInTurn",
     "stop_after": "test_stop_after ImpairStopAfter.NumbersUpToNPass",
     "inject": "test_rounds_at_their_instants test_a_capture_keeps_its_gaps",
     "rate": "test_fast_links_keep_their_mean_rate ImpairRate.Departures",

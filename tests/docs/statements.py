@@ -83,7 +83,8 @@ STATEMENTS = {
     "L15": "test_list ImpairLossList.NumbersAndRanges",
     "L16": "test_burst ImpairLossBurst.ARunningBurstIsNotStartedAgain",
     "L17": "test_burst_in_time ImpairLossBurst.RunsByTime",
-    "L18": "test_outage_constant test_outage_exponential ImpairLossOutage.TablesForASeed",
+    "L18": "test_outage_constant test_outage_exponential ImpairLossOutage.TablesForASeed "
+           "ImpairLossOutage.AShareWhileItIsDown",
     "L19": "test_bit_error ImpairLossBitError.FramesArePaddedTo64Bytes",
     "L20": "test_all ImpairLossAll.EverythingIsLost",
     "L21": "ImpairLossAll.WhatIsEcnCapableIsMarkedInstead "
