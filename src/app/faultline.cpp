@@ -246,7 +246,6 @@ int run(int count, char** words) {
   add_daemon_commands(app, arguments);
   add_rule_commands(app, arguments);
   add_partition(app, arguments);
-=======
   add_preset_commands(app, arguments);
   add_machine_commands(app, arguments);
   try {

@@ -1,6 +1,8 @@
 // flap: a link that goes down and comes back, again and again: an outage of everything that enters
 // or leaves a port, or goes to or comes from a node. Which outage a packet meets is told by its
 // time alone.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/int128.hpp"

@@ -178,7 +178,6 @@ struct CompiledImpairment {
   std::shared_ptr<const FrameSchedule> schedule;  ///< null: it sends no frames of its own
   std::shared_ptr<const void> tables;             ///< keeps alive what the parameters point to
   std::shared_ptr<const CompiledImpairment> reverse{};  ///< a step of its own behind this one
-  bool shares_paths = false;                            ///< one state for all paths: a GatedQueue
   DropReason served_drop = DropReason::kQueue;          ///< of what is dropped when it is served
   std::optional<Per> scope;                             ///< another scope than the rule's `per:`
   std::optional<LinkSet> links;                         ///< its rule is only about their packets
@@ -196,7 +195,8 @@ struct CompiledImpairment {
   bool damages = false;                    ///< its edits are counted as corruption
   bool drops = false;                      ///< may end a packet's life
   bool owns_scope = false;       ///< one worker must see all packets of the scope, in order
-  bool shares_paths = false;     ///< its states are the same for all paths of its rule
+  bool shares_paths = false;     ///< its states are the same for all paths of its rule; a queue
+                                 ///< among them is a GatedQueue
   bool breaks_order = false;     ///< packets of its scope may overtake each other
   bool counts_in_order = false;  ///< counts packets of its scope in the order in which they reach
                                  ///< its rule: all of them come to that at their own times

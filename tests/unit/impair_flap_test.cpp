@@ -51,7 +51,7 @@ TEST(ImpairFlap, JitterMovesTheBeginning) {
     std::uint64_t down = 0;
     std::uint64_t first = UINT64_MAX;
     for (std::uint64_t since_ns = 0; since_ns < 100'000; since_ns += 100) {
-      down += is_down(*flap, since_ns) ? 1 : 0;
+      down += is_down(*flap, since_ns) ? 1U : 0U;
       if (first == UINT64_MAX && is_down(*flap, since_ns))
         first = since_ns;
     }
