@@ -1,8 +1,8 @@
 // faultline pause: a node on the wire stands still, or the user's own commands stop the real thing
-// and let it go on, or both. The daemon runs no commands; they are run here, as the user's own. That
-// what was stopped goes on again does not hang on this process: a watchdog, a child of its own
-// session, is there before the command is run, and it is the watchdog that resumes: when the time is
-// over, when this process is gone, however it went, or when the daemon is.
+// and let it go on, or both. The daemon runs no commands; they are run here, as the user's own.
+// That what was stopped goes on again does not hang on this process: a watchdog, a child in a
+// session of its own, is there before the command is run, and it is the watchdog that resumes: when
+// the time is over, when this process is gone, however it went, or when the daemon is.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
