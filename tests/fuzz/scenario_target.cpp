@@ -33,10 +33,10 @@ void compile(const ConfigNode& tree, ScenarioUse use) {
     check_problems(scenario.error());
     return;
   }
-  // Made once a number of ports: its lists of free places take longer than all else.
+  // Made once a number of paths: its lists of free places take longer than all else.
   static std::map<std::size_t, PolicySlots> fresh;
-  const std::size_t ports = scenario->ports.size();
-  PolicySlots slots = fresh.try_emplace(ports, ports).first->second;
+  const std::size_t paths = scenario->path_count();
+  PolicySlots slots = fresh.try_emplace(paths, paths).first->second;
   const Result<PolicyChain> policies = compile_chain(*scenario, CompileRequest{}, slots);
   if (!policies) {
     check_problems(policies.error());
