@@ -91,6 +91,9 @@ struct DoctorOptions {
 };
 Exit run_doctor(const DoctorOptions& options);
 
+Exit run_preset_list(OutputForm form);
+Exit run_preset_show(const std::string& name, OutputForm form);
+
 /// A script that completes the program's commands and options. `shell` is bash or zsh.
 std::string completion_script(const CLI::App& app, const std::string& shell);
 

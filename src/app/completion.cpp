@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "app/commands.hpp"
+#include "policy/preset_library.hpp"
 
 namespace faultline {
 namespace {
@@ -30,7 +31,10 @@ std::vector<std::string> words_of(const CLI::App& command) {
 
 /// One case a command: what has been typed decides which words come next.
 void add_cases(const CLI::App& command, const std::string& path, std::string& cases) {
-  cases += fmt::format("    '{}') words='{}' ;;\n", path, fmt::join(words_of(command), " "));
+  std::vector<std::string> words = words_of(command);
+  if (path == "preset show")
+    for (const PresetText& preset : preset_texts()) words.emplace_back(preset.name);
+  cases += fmt::format("    '{}') words='{}' ;;\n", path, fmt::join(words, " "));
   for (const CLI::App* part : parts_of(command))
     if (!part->get_name().empty())
       add_cases(*part, path.empty() ? part->get_name() : path + " " + part->get_name(), cases);

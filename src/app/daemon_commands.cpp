@@ -52,7 +52,7 @@ Exit run_apply(const DaemonOptions& options, const std::string& file) {
       exit != Exit::kDone)
     return exit;
   HttpCall call =
-      call_with("PUT", "/v1/policy", inlined.files > 0 ? to_yaml(inlined.tree) : text.text);
+      call_with("PUT", "/v1/policy", inlined.is_changed ? to_yaml(inlined.tree) : text.text);
   const auto applied = [](const Json& answer) {
     fmt::print(stderr, "applied: generation {}, seed {}\n",
                answer["generation"].get<std::uint64_t>(), answer["seed"].get<std::uint64_t>());

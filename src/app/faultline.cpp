@@ -52,6 +52,8 @@ struct Arguments {
   PartitionOptions partition;
   DoctorOptions doctor;
   std::uint32_t limit = 40;
+  std::string preset;
+  OutputForm preset_form = OutputForm::kHuman;
   std::string shell;
   Exit exit = Exit::kDone;
 };
@@ -202,6 +204,19 @@ void add_partition(CLI::App& app, Arguments& arguments) {
       [&arguments] { arguments.exit = run_partition(arguments.daemon, arguments.partition); });
 }
 
+void add_preset_commands(CLI::App& app, Arguments& arguments) {
+  CLI::App* preset = app.add_subcommand("preset", "Show the presets that scenarios may use");
+  preset->require_subcommand(1);
+  CLI::App* list = preset->add_subcommand("list", "Name all of them, with what they do");
+  add_json(*list, arguments.preset_form);
+  list->callback([&arguments] { arguments.exit = run_preset_list(arguments.preset_form); });
+  CLI::App* show = preset->add_subcommand("show", "Print one, and where its numbers come from");
+  show->add_option("NAME", arguments.preset, "the preset's name")->required();
+  add_json(*show, arguments.preset_form);
+  show->callback(
+      [&arguments] { arguments.exit = run_preset_show(arguments.preset, arguments.preset_form); });
+}
+
 void add_machine_commands(CLI::App& app, Arguments& arguments) {
   CLI::App* doctor =
       app.add_subcommand("doctor", "Say what this machine can do, and what is missing");
@@ -231,6 +246,7 @@ int run(int count, char** words) {
   add_daemon_commands(app, arguments);
   add_rule_commands(app, arguments);
   add_partition(app, arguments);
+  add_preset_commands(app, arguments);
   add_machine_commands(app, arguments);
   try {
     app.parse(count, words);

@@ -31,10 +31,15 @@ void tell(const std::string& message, OutputForm form) {
 InlinedScenario read_inlined(const std::string& text, const std::string& path, ScenarioUse use) {
   Result<ConfigNode> tree = parse_config(text, intern_file_name(path));
   if (!tree)
-    return {0, tl::unexpected(tree.error()), {}, {}};
+    return {false, tl::unexpected(tree.error()), {}, {}};
   Problems problems;
-  InlinedScenario inlined{inline_files(*tree, path, problems), {}, *tree, {}};
+  const bool has_files = inline_files(*tree, path, problems) > 0;
+  InlinedScenario inlined{has_files, {}, *tree, {}};
   inlined.scenario = read_scenario(std::move(*tree), use);
+  if (inlined.scenario && inlined.tree.find("use") != nullptr) {
+    inlined.tree = inlined.scenario->tree;
+    inlined.is_changed = true;
+  }
   if (problems.empty())
     return inlined;
   inlined.unreadable = problems;

@@ -47,9 +47,10 @@ struct LoadedPolicies {
 LoadedPolicies load_policies(const std::string& path, std::optional<std::uint64_t> seed,
                              OutputForm form);
 
-/// A scenario's text as a tree, with the texts of the files it names in it.
+/// A scenario's text as a tree, with the texts of the files it names in it, and of a good one the
+/// rules of the presets it uses.
 struct InlinedScenario {
-  std::size_t files = 0;  ///< how many
+  bool is_changed = false;  ///< the tree says more than the text
   Result<Scenario> scenario;
   ConfigNode tree;
   Problems unreadable;  ///< files; they are among the scenario's errors too

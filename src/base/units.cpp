@@ -456,7 +456,8 @@ std::optional<Threshold> parse_probability(std::string_view text) {
 
 std::optional<std::uint64_t> read_duration_ns(const ConfigNode& node, Bounds bounds,
                                               Problems& problems) {
-  bounds.maximum = std::min(bounds.maximum, kDurationMaxNs);
+  if (bounds.maximum == UINT64_MAX)
+    bounds.maximum = kDurationMaxNs;
   return read_amount(node, kDuration, bounds, problems);
 }
 

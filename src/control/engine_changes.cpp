@@ -264,6 +264,7 @@ ChangeResult Engine::change(Request request) {
         !prepared)
       return refuse(Refusal::kConflict, to_line(prepared.error().front()));
   slots_ = std::move(slots);
+  request.tree = std::move(scenario->tree);  // with presets expanded: their rules have names
   return publish(std::move(*policy), std::move(request));
 }
 

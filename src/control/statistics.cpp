@@ -30,6 +30,7 @@ void add_rule(RuleCounters& sum, const RuleCounters& part) {
   sum.duplicated += part.duplicated;
   sum.injected += part.injected;
   sum.reordered += part.reordered;
+  sum.unrewritable += part.unrewritable;
   sum.lost += part.lost;
   sum.loss_runs += part.loss_runs;
   sum.delay_sum_ns += part.delay_sum_ns;
@@ -142,6 +143,7 @@ Json StatisticsSum::rules_json() const {
         {"clamped", counters.clamped},
         {"undecided", counters.undecided},
         {"cut", counters.cut},
+        {"unrewritable", counters.unrewritable},
         {"loss",
          {{"rate", ratio(counters.lost, judged + counters.duplicated)},
           {"mean_run", ratio(counters.lost, counters.loss_runs)}}},

@@ -338,6 +338,7 @@ void Decide::run_steps(std::uint16_t index, std::size_t first_step, PathId path_
   counters.undecided += tally.undecided;
   counters.cut += tally.cut;
   counters.reordered += tally.reordered;
+  counters.unrewritable += tally.unrewritable;
   const Selection ended = ended_here(judged, burst);
   counters.dropped += ended.count - alive.count;
   counters.edited +=
@@ -394,6 +395,7 @@ void Decide::ask(const RuleProgram& rule, std::size_t index, PathId path_id, con
   asked_.self = &impairment;
   asked_.rule_slot = rule.slot;
   asked_.begins_ns = rule.begins_ns;
+  asked_.common = &states_[rule.steps[index].first_state];
   if (impairment.nodes != nullptr) [[unlikely]]
     tell_nodes(*impairment.nodes, path_id, alive);
   for (std::uint32_t first = 0; first < alive.count;) {

@@ -278,12 +278,16 @@ class Decide {
   }
   /// What an impairment remembers.
   Scopes scopes_of(const RuleStep& step, const RuleProgram& rule, PathId path_id) const noexcept {
-    const std::uint32_t slot = step.first_state + (rule.shared ? 0U : path_id);
+    const bool shared = shares_state(step, rule);
+    const std::uint32_t slot = step.first_state + (shared ? 0U : path_id);
     return {{slot, state_epochs_[slot], queue_of(step.impairment)},
             step.impairment.state_bytes,
             step.per,
-            rule.shared,
+            shared,
             path_id};
+  }
+  static bool shares_state(const RuleStep& step, const RuleProgram& rule) noexcept {
+    return rule.shared || step.impairment.shares_paths;
   }
   std::uint32_t look_up_scopes(const Scopes& scopes, const Selection& selection,
                                std::uint32_t first, const JudgedBurst& burst,

@@ -151,11 +151,12 @@ void Decide::number_dice(const RuleProgram& rule, PathId path_id, const Selectio
 std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule, PathId path_id,
                                   const Selection& selection, std::uint32_t first,
                                   const JudgedBurst& burst) noexcept {
-  const std::uint32_t slot = step.first_state + (rule.shared ? 0U : path_id);
+  const bool shared = shares_state(step, rule);
+  const std::uint32_t slot = step.first_state + (shared ? 0U : path_id);
   if (step.per == Per::kRule && step.impairment.state_bytes == 0)
     return selection.count;
   if (step.per == Per::kRule) {
-    const std::uint64_t identity = scope_identity(step.per, rule.shared, path_id, 0, burst);
+    const std::uint64_t identity = scope_identity(step.per, shared, path_id, 0, burst);
     for (std::uint32_t turn = first; turn < selection.count; ++turn) {
       asked_.scope[selection.position[turn]] = identity;
       asked_.state[selection.position[turn]] = &states_[slot];
@@ -165,7 +166,7 @@ std::uint32_t Decide::find_states(const RuleStep& step, const RuleProgram& rule,
   if (step.per == Per::kFlow) [[likely]]
     copy_selected(burst.identity, selection, asked_.scope);
   else
-    scope_identities(step.per, rule.shared, path_id, selection, burst, asked_.scope);
+    scope_identities(step.per, shared, path_id, selection, burst, asked_.scope);
   if (step.impairment.state_bytes == 0)
     return selection.count;
   return look_up_scopes(scopes_of(step, rule, path_id), selection, first, burst, asked_.state);

@@ -23,7 +23,7 @@ void Decide::let_wait(const RuleProgram& rule, std::size_t step, PathId path_id,
                       const Selection& asked, JudgedBurst& burst) noexcept {
   const RuleStep& served = rule.steps[step];
   const auto index = static_cast<std::uint16_t>(&rule - policy_->rules.data());
-  const std::uint32_t slot = served.first_state + (rule.shared ? 0U : path_id);
+  const std::uint32_t slot = served.first_state + (shares_state(served, rule) ? 0U : path_id);
   Wake wake{.zero_ns = asked_.zero_ns,
             .slot = slot,
             .epoch = state_epochs_[slot],
@@ -48,7 +48,7 @@ void Decide::let_wait(const RuleProgram& rule, std::size_t step, PathId path_id,
         served.impairment.serve(*asked_.state[i], served_, asked_.zero_ns, burst.time_ns[i]);
     if (wake.time_ns == UINT64_MAX)
       continue;  // it stands still until its rule ends
-    wake.scope = scope_identity(served.per, rule.shared, path_id, i, burst);
+    wake.scope = scope_identity(served.per, shares_state(served, rule), path_id, i, burst);
     lay(wake, *asked_.state[i]);
   }
   if (!served.impairment.releases_on_arrival)
@@ -60,7 +60,7 @@ void Decide::let_wait(const RuleProgram& rule, std::size_t step, PathId path_id,
     if (queue.head == queue.undecided || queue.chased != 0)
       continue;
     wake.time_ns = served_.node(queue.head).departure_ns;
-    wake.scope = scope_identity(served.per, rule.shared, path_id, i, burst);
+    wake.scope = scope_identity(served.per, shares_state(served, rule), path_id, i, burst);
     lay(wake, *asked_.state[i]);
   }
 }

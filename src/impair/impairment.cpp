@@ -8,18 +8,6 @@
 namespace faultline {
 namespace {
 
-/// Kinds and models of scenario version 1 that this version cannot honour yet. They are refused by
-/// name, so that nothing a scenario asks for is silently ignored.
-constexpr std::string_view kKindsNotYet[] = {"flap", "clock"};
-
-template <std::size_t N>
-bool contains(const std::string_view (&words)[N], std::string_view word) {
-  for (const std::string_view each : words)
-    if (each == word)
-      return true;
-  return false;
-}
-
 std::string join(const std::vector<std::string_view>& words) {
   std::string text;
   for (const std::string_view word : words) {
@@ -93,12 +81,8 @@ std::optional<CompiledImpairment> compile_impairment(const ConfigNode& item,
   const ConfigEntry& entry = item.entries.front();
   std::vector<std::string_view> known;
   if (!kind_exists(entry.key, known)) {
-    if (contains(kKindsNotYet, entry.key))
-      problems.push_back(problem_at(
-          entry.key_mark, "impairment '" + entry.key + "' is not yet supported", join(known)));
-    else
-      problems.push_back(problem_at(entry.key_mark, "unknown impairment '" + entry.key + "'",
-                                    join(known), nearest_word(entry.key, known)));
+    problems.push_back(problem_at(entry.key_mark, "unknown impairment '" + entry.key + "'",
+                                  join(known), nearest_word(entry.key, known)));
     return std::nullopt;
   }
   const ImpairmentModel* model = find_model(entry.key, entry.value, problems);

@@ -83,6 +83,7 @@ struct Asked {
   PerPacket<NodeMask> sources;       ///< nodes that the packet comes from; where it asks for nodes
   PerPacket<NodeMask> destinations;  ///< likewise, that it goes to
   PerPacket<std::span<const std::uint8_t>> frames;  ///< likewise, the frame's first bytes
+  ScopeState* common = nullptr;                     ///< with shares_paths: one for all packets
   const CompiledImpairment* self = nullptr;         ///< the one asked, for edits and answers
   std::uint16_t rule_slot = 0;                      ///< likewise
   std::uint64_t begins_ns = 0;                      ///< when the rule was enabled
@@ -93,11 +94,12 @@ struct Asked {
 
 /// What an impairment counts beside the fates it gives.
 struct ImpairmentTally {
-  std::uint64_t clamped = 0;    ///< packets whose time the order of their scope pushed back
-  std::uint64_t undecided = 0;  ///< chain states drawn from the stationary law for want of an
-                                ///< outcome
-  std::uint64_t cut = 0;        ///< delays that came out negative and became zero
-  std::uint64_t reordered = 0;  ///< packets sent early or late on purpose
+  std::uint64_t clamped = 0;       ///< packets whose time the order of their scope pushed back
+  std::uint64_t undecided = 0;     ///< chain states drawn from the stationary law for want of an
+                                   ///< outcome
+  std::uint64_t cut = 0;           ///< delays that came out negative and became zero
+  std::uint64_t reordered = 0;     ///< packets sent early or late on purpose
+  std::uint64_t unrewritable = 0;  ///< packets that could not be changed validly, and pass
 };
 
 /// Decides on the packets of a served queue (the ServedQueue that the state begins with) whose turn
@@ -176,7 +178,6 @@ struct CompiledImpairment {
   std::shared_ptr<const FrameSchedule> schedule;  ///< null: it sends no frames of its own
   std::shared_ptr<const void> tables;             ///< keeps alive what the parameters point to
   std::shared_ptr<const CompiledImpairment> reverse{};  ///< a step of its own behind this one
-  bool shares_paths = false;                            ///< one state for all paths: a GatedQueue
   DropReason served_drop = DropReason::kQueue;          ///< of what is dropped when it is served
   std::optional<Per> scope;                             ///< another scope than the rule's `per:`
   std::optional<LinkSet> links;                         ///< its rule is only about their packets
@@ -194,6 +195,8 @@ struct CompiledImpairment {
   bool damages = false;                    ///< its edits are counted as corruption
   bool drops = false;                      ///< may end a packet's life
   bool owns_scope = false;       ///< one worker must see all packets of the scope, in order
+  bool shares_paths = false;     ///< its states are the same for all paths of its rule; a queue
+                                 ///< among them is a GatedQueue
   bool breaks_order = false;     ///< packets of its scope may overtake each other
   bool counts_in_order = false;  ///< counts packets of its scope in the order in which they reach
                                  ///< its rule: all of them come to that at their own times
@@ -201,6 +204,7 @@ struct CompiledImpairment {
   bool reads_frames = true;      ///< asks more of a frame than its length; from the model
   bool releases_on_arrival = false;       ///< what waits to be served may leave because others came
   bool adds_unbounded = false;            ///< no bound but the hold's on what it adds
+  std::uint64_t passes_bps = 0;           ///< no more goes on from a scope; 0: as much as comes
   std::optional<std::uint64_t> usual_ns;  ///< what 999 packets of 1,000 get less than; else adds_ns
   ReviewFunction review = nullptr;        ///< null: the delay is as asked
   std::optional<LossShare> loss;          ///< absent: not a loss, or it depends on the traffic

@@ -1,4 +1,5 @@
-// loss, model outage: a link that is up and down in time, and loses everything while it is down.
+// loss, model outage: a link that is up and down in time, and loses everything while it is down, or
+// each packet with probability `rate`.
 //
 // Constant: up first, then down, and so on, from time zero. Exponential: up and down times are
 // exponential with these means, made by uniformization (A. Jensen, "Markoff chains as an aid in the
@@ -13,6 +14,8 @@
 #include "base/dice.hpp"
 #include "base/int128.hpp"
 #include "base/units.hpp"
+#include "impair/edits.hpp"
+#include "impair/hits.hpp"
 #include "impair/loss.hpp"
 
 namespace faultline {
@@ -23,26 +26,45 @@ constexpr std::uint64_t kLookBackMax = 1 << 20;
 struct ConstantOutage {
   std::uint64_t up_ns = 1;
   std::uint64_t down_ns = 1;
+  Hits hits;  ///< while it is down
   LossAction action = LossAction::kDrop;
 };
+
+/// Loses those of the turns that the dice hit; without a rate, all.
+void lose_some(Turns down, const Hits& hits, LossAction action, const Asked& asked,
+               JudgedBurst& burst, const Selection& selection) noexcept {
+  if (down != 0)
+    for_each_turn(down & hits.among(asked, selection), selection,
+                  [&](std::uint8_t i, std::uint32_t) { lose(action, burst, i); });
+}
+
+/// With a rate also the draw that decides while it is down.
+Explanation explain_state(bool down, const Hits& hits, const Asked& asked, std::uint8_t i) {
+  Explanation explanation;
+  if (down && hits.rate != Threshold::always())
+    explanation = hits.explain(asked, i);
+  explanation.state = down ? "down" : "up";
+  return explanation;
+}
 
 void decide_constant(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
                      const Selection& selection, ImpairmentTally&) noexcept {
   const ConstantOutage& model = parameters.as<ConstantOutage>();
+  Turns down = 0;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
     const std::uint64_t phase_ns =
         (burst.time_ns[i] - asked.zero_ns) % (model.up_ns + model.down_ns);
-    if (phase_ns >= model.up_ns)
-      lose(model.action, burst, i);
+    down |= Turns{phase_ns >= model.up_ns} << turn;
   }
+  lose_some(down, model.hits, model.action, asked, burst, selection);
 }
 
 Explanation explain_constant(const Parameters& parameters, const Asked& asked,
                              const JudgedBurst& burst, std::uint8_t i) {
   const ConstantOutage& model = parameters.as<ConstantOutage>();
   const std::uint64_t phase_ns = (burst.time_ns[i] - asked.zero_ns) % (model.up_ns + model.down_ns);
-  return {{}, {}, phase_ns >= model.up_ns ? "down" : "up"};
+  return explain_state(phase_ns >= model.up_ns, model.hits, asked, i);
 }
 
 /// P(N ≤ k)·2^64 of a Poisson number N with mean 1.
@@ -58,6 +80,7 @@ struct RandomOutage {
   Dice dice;
   std::uint64_t slot_ns = 1;  ///< one tick on average
   Threshold down;             ///< the outcome of a tick
+  Hits hits;                  ///< while it is down
   LossAction action = LossAction::kDrop;
 };
 
@@ -111,21 +134,23 @@ bool is_down(const RandomOutage& model, std::uint64_t identity, std::uint64_t si
 void decide_random(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
                    const Selection& selection, ImpairmentTally& tally) noexcept {
   const RandomOutage& model = parameters.as<RandomOutage>();
+  Turns down = 0;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    if (is_down(model, asked.scope[i], burst.time_ns[i] - asked.zero_ns,
-                asked.state[i]->as<Known>(), tally))
-      lose(model.action, burst, i);
+    const bool is_lost = is_down(model, asked.scope[i], burst.time_ns[i] - asked.zero_ns,
+                                 asked.state[i]->as<Known>(), tally);
+    down |= Turns{is_lost} << turn;
   }
+  lose_some(down, model.hits, model.action, asked, burst, selection);
 }
 
 Explanation explain_random(const Parameters& parameters, const Asked& asked,
                            const JudgedBurst& burst, std::uint8_t i) {
   Known known = asked.state[i]->as<Known>();
   ImpairmentTally tally;
-  const bool down = is_down(parameters.as<RandomOutage>(), asked.scope[i],
-                            burst.time_ns[i] - asked.zero_ns, known, tally);
-  return {{}, {}, down ? "down" : "up"};
+  const RandomOutage& model = parameters.as<RandomOutage>();
+  const bool down = is_down(model, asked.scope[i], burst.time_ns[i] - asked.zero_ns, known, tally);
+  return explain_state(down, model.hits, asked, i);
 }
 
 std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileContext& context,
@@ -136,6 +161,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   reader.take("model");
   ConstantOutage times;
   times.action = read_loss_action(reader, problems);
+  times.hits.dice = dice_for(context, DicePurpose::kFate);
   bool exponential = false;
   if (const ConfigNode* value = reader.require("up"))
     times.up_ns = read_duration_ns(*value, bounds, problems).value_or(1);
@@ -143,12 +169,15 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
     times.down_ns = read_duration_ns(*value, bounds, problems).value_or(1);
   if (const ConfigNode* value = reader.take("distribution"))
     exponential = read_word(*value, {"constant", "exponential"}, problems) == 1U;
+  if (const ConfigNode* value = reader.take("rate"))
+    times.hits.rate = read_probability(*value, problems).value_or(Threshold::always());
   reader.finish();
   if (problems.size() != problems_before)
     return std::nullopt;
   CompiledImpairment compiled{.parameters = Parameters::from(times),
                               .decide = decide_constant,
                               .explain = explain_constant,
+                              .uses_dice = times.hits.rate != Threshold::always(),
                               .drops = true};
   if (exponential) {
     const std::uint64_t sum_ns = times.up_ns + times.down_ns;
@@ -157,7 +186,8 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
     const Threshold down =
         Threshold::from_share((static_cast<Uint128>(times.down_ns) << 64) / sum_ns);
     const Dice dice(context.seed, context.rule_name, context.index, DicePurpose::kTransition);
-    compiled.parameters = Parameters::from(RandomOutage{dice, slot_ns, down, times.action});
+    compiled.parameters =
+        Parameters::from(RandomOutage{dice, slot_ns, down, times.hits, times.action});
     compiled.decide = decide_random;
     compiled.explain = explain_random;
     compiled.state_bytes = sizeof(Known);

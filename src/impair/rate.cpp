@@ -127,6 +127,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   rate->dice = dice_for(context, DicePurpose::kFate);
   CompiledImpairment compiled = QueuedStage<RateServer>::compiled(*rate);
   compiled.adds_ns = longest_stay_ns(*rate);
+  compiled.passes_bps = rate->server.rate_bps;
   return compiled;
 }
 

@@ -71,7 +71,8 @@ bool is_mac(const NodeAddresses& node, std::span<const std::uint8_t> bytes,
 
 }  // namespace
 
-NodeTable::NodeTable(std::vector<NodeAddresses> nodes) : nodes_(std::move(nodes)) {}
+NodeTable::NodeTable(std::vector<NodeAddresses> nodes, std::vector<std::string> ports)
+    : nodes_(std::move(nodes)), ports_(std::move(ports)) {}
 
 std::optional<std::size_t> NodeTable::find(std::string_view name) const noexcept {
   const auto found = std::ranges::find(nodes_, name, &NodeAddresses::name);

@@ -43,10 +43,11 @@ struct FrameOnPath {
 
 class NodeTable {
  public:
-  /// kNodesMax at most.
-  explicit NodeTable(std::vector<NodeAddresses> nodes);
+  /// kNodesMax at most, and the names of the ports, by index.
+  explicit NodeTable(std::vector<NodeAddresses> nodes, std::vector<std::string> ports = {});
 
   const std::vector<NodeAddresses>& nodes() const noexcept { return nodes_; }
+  const std::vector<std::string>& ports() const noexcept { return ports_; }
   /// Its index.
   std::optional<std::size_t> find(std::string_view name) const noexcept;
 
@@ -58,6 +59,7 @@ class NodeTable {
 
  private:
   std::vector<NodeAddresses> nodes_;
+  std::vector<std::string> ports_;
 };
 
 /// One end of links: nodes and ports, or anybody.

@@ -14,6 +14,7 @@ namespace {
 /// 24-byte record head, in whole 8 bytes, while the wire spends 84 (IEEE 802.3: preamble, FCS,
 /// gap). Where packets overtake each other they are loose, with a link each.
 constexpr std::uint64_t kWireBytes = 84;
+constexpr std::uint64_t kFrameBytes = 60;
 constexpr std::uint64_t kRecordBytes = 88;
 constexpr std::uint64_t kLooseRecordBytes = 96;
 constexpr std::uint64_t kHoldLeast = std::uint64_t{256} << 20;
@@ -23,18 +24,39 @@ std::uint64_t memory_bytes() {
          static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
 }
 
-std::uint64_t usual_stay_ns(const PathProgram& path, const Policy& policy) {
-  std::uint64_t stay_ns = 0;
-  for (const std::uint16_t index : path.rules)
-    for (const RuleStep& step : policy.rules[index].steps)
-      stay_ns += step.impairment.usual_ns.value_or(step.impairment.adds_ns);
-  return stay_ns;
-}
+/// What a path's packets need while they wait. A link lets no more through than its rate, which
+/// bounds what waits for it and behind it in its rule.
+struct Stay {
+  std::uint64_t stay_ns = 0;  ///< of packets that come as fast as the port
+  std::uint64_t bytes = 0;    ///< of the hold, all together
+};
 
-std::uint64_t bytes_in(std::uint64_t speed_bps, std::uint64_t time_ns, bool loose) {
-  const double frames = static_cast<double>(speed_bps) / 8.0 / static_cast<double>(kWireBytes) *
+std::uint64_t bytes_in(std::uint64_t speed_bps, std::uint64_t frame_bytes, std::uint64_t time_ns,
+                       bool loose) {
+  const double frames = static_cast<double>(speed_bps) / 8.0 / static_cast<double>(frame_bytes) *
                         static_cast<double>(time_ns) / static_cast<double>(kNsPerSecond);
   return static_cast<std::uint64_t>(frames) * (loose ? kLooseRecordBytes : kRecordBytes);
+}
+
+Stay stay_of(const PathProgram& path, const Policy& policy, std::uint64_t speed_bps) {
+  Stay stay;
+  for (const std::uint16_t index : path.rules) {
+    const RuleProgram& rule = policy.rules[index];
+    std::uint64_t link_bps = 0;
+    for (const RuleStep& step : rule.steps) {
+      const CompiledImpairment& impairment = step.impairment;
+      const std::uint64_t added_ns = impairment.usual_ns.value_or(impairment.adds_ns);
+      if (impairment.passes_bps != 0 && rule.per == Per::kRule)
+        link_bps = impairment.passes_bps;
+      const bool slower = link_bps != 0 && link_bps / kFrameBytes < speed_bps / kWireBytes;
+      if (slower)
+        stay.bytes += bytes_in(link_bps, kFrameBytes, added_ns, path.breaks_order);
+      else
+        stay.stay_ns += added_ns;
+    }
+  }
+  stay.bytes += bytes_in(speed_bps, kWireBytes, stay.stay_ns, path.breaks_order);
+  return stay;
 }
 
 std::string speed_text(std::uint64_t speed_bps) {
@@ -44,6 +66,9 @@ std::string speed_text(std::uint64_t speed_bps) {
 }
 
 std::string misfit_of(const Capacity& capacity) {
+  if (capacity.hold_needed > capacity.hold && capacity.stay_ns == 0)
+    return fmt::format("the hold has {} bytes, but what waits for links and behind them needs {}",
+                       capacity.hold, capacity.hold_needed);
   if (capacity.hold_needed > capacity.hold)
     return fmt::format("the hold has {} bytes, but {} in 64-byte frames for {} need {}",
                        capacity.hold, speed_text(capacity.speed_bps),
@@ -83,14 +108,13 @@ Capacity capacity_of(const Scenario& scenario, const Policy& policy, std::uint64
     if (!path.exists)
       continue;
     const PortSpec& spec = scenario.ports[path.ingress];
-    const std::uint64_t stay_ns = usual_stay_ns(path, policy);
-    const std::uint64_t needed =
-        bytes_in(spec.speed_bps.value_or(kSpeedAssumedBps), stay_ns, path.breaks_order);
+    const std::uint64_t speed_bps = spec.speed_bps.value_or(kSpeedAssumedBps);
+    const auto [stay_ns, needed] = stay_of(path, policy, speed_bps);
     port_needs[path.ingress] = std::max(port_needs[path.ingress], needed);
     if (needed <= most)
       continue;
     most = needed;
-    capacity.speed_bps = spec.speed_bps.value_or(kSpeedAssumedBps);
+    capacity.speed_bps = speed_bps;
     capacity.stay_ns = stay_ns;
     capacity.speed_known = spec.speed_bps.has_value() || spec.settings.driver != Driver::kSim;
   }

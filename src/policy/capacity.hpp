@@ -16,7 +16,8 @@ inline constexpr std::uint32_t kMbufs = 16'383;
 struct Capacity {
   std::uint64_t hold = 0;         ///< what is kept for packets that wait
   std::uint64_t hold_needed = 0;  ///< line rate in minimum-size frames for as long as 999 packets
-                                  ///< of 1,000 stay, for the busiest worker times all of them
+                                  ///< of 1,000 stay, for the busiest worker times all of them;
+                                  ///< behind a link no more than its rate
   std::uint64_t flows = 0;        ///< count
   std::uint64_t flows_memory = 0;
   std::uint64_t streams = 0;         ///< count; TCP streams that payloads are searched in

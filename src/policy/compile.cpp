@@ -110,7 +110,6 @@ void compile_steps(const RuleSpec& spec, const Scenario& scenario, const Compile
       return;  // the next ones find none either
     }
     if (compiled) {
-      rule.shared |= compiled->shares_paths;
       step.impairment = *compiled;
       step.kind = kind;
       step.per = compiled->scope.value_or(spec.per);

@@ -10,7 +10,7 @@
 namespace faultline {
 
 /// The kinds that an entry may name.
-inline constexpr std::string_view kNodeFaults[] = {"partition", "pause", "crash"};
+inline constexpr std::string_view kNodeFaults[] = {"partition", "pause", "crash", "clock", "flap"};
 
 /// Adds the rule of fault `kind` with this value, named KIND.AT. Its index; nothing where the value
 /// is wrong, which is told.

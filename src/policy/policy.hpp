@@ -80,6 +80,16 @@ struct RuleProgram {
   }
   bool active_at(std::uint64_t now_ns) const noexcept { return enabled && now_ns < end_ns(); }
 
+  /// Whether all of its paths have a state in common.
+  bool shares_paths() const noexcept {
+    if (shared)
+      return true;
+    for (const RuleStep& step : steps)
+      if (step.impairment.shares_paths)
+        return true;
+    return false;
+  }
+
   /// Whether it keeps state that several workers of a path could not share.
   bool needs_one_worker() const noexcept {
     if (needs_connection || (counts_packets() && per != Per::kFlow))

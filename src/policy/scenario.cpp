@@ -6,6 +6,7 @@
 #include "impair/impairment.hpp"
 #include "match/rule_match.hpp"
 #include "policy/expectation.hpp"
+#include "policy/presets.hpp"
 #include "policy/timeline.hpp"
 #include "policy/topology.hpp"
 
@@ -18,8 +19,10 @@ class ScenarioReader {
       : scenario_(scenario), problems_(problems) {}
 
   void read(ScenarioUse use) {
+    expand_presets(scenario_.tree, use, problems_);
     MappingReader reader(scenario_.tree, "scenario", problems_);
-    reader.refuse_not_yet({"lateness", "model", "stop_when", "use", "capture"});
+    reader.take("use");
+    reader.refuse_not_yet({"lateness", "model", "stop_when", "capture"});
     if (use == ScenarioUse::kLive)
       reader.refuse_not_yet({"timeline", "expect", "confidence"});
     read_version(reader.require("version"));
@@ -257,6 +260,11 @@ Result<Scenario> read_scenario(ConfigNode tree, ScenarioUse use) {
   std::stable_sort(problems.begin(), problems.end(), [](const Problem& left, const Problem& right) {
     return std::pair(left.line, left.column) < std::pair(right.line, right.column);
   });
+  // A value that several rules of a preset share is told once.
+  const auto same = [](const Problem& left, const Problem& right) {
+    return to_line(left) == to_line(right);
+  };
+  problems.erase(std::unique(problems.begin(), problems.end(), same), problems.end());
   if (problems.size() > kConfigProblemsMax) {
     Problem last = problems[kConfigProblemsMax];
     last.message = std::to_string(kConfigProblemsMax) + " problems; what follows is not told";

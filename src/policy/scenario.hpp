@@ -109,7 +109,7 @@ struct Scenario {
   std::vector<PortSpec> ports;
   std::vector<WireSpec> wires;
   std::vector<SwitchSpec> switches;
-  std::shared_ptr<const NodeTable> nodes;  ///< null: there are none
+  std::shared_ptr<const NodeTable> nodes;  ///< there may be none in it
   WorkersSpec workers;
   std::vector<RuleSpec> rules;
   std::vector<TimelineEntry> timeline;  ///< in file order

@@ -144,11 +144,10 @@ class TimelineReader {
   void read_entry(const ConfigNode& node) {
     const std::size_t problems_before = problems_.size();
     MappingReader reader(node, "timeline entry", problems_);
-    const bool later = reader.refuse_not_yet(
-        {"over", "every", "count", "when", "random", "until", "clock", "flap"});
+    const bool later = reader.refuse_not_yet({"over", "every", "count", "when", "random", "until"});
     if (later) {
-      for (const std::string_view key :
-           {"at", "for", "rule", "enable", "disable", "set", "partition", "pause", "crash"})
+      for (const std::string_view key : {"at", "for", "rule", "enable", "disable", "set",
+                                         "partition", "pause", "crash", "clock", "flap"})
         reader.take(key);
       reader.finish();
       return;

@@ -33,8 +33,12 @@ class TopologyReader {
     if (switches != nullptr)
       read_switches(*switches);
     find_loose_ports();
+    std::vector<NodeAddresses> nodes;
     if (const ConfigNode* node = reader.take("nodes"))
-      read_nodes(*node);
+      nodes = read_nodes(*node);
+    std::vector<std::string> ports;
+    for (const PortSpec& port : scenario_.ports) ports.push_back(port.name);
+    scenario_.nodes = std::make_shared<const NodeTable>(std::move(nodes), std::move(ports));
   }
 
  private:
@@ -183,19 +187,19 @@ class TopologyReader {
     scenario_.switches.push_back(std::move(read));
   }
 
-  void read_nodes(const ConfigNode& node) {
+  std::vector<NodeAddresses> read_nodes(const ConfigNode& node) {
     if (!node.is_mapping()) {
       complain(node.mark, "nodes is " + describe(node), "a mapping of names to addresses");
-      return;
+      return {};
     }
     if (node.entries.size() > kNodesMax) {
       complain(node.mark, std::to_string(node.entries.size()) + " nodes",
                "at most " + std::to_string(kNodesMax));
-      return;
+      return {};
     }
     std::vector<NodeAddresses> nodes;
     for (const ConfigEntry& entry : node.entries) nodes.push_back(read_node(entry));
-    scenario_.nodes = std::make_shared<const NodeTable>(std::move(nodes));
+    return nodes;
   }
 
   NodeAddresses read_node(const ConfigEntry& entry) {

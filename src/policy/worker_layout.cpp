@@ -82,11 +82,11 @@ std::string unshareable_rule(const Policy& policy, const WorkerLayout& layout) {
             "rule '{}' keeps one state for packets that {} workers share; per: flow, clock: time "
             "or a wire of one queue would do",
             rule.name, layout.queues[port].size());
-      if (rule.shared && owner.value_or(layout.queues[port][0]) != layout.queues[port][0])
+      if (rule.shares_paths() && owner.value_or(layout.queues[port][0]) != layout.queues[port][0])
         return fmt::format(
-            "rule '{}' keeps one state (shared: true) for wires that different workers poll; one "
-            "worker, or shared: false, would do",
-            rule.name);
+            "rule '{}' keeps one state{} for wires that different workers poll; one worker{} would do",
+            rule.name, rule.shared ? " (shared: true)" : "",
+            rule.shared ? ", or shared: false," : "");
       owner = layout.queues[port][0];
     }
   }

@@ -28,6 +28,9 @@ FAULTS = {
     "set": "test_edits_are_the_models test_edits_follow_one_another",
     "tcp": "test_edits_are_the_models test_tcp_reset",
     "icmp_unreachable": "test_unreachable test_what_must_not_be_answered PacketCraft.Errors",
+    "clock": "test_ntp_is_the_models test_ptp_is_the_models test_ptp_by_its_correction "
+             "test_one_direction_is_late ImpairClock.ASourceByMode ImpairClock.PtpByType "
+             "ImpairClockLaw.TheLawInNanoseconds",
     "reject": "test_reject test_each_direction_is_answered_where_it_came_from",
     "mark_ce": "test_edits_are_the_models test_a_rate_and_a_match_choose",
     "partition": "test_a_cut_is_a_cut test_who_hears_whom test_groups_and_neighbours "
@@ -36,6 +39,7 @@ FAULTS = {
              "test_a_machine_says_nothing ImpairPause.NothingLeavesBeforeItIsOpened",
     "crash": "test_a_host_is_silent_and_then_knows_nothing test_a_process_is_spoken_for "
              "ImpairCrash.AHost",
+    "flap": "test_both_directions_by_turns test_jitter ImpairFlap.DownAndUpInTurn",
     "stop_after": "test_stop_after ImpairStopAfter.NumbersUpToNPass",
     "inject": "test_rounds_at_their_instants test_a_capture_keeps_its_gaps",
     "rate": "test_fast_links_keep_their_mean_rate ImpairRate.Departures",

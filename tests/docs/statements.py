@@ -83,7 +83,8 @@ STATEMENTS = {
     "L15": "test_list ImpairLossList.NumbersAndRanges",
     "L16": "test_burst ImpairLossBurst.ARunningBurstIsNotStartedAgain",
     "L17": "test_burst_in_time ImpairLossBurst.RunsByTime",
-    "L18": "test_outage_constant test_outage_exponential ImpairLossOutage.TablesForASeed",
+    "L18": "test_outage_constant test_outage_exponential ImpairLossOutage.TablesForASeed "
+           "ImpairLossOutage.AShareWhileItIsDown",
     "L19": "test_bit_error ImpairLossBitError.FramesArePaddedTo64Bytes",
     "L20": "test_all ImpairLossAll.EverythingIsLost",
     "L21": "ImpairLossAll.WhatIsEcnCapableIsMarkedInstead "
@@ -235,4 +236,26 @@ STATEMENTS = {
     "C48": "test_every_segment_is_as_in_the_model",
     "C49": "test_flows_in_two_vlans_share_nothing",
     "C50": "test_acks_pass_where_the_rule_says_so test_a_lost_reply_and_a_lost_request_look_the_same",
+    "K1": "ImpairClockLaw.TheLawInNanoseconds test_ntp_is_the_models test_ptp_is_the_models",
+    "K2": "ImpairClock.EachStampAtItsOwnValueFromTheFirstTransmit test_ntp_is_the_models",
+    "K3": "ImpairClock.EachStampAtItsOwnValueFromTheFirstTransmit ImpairClock.AnEnabledRuleBeginsAnew "
+          "ImpairClock.PtpBeginsWithTheFirstT1",
+    "K4": "ImpairClock.ASourceByMode test_ntp_is_the_models test_a_source_is_wrong",
+    "K5": "ImpairClock.InterleavedRequestsSayWhatWasReceived "
+          "ImpairClock.SymmetricPeersSayWhatWasSent ImpairClockLaw.TheWayBack test_ntp_is_the_models "
+          "test_drift_steps_and_interleaved_mode",
+    "K6": "ImpairClock.PtpByType ImpairClock.PtpByItsCorrection test_ptp_is_the_models "
+          "test_ptp_by_its_correction test_ptp_is_ten_milliseconds_off",
+    "K7": "ImpairClock.AVictimByMode ImpairClock.AVictimsQuestionsStay test_ptp_of_a_victim "
+          "test_a_victim_is_told_so",
+    "K8": "ImpairClock.ZeroStampsStayZero ImpairClock.AnEraEndsIn2036 "
+          "ImpairClockLaw.ToldStampsAreNeverZeroUnlessTheyWere test_ntp_is_the_models",
+    "K9": "ImpairClock.AChecksumOfNoneStaysNone PacketNtp.FieldsAreWrittenWithTheirSums "
+          "test_ntp_is_the_models",
+    "K10": "ImpairClock.WhatIsAuthenticatedStays ImpairClock.PtpIsAuthenticatedOrMutable "
+           "test_what_is_authenticated_is_dropped_on_demand test_a_source_is_wrong",
+    "K11": "ImpairClock.OneDirectionIsLate ImpairClock.ItGetsLateByAndBy test_one_direction_is_late "
+           "test_a_source_is_wrong",
+    "K12": "ImpairClock.Announce ImpairClock.WhatTheHeaderSays test_announce "
+           "test_what_the_header_says",
 }

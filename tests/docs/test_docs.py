@@ -1,5 +1,6 @@
 """Pages are true: their scenarios pass `faultline check`, their links and names exist."""
 
+import json
 import os
 import re
 import subprocess
@@ -87,6 +88,22 @@ def test_links_and_files_exist(page):
     for target in re.findall(r"`((?:src|tests|docs|scripts|drivers|configs)/[\w./-]+)`", text):
         if "WORD" not in target:
             assert (REPOSITORY / target).exists(), target
+
+
+def test_the_table_of_presets_is_theirs():
+    """docs/presets.md has a row for each preset, with its description and headline."""
+    listed = json.loads(subprocess.run([BUILD / "faultline", "preset", "list", "--json"],
+                                       capture_output=True, text=True, check=True).stdout)
+    rows = [f"| `{preset['name']}` | {preset['description']} | " +
+            ", ".join(f"{key} {value}" for key, value in preset["headline"].items()) + " |"
+            for preset in listed["presets"]]
+    text = (REPOSITORY / "docs/presets.md").read_text(encoding="utf-8")
+    table = text[text.index("## All of them"):text.index("## With their faults")]
+    assert re.findall(r"^\| `.*$", table, re.MULTILINE) == rows
+    files = sorted(path.stem for path in REPOSITORY.glob("configs/presets/*.yaml"))
+    assert [preset["name"] for preset in listed["presets"]] == files
+    for later in re.findall(r"`(\w+)`", text[text.index("## With their faults"):]):
+        assert later not in files, "it is there"
 
 
 def test_counters_that_pages_name_exist():

@@ -7,6 +7,8 @@
 #include "base/config.hpp"
 #include "match/rule_match.hpp"
 #include "packet/frame_fields.hpp"
+#include "packet/ntp.hpp"
+#include "packet/ptp.hpp"
 #include "target.hpp"
 
 namespace faultline {
@@ -49,6 +51,15 @@ void check_matches(const FrameFields& fields, std::span<const std::uint8_t> byte
   }
 }
 
+/// Messages are where they can be written.
+void check_times(const FrameFields& fields, std::span<const std::uint8_t> bytes) {
+  if (const auto packet = read_ntp(bytes, fields);
+      packet && packet->mode != NtpMode::kControl && packet->mode != NtpMode::kPrivate)
+    FAULTLINE_CHECK(fields.payload_offset + kNtpHeaderBytes <= bytes.size());
+  if (const auto message = read_ptp(bytes, fields))
+    FAULTLINE_CHECK(message->offset + kPtpHeaderBytes <= bytes.size());
+}
+
 }  // namespace
 }  // namespace faultline
 
@@ -69,6 +80,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
     FAULTLINE_CHECK(fields.l3_offset <= frame.size() && fields.l4_offset <= frame.size());
     FAULTLINE_CHECK(fields.payload_bytes <= length);
     check_matches(fields, frame);
+    check_times(fields, frame);
   }
   if (frame.size() <= kParseBytesMax)
     return 0;

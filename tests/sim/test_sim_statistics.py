@@ -14,7 +14,7 @@ PORT = dict.fromkeys(("rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "rx_mi
                       "rx_no_mbuf", "tx_full", "tx_errors", "tx_reordered",
                       "tx_extent_sum", "tx_extent_max"), int)
 RULE = {**dict.fromkeys(("matched", "dropped", "delayed", "duplicated", "corrupted", "reordered",
-                         "edited", "injected", "clamped"), int),
+                         "edited", "injected", "clamped", "unrewritable"), int),
         "loss": {"rate": float, "mean_run": float},
         "delay": dict.fromkeys(("mean_ns", "p50_ns", "p99_ns", "max_ns"), int)}
 SHAPE = {

@@ -23,7 +23,9 @@ inline const DiceName kDelayDice{42, "uplink", 0, 2};
 struct Offered {
   Bytes frame;
   std::uint64_t time_ns = 0;
-  std::uint64_t number = 1;  ///< in its flow, and among the matches of its scope
+  std::uint64_t number = 1;   ///< in its flow, and among the matches of its scope
+  NodeMask sources = 0;       ///< nodes that it comes from
+  NodeMask destinations = 0;  ///< and that it goes to
 };
 
 /// Of a packet, or of a copy, which follows its packet.
@@ -47,6 +49,20 @@ struct Fate {
   }
 };
 
+/// The node of the benches that is called "x". Which packets are its own is told with each.
+inline constexpr std::size_t kBenchNode = 5;
+inline CompileContext bench_context() {
+  static const auto nodes = std::make_shared<const NodeTable>([] {
+    std::vector<NodeAddresses> made(kBenchNode + 1);
+    for (std::size_t index = 0; index < made.size(); ++index) {
+      made[index].name = index == kBenchNode ? "x" : "n" + std::to_string(index);
+      made[index].port = static_cast<std::uint8_t>(index);
+    }
+    return made;
+  }());
+  return {.seed = 42, .rule_name = "uplink", .nodes = &nodes};
+}
+
 /// "[rate: …, queue: …]" or just "loss: 1%": the first of the list, in one scope.
 class OneImpairment {
  public:
@@ -56,7 +72,7 @@ class OneImpairment {
     const ConfigNode list = tree_of("[" + yaml + "]");
     Problems problems;
     std::string_view kind;
-    const CompileContext context = context_of({.seed = 42, .rule_name = "uplink"}, list);
+    const CompileContext context = context_of(bench_context(), list);
     auto read = compile_impairment(list.items.at(0), context, &kind, problems);
     EXPECT_TRUE(read.has_value() && problems.empty()) << yaml << "\n" << joined(problems);
     compiled = std::move(read).value_or(CompiledImpairment{});
@@ -95,6 +111,8 @@ class OneImpairment {
   BacklogPool pool;
   ImpairmentTally tally;
   std::uint64_t zero_ns = 0;
+  std::uint64_t begins_ns = 0;
+  ScopeState common;
   std::uint64_t identity = kBenchIdentity;
 
  private:
@@ -113,6 +131,11 @@ class OneImpairment {
     asked_.entered_ns[i] = packet.time_ns;
     asked_.state[i] = &guarded->state;
     asked_.zero_ns = zero_ns;
+    asked_.frames[i] = packet.frame;
+    asked_.sources[i] = packet.sources;
+    asked_.destinations[i] = packet.destinations;
+    asked_.common = &common;
+    asked_.begins_ns = begins_ns;
     burst_.arrival_ns[i] = burst_.time_ns[i] = packet.time_ns;
     burst_.length_bytes[i] = static_cast<std::uint32_t>(packet.frame.size());
     burst_.tag_bytes[i] = 0;

@@ -475,14 +475,8 @@ TEST(ImpairDelay, TablesForASeed) {
   EXPECT_NEAR(static_cast<double>(first), 10e6 + 1e6 * (2 * drawn - 1), 2);
 }
 
-TEST(ImpairDelay, KindsThatAreNotYetOrUnknown) {
+TEST(ImpairDelay, KindsThatAreUnknown) {
   const std::string kinds(test::kKinds);
-  for (const std::string_view not_yet : test::kKindsNotYet) {
-    const std::string kind(not_yet);
-    EXPECT_EQ(test::item_errors(kind + ": {}"),
-              std::vector<std::string>{"f:1:1: error: impairment '" + kind +
-                                       "' is not yet supported; " + kinds});
-  }
   const test::ErrorCase cases[] = {
       {"dealy: 1ms",
        {"f:1:1: error: unknown impairment 'dealy'; " + kinds + "; did you mean 'delay'?"}},

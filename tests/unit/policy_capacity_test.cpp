@@ -54,6 +54,31 @@ TEST(PolicyCapacity, RateTimesDelay) {
   EXPECT_FALSE(slow.speed_known) << "of the port that needs most";
 }
 
+TEST(PolicyCapacity, ALinkBoundsWhatWaitsForItAndBehindIt) {
+  const std::string ends = "{name: a, from: left, impair: [";
+  // A full queue of the largest frames leaves in 7.6944 s; a megabit is 16,030 frames of 60 bytes
+  // in that time and 2,083 in the second behind it.
+  EXPECT_EQ(capacity_for(ends + "rate: 1Mbit, queue: {limit: 100p}]}").hold_needed, 16'030U * 88);
+  EXPECT_EQ(capacity_for(ends + "rate: 1Mbit, queue: {limit: 100p}, delay: 1s]}").hold_needed,
+            (16'030U + 2'083U) * 88);
+  // Before it, and in another rule, whose packets may be others, as fast as they come.
+  EXPECT_EQ(capacity_for(ends + "delay: 40ms, rate: 1Mbit, queue: {limit: 100p}]}").hold_needed,
+            (595'238U + 16'030U) * 88);
+  EXPECT_EQ(capacity_for(ends + "rate: 1Mbit, queue: {limit: 100p}]}, {name: b, from: left, "
+                                "impair: [delay: 40ms]}")
+                .hold_needed,
+            (595'238U + 16'030U) * 88);
+  // A link each flow: nobody knows how many.
+  EXPECT_GT(capacity_for("{name: a, from: left, per: flow, impair: [rate: 1Mbit, queue: {limit: "
+                         "100p}]}")
+                .hold_needed,
+            std::uint64_t{10'000'000'000});
+  const Capacity capacity = capacity_for(ends + "rate: 1Gbit, queue: {limit: 1000p}, delay: 1h]}");
+  EXPECT_EQ(capacity.stay_ns, 0U);
+  EXPECT_EQ(capacity.misfit.substr(0, 12), "the hold has");
+  EXPECT_NE(capacity.misfit.find("what waits for links and behind them"), std::string::npos);
+}
+
 TEST(PolicyCapacity, HeavyTailsCountByTheirUsualDelay) {
   // A Pareto law's longest delay would be minutes; one packet in a thousand stays longer than this.
   const Capacity capacity = capacity_for(

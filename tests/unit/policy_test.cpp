@@ -168,7 +168,7 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
   const NotYetCase cases[] = {
       {"version: 1\nPUT: 1\n",
        "scenario",
-       {"lateness", "model", "stop_when", "use", "capture"}},
+       {"lateness", "model", "stop_when", "capture"}},
       {"version: 1\nhold: {PUT: drop-tail}\n", "hold", {"on_full"}},
   };
   for (const NotYetCase& one : cases) {
@@ -185,15 +185,6 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
                                                           ": error: " + std::string(one.what) +
                                                           ": '" + key + "' is not yet supported"});
     }
-  }
-}
-
-TEST(PolicyScenario, ImpairmentsOfTheLanguageThatAreNotYet) {
-  for (const std::string_view not_yet : test::kKindsNotYet) {
-    const std::string kind(not_yet);
-    EXPECT_EQ(errors_of("version: 1\nrules: [{name: r, impair: [" + kind + ": {x: 1}]}]\n"),
-              std::vector<std::string>{"f:2:28: error: impairment '" + kind +
-                                       "' is not yet supported; " + std::string(test::kKinds)});
   }
 }
 
@@ -330,7 +321,7 @@ TEST(PolicyScenario, UnknownKeysAreToldWithTheNearest) {
 TEST(PolicyScenario, AllProblemsAtOnceInTheOrderOfTheFile) {
   std::vector<std::string> places;
   for (const std::string& line : errors_of("version: 1\n"
-                                           "use: []\n"
+                                           "capture: []\n"
                                            "rules:\n"
                                            "  - {name: a, impair: [delay: 1], from: x}\n"
                                            "  - {name: a, impair: [loss: 2]}\n"

@@ -105,23 +105,21 @@ inline CompiledImpairment compile_item(std::string_view yaml, const CompileConte
 }
 
 /// What the reader says to "{loss: …}": one line a problem, or nothing.
-inline std::vector<std::string> item_errors(std::string_view yaml) {
+inline std::vector<std::string> item_errors(std::string_view yaml,
+                                            const CompileContext& context = {42, "uplink", 0}) {
   Problems problems;
   std::string_view kind;
-  const auto compiled =
-      compile_impairment(tree_of(yaml), CompileContext{42, "uplink", 0}, &kind, problems);
+  const auto compiled = compile_impairment(tree_of(yaml), context, &kind, problems);
   EXPECT_EQ(compiled.has_value(), problems.empty()) << yaml;
   return lines_of(problems);
 }
 
 /// What the reader names when it does not know an impairment.
 inline constexpr std::string_view kKinds =
-    "corrupt, crash, delay, duplicate, icmp_unreachable, inject, link_trace, loss, mark_ce, mtu, "
-    "partition, pause, police, "
+    "clock, corrupt, crash, delay, duplicate, flap, icmp_unreachable, inject, link_trace, loss, mark_ce, "
+    "mtu, partition, pause, police, "
     "queue, rate, reject, reorder, replay, set, slot, "
     "stop_after, tcp, truncate";
-/// Kinds of the language that are not supported yet.
-inline constexpr std::string_view kKindsNotYet[] = {"flap", "clock"};
 
 struct ErrorCase {
   std::string_view yaml;

@@ -1,0 +1,365 @@
+// clock: a node whose clock is wrong, as far as the wire can tell. What it says about its time is
+// rewritten, each time-stamp at its own value, and what others say back to it of what it said is
+// made what it was: NTP and PTP. Or nothing is rewritten, and one direction takes longer.
+//
+// What happens in turn: stamps are read and noted when a packet is decided on, bytes change later.
+// An edit carries where the law began, or the stamp that is to be written.
+#include <fmt/format.h>
+
+#include "impair/clock.hpp"
+#include "impair/edits.hpp"
+#include "packet/udp_payload.hpp"
+
+namespace faultline {
+namespace {
+
+/// Too large for the parameters themselves, so kept by the policy.
+struct ClockParameters {
+  const WrongClock* clock = nullptr;
+};
+
+/// Of the node: where its law began in each protocol's time, and when it began to be late.
+struct ClockStart {
+  std::uint64_t began_ns = 0;  ///< when the rule was enabled, plus one
+  std::uint64_t ntp = 0;       ///< the first stamp it sent
+  std::uint64_t ptp_ns = 0;    ///< T1
+  std::uint64_t late_ns = 0;
+  bool has_ntp = false;
+  bool has_ptp = false;
+  bool is_late = false;
+};
+static_assert(sizeof(ClockStart) <= ScopeState::kBytes);
+
+/// What an edit does.
+enum class Rewrite : std::uint64_t { kNtpSpoken, kNtpOrigin, kPtpStamp, kPtpCorrection, kAnnounce };
+
+/// Which way a packet goes, seen from the lie.
+struct Way {
+  bool tells = false;    ///< it carries the node's time to who is to believe it
+  bool returns = false;  ///< it may say back what was told
+};
+
+Way way_of(const WrongClock& clock, const Asked& asked, std::uint8_t i) noexcept {
+  const NodeMask bit = NodeMask{1} << clock.node;
+  const bool from = (asked.sources[i] & bit) != 0;
+  const bool to = (asked.destinations[i] & bit) != 0;
+  if (clock.role == ClockRole::kVictim)
+    return {to && !from, false};
+  return {from, to && !from};
+}
+
+ClockStart& start_of(Asked& asked) noexcept {
+  ClockStart& start = asked.common->as<ClockStart>();
+  if (start.began_ns != asked.begins_ns + 1)
+    start = {.began_ns = asked.begins_ns + 1};
+  return start;
+}
+
+void hold_back(const WrongClock& clock, JudgedBurst& burst, ImpairmentTally& tally,
+               std::uint8_t i) noexcept {
+  if (clock.drops_authenticated)
+    burst.reason[i] = DropReason::kReject;
+  else
+    ++tally.unrewritable;
+}
+
+void plan(const Asked& asked, JudgedBurst& burst, std::uint8_t i, Rewrite rewrite,
+          std::uint64_t value) noexcept {
+  plan_edit(asked, burst, i, value, static_cast<std::uint64_t>(rewrite));
+}
+
+// --- NTP -----------------------------------------------------------------------------------------
+
+bool is_symmetric(NtpMode mode) noexcept {
+  return mode == NtpMode::kSymmetricActive || mode == NtpMode::kSymmetricPassive;
+}
+
+/// Whether packets of this mode say what time it is at their sender.
+bool tells_time(NtpMode mode) noexcept {
+  return mode == NtpMode::kServer || mode == NtpMode::kBroadcast || is_symmetric(mode);
+}
+
+std::uint64_t first_stamp(const NtpPacket& packet) noexcept {
+  if (packet.transmit != 0)
+    return packet.transmit;
+  return packet.receive != 0 ? packet.receive : packet.reference;
+}
+
+void tell_ntp(const WrongClock& clock, const NtpPacket& packet, Asked& asked, JudgedBurst& burst,
+              ImpairmentTally& tally, std::uint8_t i) noexcept {
+  if (packet.trailer != NtpTrailer::kOpen) {
+    hold_back(clock, burst, tally, i);
+    return;
+  }
+  ClockStart& start = start_of(asked);
+  if (!start.has_ntp && first_stamp(packet) != 0) {
+    start.ntp = first_stamp(packet);
+    start.has_ntp = true;
+  }
+  plan(asked, burst, i, Rewrite::kNtpSpoken, start.ntp);
+  if (clock.role == ClockRole::kVictim || packet.mode == NtpMode::kBroadcast || !clock.shifts())
+    return;
+  ClockMemory& memory = asked.state[i]->as<ClockMemory>();
+  memory.begin(start.began_ns);
+  // Interleaved modes send back when a packet was received (RFC 9769), symmetric ones also when one
+  // was sent.
+  for (const std::uint64_t stamp :
+       {packet.receive, is_symmetric(packet.mode) ? packet.transmit : std::uint64_t{0}})
+    if (stamp != 0)
+      memory.note(told(clock.ntp_law, start.ntp, stamp), stamp);
+}
+
+void return_ntp(const WrongClock& clock, const NtpPacket& packet, Asked& asked, JudgedBurst& burst,
+                ImpairmentTally& tally, std::uint8_t i) noexcept {
+  if (packet.origin == 0 || (packet.mode != NtpMode::kClient && !is_symmetric(packet.mode)))
+    return;
+  const ClockStart& start = start_of(asked);
+  ClockMemory& memory = asked.state[i]->as<ClockMemory>();
+  memory.begin(start.began_ns);
+  const auto origin = memory.original(clock.ntp_law, start.ntp, packet.origin);
+  if (!origin || *origin == packet.origin)
+    return;
+  if (packet.trailer != NtpTrailer::kOpen)
+    hold_back(clock, burst, tally, i);
+  else
+    plan(asked, burst, i, Rewrite::kNtpOrigin, *origin);
+}
+
+void edit_spoken(const WrongClock& clock, const NtpPacket& packet, std::uint64_t start,
+                 EditFrame& frame) noexcept {
+  const auto shift = [&](NtpField field, std::uint64_t stamp) {
+    put_ntp(frame, field, told(clock.ntp_law, start, stamp));
+  };
+  shift(NtpField::kReference, packet.reference);
+  if (packet.mode != NtpMode::kBroadcast)
+    shift(NtpField::kReceive, packet.receive);
+  shift(NtpField::kTransmit, packet.transmit);
+  const NtpFaults& header = clock.header;
+  if (header.stratum)
+    put_ntp(frame, NtpField::kStratum, *header.stratum);
+  if (header.root_delay)
+    put_ntp(frame, NtpField::kRootDelay, *header.root_delay);
+  if (header.root_dispersion)
+    put_ntp(frame, NtpField::kRootDispersion, *header.root_dispersion);
+  const bool kisses = header.kiss != 0 && packet.mode == NtpMode::kServer;
+  if (kisses) {
+    put_ntp(frame, NtpField::kStratum, std::uint8_t{0});
+    put_ntp(frame, NtpField::kReferenceId, header.kiss);
+  }
+  if (header.leap)
+    put_ntp_leap(frame, *header.leap);
+  else if (kisses)
+    put_ntp_leap(frame, NtpLeap::kUnsynchronised);
+}
+
+// --- PTP -----------------------------------------------------------------------------------------
+
+/// Whether it says T1 or T4. A Sync that a Follow_Up completes does not.
+bool tells_time(const PtpMessage& message) noexcept {
+  if (message.stamp.is_zero())
+    return false;
+  return message.type == PtpType::kFollowUp || message.type == PtpType::kDelayResp ||
+         (message.type == PtpType::kSync && !message.two_step);
+}
+
+std::int64_t off_by(const WrongClock& clock, const PtpMessage& message,
+                    std::uint64_t start_ns) noexcept {
+  return clock.ptp_law.off_by(static_cast<std::int64_t>(message.stamp.total_ns() - start_ns));
+}
+
+std::optional<std::int64_t> correction_of(const PtpMessage& message, std::int64_t off) noexcept {
+  return corrected(message.correction, message.type == PtpType::kDelayResp ? -off : off);
+}
+
+void tell_ptp(const WrongClock& clock, const PtpMessage& message, Asked& asked, JudgedBurst& burst,
+              ImpairmentTally& tally, std::uint8_t i) noexcept {
+  if (message.type == PtpType::kAnnounce) {
+    if (clock.drops_announce)
+      burst.reason[i] = DropReason::kReject;
+    else if (clock.announces && message.authenticated)
+      hold_back(clock, burst, tally, i);
+    else if (clock.announces)
+      plan(asked, burst, i, Rewrite::kAnnounce, 0);
+    return;
+  }
+  if (!tells_time(message) || !clock.shifts())
+    return;
+  if (message.authenticated && !(clock.corrects && clock.allows_mutable)) {
+    hold_back(clock, burst, tally, i);
+    return;
+  }
+  ClockStart& start = start_of(asked);
+  if (!start.has_ptp && message.type != PtpType::kDelayResp) {
+    start.ptp_ns = message.stamp.total_ns();
+    start.has_ptp = true;
+  }
+  const std::uint64_t start_ns = start.has_ptp ? start.ptp_ns : message.stamp.total_ns();
+  const std::int64_t off = off_by(clock, message, start_ns);
+  if (clock.corrects ? correction_of(message, off).has_value()
+                     : shifted(message.stamp, off).has_value())
+    plan(asked, burst, i, clock.corrects ? Rewrite::kPtpCorrection : Rewrite::kPtpStamp, start_ns);
+  else
+    ++tally.unrewritable;
+}
+
+void edit_ptp(const WrongClock& clock, const Edit& edit, EditFrame& frame) noexcept {
+  const auto message = read_ptp({frame.bytes(), frame.length()}, frame.fields());
+  if (!message)
+    return;
+  const auto rewrite = static_cast<Rewrite>(edit.first);
+  if (rewrite == Rewrite::kAnnounce) {
+    put_ptp_announce(frame, *message, clock.announce);
+    return;
+  }
+  const std::int64_t off = off_by(clock, *message, edit.draw);
+  if (rewrite == Rewrite::kPtpCorrection)
+    put_ptp_correction(frame, *message, correction_of(*message, off).value_or(message->correction));
+  else
+    put_ptp_stamp(frame, *message, shifted(message->stamp, off).value_or(message->stamp));
+}
+
+// --- both ----------------------------------------------------------------------------------------
+
+void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
+            const Selection& selection, ImpairmentTally& tally) noexcept {
+  const WrongClock& clock = *parameters.as<ClockParameters>().clock;
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    const Way way = way_of(clock, asked, i);
+    if ((!way.tells && !way.returns) || burst.piece[i] != Piece::kWhole)
+      continue;
+    const FrameFields& fields = (*asked.fields)[i];
+    if (clock.ntp)
+      if (const auto packet = read_ntp(asked.frames[i], fields)) {
+        if (way.tells && tells_time(packet->mode))
+          tell_ntp(clock, *packet, asked, burst, tally, i);
+        else if (way.returns)
+          return_ntp(clock, *packet, asked, burst, tally, i);
+        continue;
+      }
+    if (clock.ptp && way.tells)
+      if (const auto message = read_ptp(asked.frames[i], fields))
+        tell_ptp(clock, *message, asked, burst, tally, i);
+  }
+}
+
+void edit(const Edit& edit, EditFrame& frame) noexcept {
+  const WrongClock& clock = *edit.impairment->parameters.as<ClockParameters>().clock;
+  const auto rewrite = static_cast<Rewrite>(edit.first);
+  if (rewrite == Rewrite::kNtpSpoken || rewrite == Rewrite::kNtpOrigin) {
+    const auto packet = read_ntp({frame.bytes(), frame.length()}, frame.fields());
+    if (!packet)
+      return;  // an edit before this one has cut it
+    if (rewrite == Rewrite::kNtpSpoken)
+      edit_spoken(clock, *packet, edit.draw, frame);
+    else
+      put_ntp(frame, NtpField::kOrigin, edit.draw);
+  } else {
+    edit_ptp(clock, edit, frame);
+  }
+  frame.settle(ChecksumCare::kFix);
+}
+
+/// Whether a packet's way takes part in what its ends find out of their clocks.
+bool is_timed(const WrongClock& clock, const Asked& asked, std::uint8_t i) noexcept {
+  const FrameFields& fields = (*asked.fields)[i];
+  if (clock.ntp && read_ntp(asked.frames[i], fields))
+    return true;
+  const auto message = clock.ptp ? read_ptp(asked.frames[i], fields) : std::nullopt;
+  return message && (message->type == PtpType::kSync || message->type == PtpType::kDelayReq);
+}
+
+/// One direction later than the other, by what is asked for as soon as the ramp allows it.
+void decide_late(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
+                 const Selection& selection, ImpairmentTally&) noexcept {
+  const WrongClock& clock = *parameters.as<ClockParameters>().clock;
+  const ClockAsymmetry& asymmetry = clock.asymmetry;
+  const NodeMask bit = NodeMask{1} << clock.node;
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    const NodeMask nodes = asymmetry.delays_towards ? asked.destinations[i] : asked.sources[i];
+    if ((nodes & bit) == 0 || !is_timed(clock, asked, i))
+      continue;
+    std::uint64_t late_ns = asymmetry.delay_ns;
+    if (asymmetry.ramp_ns != 0) {
+      ClockStart& start = start_of(asked);
+      if (!start.is_late)
+        start.late_ns = burst.time_ns[i];
+      start.is_late = true;
+      const std::uint64_t since_ns = burst.time_ns[i] - std::min(burst.time_ns[i], start.late_ns);
+      const auto grown_ns = static_cast<Uint128>(since_ns) * asymmetry.ramp_ns / kNsPerSecond;
+      if (grown_ns < late_ns)
+        late_ns = static_cast<std::uint64_t>(grown_ns);
+    }
+    burst.time_ns[i] += late_ns;
+  }
+}
+
+std::string_view word_of(const Way& way) {
+  return way.tells ? "tells the node's time" : way.returns ? "answers the node" : "goes by";
+}
+
+Explanation explain(const Parameters& parameters, const Asked& asked, const JudgedBurst&,
+                    std::uint8_t i) {
+  const WrongClock& clock = *parameters.as<ClockParameters>().clock;
+  const FrameFields& fields = (*asked.fields)[i];
+  const Way way = way_of(clock, asked, i);
+  if (const auto packet = clock.ntp ? read_ntp(asked.frames[i], fields) : std::nullopt)
+    return {
+        {},
+        {},
+        fmt::format("NTP mode {}{}, {}", static_cast<int>(packet->mode),
+                    packet->trailer == NtpTrailer::kOpen ? "" : ", authenticated", word_of(way))};
+  if (const auto message = clock.ptp ? read_ptp(asked.frames[i], fields) : std::nullopt)
+    return {{},
+            {},
+            fmt::format("PTP type {}{}, {}", static_cast<int>(message->type),
+                        message->authenticated ? ", authenticated" : "", word_of(way))};
+  return {{}, {}, "not about time"};
+}
+
+CompiledImpairment compiled_of(std::shared_ptr<const WrongClock> clock) {
+  const WrongClock& wrong = *clock;
+  CompiledImpairment compiled{.parameters = Parameters::from(ClockParameters{&wrong}),
+                              .explain = explain,
+                              .tables = std::move(clock),
+                              .shares_paths = true};
+  if (wrong.asymmetry.wanted) {
+    compiled.decide = decide_late;
+    compiled.adds_ns = wrong.asymmetry.delay_ns;
+    compiled.delays = true;
+    compiled.breaks_order = true;
+    compiled.owns_scope = wrong.asymmetry.ramp_ns != 0;
+    return compiled;
+  }
+  compiled.decide = decide;
+  compiled.edit = edit;
+  compiled.drops = wrong.drops_authenticated || wrong.drops_announce;
+  const bool remembers = wrong.ntp && wrong.role == ClockRole::kSource;
+  if (remembers) {
+    compiled.scope = Per::kPair;
+    compiled.state_bytes = sizeof(ClockMemory);
+  }
+  compiled.owns_scope = remembers || wrong.ntp_law.has_start();
+  return compiled;
+}
+
+std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileContext& context,
+                                          Problems& problems) {
+  const std::size_t before = problems.size();
+  auto clock = std::make_shared<const WrongClock>(read_clock(node, context, problems));
+  if (problems.size() != before)
+    return std::nullopt;
+  const LinkEnd wrong = LinkEnd::node(clock->node);
+  CompiledImpairment compiled = compiled_of(std::move(clock));
+  compiled.nodes = *context.nodes;
+  compiled.links = {*context.nodes, {{wrong, LinkEnd::anybody()}, {LinkEnd::anybody(), wrong}}};
+  return compiled;
+}
+
+}  // namespace
+
+extern const ImpairmentModel kModel_clock;
+const ImpairmentModel kModel_clock{"clock", "", "", true, compile};
+
+}  // namespace faultline

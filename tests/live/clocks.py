@@ -1,0 +1,191 @@
+"""Programs that keep time, for live tests: chrony and NTPsec, which cannot be installed beside each
+other or beside the machine's own, so their packages are unpacked into the build folder, once; and
+linuxptp. None of them touches the machine's clock."""
+
+import json
+import re
+import shutil
+import statistics
+import subprocess
+import time
+
+from wire import BUILD, run
+
+FOLDER = BUILD / "clocks"
+
+
+def program(package, path):
+    """A program of a package that is fetched and unpacked, not installed."""
+    root = FOLDER / package
+    if not root.is_dir():
+        parts = FOLDER / f"{package}.part"
+        shutil.rmtree(parts, ignore_errors=True)
+        parts.mkdir(parents=True)
+        run("apt-get", "download", package, cwd=parts, timeout=600)
+        archive = next(parts.glob("*.deb"))
+        run("dpkg-deb", "-x", archive, parts, timeout=600)
+        archive.unlink()
+        parts.rename(root)
+    return root / path
+
+
+def chronyd():
+    return program("chrony", "usr/sbin/chronyd")
+
+
+def ntpdig(wire, address):
+    """The offset that NTPsec's client in `a` finds, in seconds."""
+    package = program("python3-ntp", "usr/lib/python3/dist-packages/ntp")
+    library = program("python3-ntp", "usr/lib").glob("*/ntp/libntpc.so.1.*")
+    if not (package / "libntpc.so").exists():
+        shutil.copy(next(library), package / "libntpc.so")
+    said = wire.inside("a", "env", "PYTHONDONTWRITEBYTECODE=1", f"PYTHONPATH={package.parent}",
+                       "/usr/bin/python3", program("ntpsec-ntpdig", "usr/bin/ntpdig"), "-j", "-t", 2,
+                       address)
+    return json.loads(said.stdout)["offset"]
+
+
+class Server:
+    """chronyd in `b`, on all its addresses, with key 1."""
+
+    KEYS = "1 SHA1 HEX:0123456789ABCDEF0123456789ABCDEF01234567\n"
+
+    def __init__(self, wire, addresses=()):
+        self.wire = wire
+        for address in addresses:
+            run("ip", "-n", wire.namespace("b"), "addr", "add", f"{address}/24", "dev", "eth0")
+            link = wire.inside("b", "cat", "/sys/class/net/eth0/address").stdout.strip()
+            run("ip", "-n", wire.namespace("a"), "neigh", "replace", address, "lladdr", link, "dev",
+                "eth0", "nud", "permanent")
+        self.keys = wire.folder / "chrony.keys"
+        self.keys.write_text(self.KEYS)
+        self.keys.chmod(0o600)
+        config = wire.folder / "server.conf"
+        config.write_text(f"local stratum 8\nallow\ncmdport 0\nkeyfile {self.keys}\n"
+                          f"pidfile {wire.folder}/server.pid\n")
+        self.process = wire.spawn("b", chronyd(), "-x", "-d", "-u", "root", "-f", config,
+                                  stdout=subprocess.DEVNULL)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        end(self.process)
+
+    def ask(self, name, *addresses, more="", seconds=8):
+        """A client in `a` that asks once and ends; offset_of() reads what it found."""
+        return self.wire.spawn(
+            "a", chronyd(), "-Q", "-u", "root", "-t", seconds,
+            *(f"server {address} iburst maxsamples 4 {more}" for address in addresses), "cmdport 0",
+            f"keyfile {self.keys}", f"pidfile {self.wire.folder}/{name}.pid")
+
+    def follow(self, name, *sources):
+        """A client in `a` that asks on, four times a second; Follower.samples() reads its log."""
+        return Follower(self, name, sources)
+
+
+def offset_of(client):
+    """By how much the client thinks its clock wrong, in seconds; None: it believed nobody."""
+    said = client.communicate(timeout=60)[0]
+    found = re.search(r"System clock wrong by (\S+) seconds", said)
+    assert found or "No suitable source" in said or "Timeout reached" in said, said
+    return float(found[1]) if found else None
+
+
+class Follower:
+    def __init__(self, server, name, sources):
+        self.folder = server.wire.folder / name
+        self.folder.mkdir()
+        config = self.folder / "client.conf"
+        lines = [f"server {source} minpoll -2 maxpoll -2" for source in sources]
+        config.write_text("\n".join(lines) + f"\ncmdport 0\nkeyfile {server.keys}\n"
+                          f"pidfile {self.folder}/pid\nlogdir {self.folder}\nlog rawmeasurements\n")
+        self.process = server.wire.spawn("a", chronyd(), "-x", "-d", "-u", "root", "-f", config,
+                                         stdout=subprocess.DEVNULL)
+
+    def end(self):
+        end(self.process)
+
+    def samples(self, address):
+        """(seconds since midnight, offset in seconds, interleaved) of each answer of this source that
+        was not held up on its way, as far as one can tell by the time that it took."""
+        found, delays = [], []
+        for line in (self.folder / "measurements.log").read_text().splitlines():
+            words = line.split()
+            if len(words) > 11 and words[2] == address:
+                hours, minutes, seconds = words[1].split(":")
+                clock = 3600 * int(hours) + 60 * int(minutes) + int(seconds)
+                found.append((clock, float(words[11]), words[-3].endswith("I")))
+                delays.append(float(words[12]))
+        least = min(delays)
+        return [one for one, delay in zip(found, delays) if delay < 3 * least]
+
+
+def end(process):
+    """Ends one process and waits for it."""
+    process.terminate()
+    process.communicate(timeout=20)
+
+
+# -- PTP ------------------------------------------------------------------------------------------
+
+PTP4L = """[global]
+time_stamping software
+free_running 1
+logSyncInterval -4
+logAnnounceInterval -2
+logMinDelayReqInterval -4
+logMinPdelayReqInterval -4
+tx_timestamp_timeout 100
+domainNumber {number}
+network_transport {transport}
+delay_mechanism {mechanism}
+uds_address {folder}/{which}{number}.uds
+{role} 1
+[eth0]
+"""
+
+
+class PtpPair:
+    """A master in `b` and a slave in `a`, in a domain of their own: many do not hear each other."""
+
+    def __init__(self, wire, number, transport, mechanism):
+        self.wire, self.number, self.processes = wire, number, []
+        for which, role in (("b", "masterOnly"), ("a", "slaveOnly")):
+            config = wire.folder / f"ptp-{which}{number}.conf"
+            config.write_text(PTP4L.format(number=number, transport=transport, which=which, role=role,
+                                           mechanism=mechanism, folder=wire.folder))
+            with open(wire.folder / f"ptp-{which}{number}.log", "w", encoding="utf-8") as log:
+                self.processes.append(wire.spawn(which, "ptp4l", "-f", config, "-m", stdout=log))
+
+    def begin(self, seconds=20):
+        """Waits until the slave has a master; it measures the path within a second of that."""
+        log = self.wire.folder / f"ptp-a{self.number}.log"
+        give_up = time.monotonic() + seconds
+        while "on RS_SLAVE" not in log.read_text():
+            assert time.monotonic() < give_up, log.read_text()
+            time.sleep(0.1)
+
+    def ask(self, times=30):
+        """The slave's (offset, path delay) in ns, as it has them over two seconds: medians. By then its
+        filters have forgotten what was before."""
+        time.sleep(1)
+        folder = self.wire.folder
+        manager = self.wire.spawn("a", "pmc", "-u", "-b", 0, "-d", self.number, "-s",
+                                  f"{folder}/a{self.number}.uds", "-i", f"{folder}/pmc{self.number}",
+                                  stdin=subprocess.PIPE)
+        for _ in range(times):
+            manager.stdin.write("GET CURRENT_DATA_SET\n")
+            manager.stdin.flush()
+            time.sleep(0.07)
+        time.sleep(0.2)
+        said = manager.communicate(timeout=20)[0]
+
+        def median(word):
+            return statistics.median(float(one) for one in re.findall(rf"{word}\s+(\S+)", said))
+
+        return median("offsetFromMaster"), median("meanPathDelay")
+
+    def end(self):
+        for process in self.processes:
+            end(process)

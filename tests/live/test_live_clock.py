@@ -1,0 +1,179 @@
+"""Real clients and a node whose clock is wrong: what chrony and ptp4l make of it, each beside a
+control in the same minute."""
+
+import itertools
+import statistics
+import time
+from multiprocessing.pool import ThreadPool
+
+import pytest
+
+from clocks import PtpPair, Server, ntpdig, offset_of
+from wire import PORTS, law_holds
+
+YEARS = 10_957 * 86_400
+MS = 1e-3
+
+
+def scenario(nodes, rules):
+    return (PORTS + "nodes:\n" + "".join(f"  {name}: {{{where}}}\n" for name, where in nodes.items()) +
+            "rules:\n" + "".join(f"  - {{name: {name}, impair: [clock: {{node: {name}, {keys}}}]}}\n"
+                                 for name, keys in rules.items()))
+
+
+# By name: what is wrong, what the client asks with, and what it finds; None: it believes nobody.
+SOURCES = {
+    "plus": ("offset: 250ms", "", 0.25),
+    "minus": ("offset: -3600s", "", -3600),
+    "years": ("offset: 10957d", "", YEARS),
+    "keyed": ("offset: 250ms, on_auth: pass", "key 1", 0),
+    "refused": ("offset: 250ms, on_auth: drop", "key 1", None),
+    "late": ("by: delay-asymmetry, offset: 10ms", "key 1", 0.01),
+    "early": ("by: delay-asymmetry, offset: -10ms", "", -0.01),
+    "unsure": ("leap: unsync", "", None),
+    "vague": ("root_dispersion: 10s", "", None),
+}
+
+
+ROUNDS = 5  # a machine that does something else meanwhile moves a clock by more than what is asked
+
+
+def is_near(found, expected, right=0):
+    """Whether a client found that, within 2 ms; None: nothing."""
+    if found is None or expected is None:
+        return found == expected
+    return abs(found - right - expected) < 2 * MS
+
+
+def test_a_source_is_wrong(wire):
+    """chrony asks each once, NTPsec some: what they find is what was asked for, and what cannot be
+    rewritten is either not applied or dropped."""
+    addresses = {name: f"10.77.0.{10 + at}" for at, name in enumerate(SOURCES)}
+    wire.start(scenario({name: f"ip: {address}" for name, address in addresses.items()},
+                        {name: keys for name, (keys, _, _) in SOURCES.items()}), "--start")
+    found, again = {}, list(SOURCES)
+    with Server(wire, addresses.values()) as server:
+        for turn in range(ROUNDS):
+            clients = {name: server.ask(f"{name}{turn}", addresses[name], more=SOURCES[name][1])
+                       for name in again}
+            right = offset_of(server.ask(f"control{turn}", "10.77.0.2"))
+            found |= {name: offset_of(client) for name, client in clients.items()}
+            again = [name for name in again if not is_near(found[name], SOURCES[name][2], right)]
+            if not again:
+                break
+        dug = {name: ntpdig(wire, addresses[name]) for name in ("plus", "minus", "years")}
+    assert not again, (again, found)
+    # NTPsec asks just once, and takes what lies behind 2036 for the era before.
+    for name, expected in (("plus", 0.25), ("minus", -3600), ("years", YEARS - 2**32)):
+        assert dug[name] == pytest.approx(expected, abs=50 * MS), dug
+    stats = wire.settle()
+    rules = stats["rules"]
+    assert rules["keyed"]["unrewritable"] > 0 and rules["keyed"]["edited"] == 0
+    assert rules["refused"]["dropped"] > 0 and rules["refused"]["unrewritable"] == 0
+    assert stats["ledger"]["dropped"]["reject"] == rules["refused"]["dropped"]
+    assert rules["late"]["delay"]["max_ns"] == 20_000_000
+    assert law_holds(stats)
+
+
+def test_a_victim_is_told_so(both):
+    """By everybody, IPv4 and IPv6; who believes a majority believes them."""
+    wire = both
+    wire.start(scenario({"me": "ip: [10.77.0.1, \"fd77::1\"]", "one": "ip: 10.77.0.21",
+                         "two": "ip: 10.77.0.22"},
+                        {"me": "as: victim, offset: 250ms", "one": "offset: 2s", "two": "offset: 2s"}))
+    three = ("10.77.0.21", "10.77.0.2", "10.77.0.22")
+    with Server(wire, ["10.77.0.21", "10.77.0.22"]) as server:
+
+        def finds(name, expected, *addresses):
+            """In one of the rounds."""
+            return any(is_near(offset_of(server.ask(f"{name}{turn}", *addresses)), expected)
+                       for turn in range(ROUNDS))
+
+        wire.enable("me")
+        assert finds("v4", 0.25, "10.77.0.2")
+        assert finds("v6", 0.25, "fd77::2")
+        assert wire.cli("heal").returncode == 0
+        wire.enable("one")
+        assert finds("one", 0, *three)
+        wire.enable("two")
+        assert finds("two", 2, *three)
+        assert law_holds(wire.settle())
+
+
+def slope(samples):
+    """In seconds a second: the median of the slopes between samples (Theil and Sen)."""
+    return statistics.median((later[1] - sooner[1]) / (later[0] - sooner[0])
+                             for sooner, later in itertools.combinations(samples, 2)
+                             if later[0] > sooner[0])
+
+
+def test_drift_steps_and_interleaved_mode(wire):
+    """Asked four times a second: 50 ppm is 50 ppm, a step comes at its time, and a client that goes
+    into interleaved mode stays there."""
+    wire.start(scenario({"drifts": "ip: 10.77.0.31", "steps": "ip: 10.77.0.32", "leaves": "ip: 10.77.0.33"},
+                        {"drifts": "drift: 50ppm", "steps": "steps: [{at: 5s, by: -1s}]",
+                         "leaves": "offset: 250ms, drift: 50ppm"}), "--start")
+    addresses = ["10.77.0.31", "10.77.0.32", "10.77.0.33"]
+    with Server(wire, addresses) as server:
+        client = server.follow("f", "10.77.0.2", *addresses[:2], f"{addresses[2]} xleave")
+        time.sleep(14)
+        client.end()
+    right = client.samples("10.77.0.2")
+    assert len(right) > 15
+    assert slope(client.samples(addresses[0])) - slope(right) == pytest.approx(50e-6, abs=10e-6)
+    stepped = client.samples(addresses[1])
+    before = [off for _, off, _ in stepped if off > -0.5]
+    assert len(before) >= 5 and statistics.median(before) == pytest.approx(0, abs=2 * MS)
+    behind = [off for _, off, _ in stepped[len(before):]]
+    assert len(behind) >= 5 and max(behind) < -0.9
+    assert statistics.median(behind) == pytest.approx(-1, abs=2 * MS)
+    # The first answer is a basic one, and from then on all are interleaved.
+    leaving = client.samples(addresses[2])
+    assert [interleaved for _, _, interleaved in leaving[2:]].count(False) <= 1
+    assert statistics.median(off for _, off, _ in leaving) == pytest.approx(0.25, abs=2 * MS)
+
+
+PTP = [("UDPv4", "E2E"), ("UDPv4", "P2P"), ("L2", "E2E"), ("L2", "P2P")]
+
+
+def test_ptp_is_ten_milliseconds_off(wire):
+    """UDP and Ethernet, both ways of measuring the path: the offset is 10 ms, the path's delay what it
+    was, by stamps and by corrections. Beside it, before and behind, what the clocks say without."""
+    keys = {"stamps": "offset: 10ms", "corrections": "offset: 10ms, correction: true"}
+    wire.start(PORTS + "nodes: {master: {port: right}}\nrules:\n" + "".join(
+        f"  - {{name: {name}, enabled: false, impair: [clock: {{node: master, protocols: ptp, {more}}}]}}\n"
+        for name, more in keys.items()))
+    pairs = [PtpPair(wire, number, *kind) for number, kind in enumerate(PTP)]
+    try:
+        for pair in pairs:
+            pair.begin()
+        with ThreadPool(len(pairs)) as pool:
+            for name in keys:
+                found = {kind: [] for kind in PTP}
+                for _ in range(ROUNDS):
+                    for kind, moved in zip(PTP, one_round(wire, pool, pairs, name)):
+                        found[kind].append(moved)
+                    if all(any(map(is_asked, moved)) for moved in found.values()):
+                        break
+                assert all(any(map(is_asked, moved)) for moved in found.values()), (name, found)
+    finally:
+        for pair in pairs:
+            pair.end()
+    assert law_holds(wire.settle())
+
+
+def is_asked(moved):
+    """The offset within 0.3 ms; either half of what changes, alone, would move the path by 5 ms."""
+    return abs(moved[0] + 10e6) < 0.3e6 and abs(moved[1]) < 1e6
+
+
+def one_round(wire, pool, pairs, name):
+    """By how much the rule moves each pair's offset and path delay, in ns. The slave is behind a master
+    that is ahead."""
+    before = pool.map(PtpPair.ask, pairs)
+    wire.enable(name)
+    wrong = pool.map(PtpPair.ask, pairs)
+    assert wire.cli("heal").returncode == 0
+    behind = pool.map(PtpPair.ask, pairs)
+    return [tuple(one - (left + right) / 2 for one, left, right in zip(*each))
+            for each in zip(wrong, before, behind)]

@@ -1,0 +1,240 @@
+"""A node whose clock is wrong: conversations of NTP and PTP on every carrier, each message as the
+model makes it, byte for byte."""
+
+import random
+import struct
+from fractions import Fraction
+
+import pytest
+
+from model import captures, clocks
+from model.clocks import Law
+
+NODE = {4: bytes((10, 0, 0, 7)), 16: bytes.fromhex("fd00") + bytes(13) + b"\x07"}
+PEERS = {4: [bytes((10, 0, 1, n)) for n in range(1, 6)],
+         16: [bytes.fromhex("fd01") + bytes(13) + bytes((n,)) for n in range(1, 4)]}
+BEGIN = 0xE9000000 << 32
+MS = 1_000_000
+LAWS = {
+    "offset: 250ms": Law(offset=Fraction(1, 4)),
+    "offset: -3600s, drift: 50ppm": Law(offset=Fraction(-3600), drift=50 * clocks.RATE),
+    "offset: 10957d": Law(offset=Fraction(10_957 * 86_400)),
+    "drift: -20.5ppm, steps: [{at: 1s, by: -1s}, {at: 2s, by: 300ms}]":
+        Law(drift=Fraction(-41, 2) * clocks.RATE, steps=[(1, -1), (2, Fraction(3, 10))]),
+    "offset: 1ns, smear: {by: 100ms, over: 2s}":
+        Law(offset=Fraction(1, 10**9), smear=(Fraction(1, 10), 2)),
+}
+TRAILERS = [b"", b"", b"", b"", bytes(20), bytes(4), struct.pack(">HH", 0x0104, 36) + bytes(32),
+            struct.pack(">HH", 2, 28) + bytes(24)]
+
+
+def scenario(keys, more=""):
+    return f"""version: 1
+name: clocks
+seed: 1
+ports: {{left: {{driver: sim}}, right: {{driver: sim}}}}
+wires: {{lab: [left, right]}}
+nodes:
+  other: {{ip: 10.0.9.9}}
+  x: {{port: right}}
+rules:
+  - name: lie
+    impair:
+      - clock: {{node: x, {keys}}}
+{more}"""
+
+
+class Talk:
+    """Frames of both sides in their order, and what they are to become; None: dropped."""
+
+    def __init__(self):
+        self.items = []
+
+    def add(self, side, frame, expected):
+        self.items.append((side, frame, expected))
+
+    def through(self, program, text, *options):
+        """The frames that came out, in their order, and the rule's counters."""
+        folder = program.folder
+        for side in ("left", "right"):
+            mine = [(at, frame) for at, (where, frame, _) in enumerate(self.items) if where == side]
+            captures.write_pcap(folder / f"{side}.pcap", captures.from_frames(
+                [frame for _, frame in mine], [MS * (1 + at) for at, _ in mine]))
+        outcome = program.simulated(text, ["left=left.pcap", "right=right.pcap"], "--annotate",
+                                    "none", *options)
+        assert outcome.stats["ledger"]["balanced"]
+        output = outcome.output
+        return [output.frame(at) for at in range(len(output))], outcome.stats
+
+    def check(self, program, text, *options):
+        found, stats = self.through(program, text, *options)
+        expected = [frame for _, _, frame in self.items if frame is not None]
+        assert len(found) == len(expected)
+        for at, (one, other) in enumerate(zip(found, expected)):
+            assert one == other, f"packet {at}: {one.hex()} and not {other.hex()}"
+        changed = sum(frame != after for _, frame, after in self.items if after is not None)
+        assert stats["rules"]["lie"]["edited"] == changed
+        return stats
+
+
+def ntp_talk(law, count, seed=5):
+    """Answers, questions that are interleaved and others, of every mode; what cannot be rewritten
+    passes. Returns the talk and how many of those there were."""
+    rng = random.Random(seed)
+    talk, node, unrewritable = Talk(), clocks.Source(law), 0
+    for number in range(count):
+        size = rng.choice((4, 4, 16))
+        peer = rng.choice(PEERS[size])
+        vlan = rng.choice((None, None, 7))
+        now = BEGIN + (number << 32) * 3 // count
+        speaks = rng.random() < 0.5
+        mode = rng.choice((4, 4, 4, 1, 2, 5, 6, 3) if speaks else (3, 3, 3, 3, 1, 2, 4))
+        told = [one for pair in node.told.get(peer, ()) for one in pair]
+        message = struct.pack(
+            ">BBBbIIIQQQQ", rng.randrange(4) << 6 | rng.choice((3, 4)) << 3 | mode, 2, 6, -20, 1, 2, 3,
+            rng.choice((0, now - (17 << 32))), rng.choice([0, now - 77, *told[-20:]]),
+            rng.choice((0, now - rng.randrange(1 << 20))), now + rng.randrange(1 << 16))
+        message += rng.choice(TRAILERS) if speaks else b""
+        after = node.speaks(peer, message) if speaks else node.hears(peer, message)
+        if after is None:
+            unrewritable += 1
+            after = message
+        ends = (NODE[size], peer) if speaks else (peer, NODE[size])
+        ports = (123, rng.choice((123, 40_000)))
+        summed = size == 16 or rng.random() < 0.9
+
+        def frame(payload):
+            return clocks.udp_frame(*ends, ports if speaks else ports[::-1], payload, vlan, summed)
+
+        talk.add("right" if speaks else "left", frame(message), frame(after))
+    return talk, unrewritable
+
+
+@pytest.mark.parametrize("keys", LAWS)
+def test_ntp_is_the_models(program, keys):
+    """3 s of 3,000 packets of eight peers: each stamp at its own value, interleaved origins back."""
+    talk, unrewritable = ntp_talk(LAWS[keys], 3_000)
+    stats = talk.check(program, scenario(f"as: source, protocols: [ntp], by: rewrite, {keys}"))
+    assert stats["rules"]["lie"]["unrewritable"] == unrewritable > 100
+
+
+def ptp_message(rng, kind, now):
+    size = {2: 54, 3: 54, 9: 54, 10: 54, 11: 64}.get(kind, 44)
+    two_step = kind == 0 and rng.random() < 0.5
+    stamp = (0, 0) if two_step or rng.random() < 0.1 else divmod(now, 10**9)
+    body = struct.pack(">BBHBBHqI", kind, 2, size, 0, 0, two_step << 9, rng.randrange(1 << 30), 0)
+    body += bytes(10) + struct.pack(">HBb", rng.randrange(1 << 16), 0, -4)
+    body += stamp[0].to_bytes(6, "big") + stamp[1].to_bytes(4, "big")
+    return body + bytes(rng.randrange(256) for _ in range(size - len(body)))
+
+
+def ptp_talk(law, count, correction=False, victim=False, seed=6):
+    rng = random.Random(seed)
+    talk, node = Talk(), clocks.Source(law)
+    for number in range(count):
+        kind = rng.choice((0, 0, 8, 8, 9, 9, 1, 2, 3, 10, 11, 12))
+        message = ptp_message(rng, kind, 1_700_000_000 * 10**9 + number * 3 * 10**9 // count)
+        speaks = rng.random() < 0.7
+        after = node.ptp(message, correction) if speaks != victim else message
+        carrier, vlan = rng.choice((4, 16, 0)), rng.choice((None, 4095))
+        port = 319 if kind < 4 else 320
+        group = bytes((224, 0, 1, 129)) if carrier == 4 else bytes.fromhex("ff0e") + bytes(12) + b"\x01\x81"
+
+        def frame(payload):
+            if carrier == 0:
+                return clocks.ethernet_frame(payload, vlan)
+            source = NODE[carrier] if speaks else PEERS[carrier][0]
+            return clocks.udp_frame(source, group, (port, port), payload, vlan)
+
+        talk.add("right" if speaks else "left", frame(message), frame(after))
+    return talk
+
+
+@pytest.mark.parametrize("keys", LAWS)
+def test_ptp_is_the_models(program, keys):
+    """UDP over both and Ethernet, tagged or not: T1 and T4, and nothing else."""
+    ptp_talk(LAWS[keys], 2_000).check(program, scenario(f"protocols: [ptp], {keys}"))
+
+
+def test_ptp_by_its_correction(program):
+    keys = "offset: -3600s, drift: 50ppm"
+    ptp_talk(LAWS[keys], 2_000, correction=True).check(
+        program, scenario(f"{keys}, correction: true, allow_mutable: true"))
+
+
+def test_ptp_of_a_victim(program):
+    """What a group is told goes to the node behind the port."""
+    keys = "offset: 250ms"
+    ptp_talk(LAWS[keys], 2_000, victim=True).check(program, scenario(f"{keys}, as: victim"))
+
+
+def test_bursts_do_not_matter(program):
+    keys = "offset: -3600s, drift: 50ppm"
+    talk, _ = ntp_talk(LAWS[keys], 1_000)
+    for options in (("--burst", 1), ("--burst", 64), ("--workers", 4)):
+        talk.check(program, scenario(keys), *options)
+
+
+def answer(trailer=b"", mode=4):
+    return struct.pack(">BBBbIIIQQQQ", 4 << 3 | mode, 2, 6, -20, 1, 2, 3, BEGIN, BEGIN, BEGIN,
+                       BEGIN) + trailer
+
+
+def test_what_is_authenticated_is_dropped_on_demand(program):
+    talk = Talk()
+    for mode, trailer in ((4, bytes(20)), (4, b""), (3, bytes(20))):
+        frame = clocks.udp_frame(NODE[4], PEERS[4][0], (123, 123), answer(trailer, mode))
+        talk.add("right", frame, None if mode == 4 and trailer else frame)
+    found, stats = talk.through(program, scenario("leap: none, on_auth: drop"))
+    assert found == [frame for _, _, frame in talk.items if frame is not None]
+    assert stats["ledger"]["dropped"]["reject"] == 1
+    assert stats["rules"]["lie"]["unrewritable"] == 0
+
+
+def test_what_the_header_says(program):
+    talk = Talk()
+    message = answer()
+    after = b"\xe4\0" + message[2:4] + struct.pack(">II", 1 << 15, 3 << 16) + b"RATE" + message[16:]
+    talk.add("right", clocks.udp_frame(NODE[4], PEERS[4][0], (123, 123), message),
+             clocks.udp_frame(NODE[4], PEERS[4][0], (123, 123), after))
+    talk.check(program, scenario("stratum: 3, kod: RATE, root_delay: 500ms, root_dispersion: 3s"))
+
+
+def test_announce(program):
+    rng = random.Random(3)
+    message = ptp_message(rng, 11, 10**18)
+    after = bytearray(message)
+    after[7] |= 4
+    struct.pack_into(">h", after, 44, 36)
+    after[47], after[48], after[52] = 9, 52, 8
+    struct.pack_into(">H", after, 61, 7)
+    talk = Talk()
+    talk.add("right", clocks.ethernet_frame(message), clocks.ethernet_frame(bytes(after)))
+    talk.check(program, scenario("announce: {clock_class: 52, priority1: 9, priority2: 8, "
+                                 "steps_removed: 7, utc_offset: 36}"))
+    found, stats = talk.through(program, scenario("drop_announce: true"))
+    assert found == [] and stats["ledger"]["dropped"]["reject"] == 1
+
+
+@pytest.mark.parametrize("role,late", [("source", "left"), ("victim", "right")])
+def test_one_direction_is_late(program, role, late):
+    """Twice the offset, growing by twice the ramp, whatever vouches for the packets."""
+    talk = Talk()
+    for number in range(30):
+        side = ("left", "right")[number % 2]
+        ends = (NODE[4], PEERS[4][0]) if side == "right" else (PEERS[4][0], NODE[4])
+        frame = clocks.udp_frame(*ends, (123, 123),
+                                 answer(bytes(16) + number.to_bytes(4, "big"), 4))
+        talk.add(side, frame, frame)
+    text = scenario(f"by: delay-asymmetry, as: {role}, offset: 10ms, ramp: 1s/s")
+    found, stats = talk.through(program, text)
+    output = captures.read_pcapng(program.folder / "out.pcapng")
+    first = None
+    for number, (side, frame, _) in enumerate(talk.items):
+        time = MS * (1 + number)
+        if side == late:
+            first = time if first is None else first
+            time += min(20 * MS, 2 * (time - first))
+        assert int(output.time_ns[found.index(frame)]) == time
+    assert stats["rules"]["lie"]["edited"] == 0
+    assert stats["rules"]["lie"]["unrewritable"] == 0
