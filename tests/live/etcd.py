@@ -55,8 +55,8 @@ class Etcd:
             programs.start(
                 which, f"etcd{which}", "etcd", "--name", f"m{which}", "--data-dir",
                 self.rack.folder / f"etcd{which}", "--listen-peer-urls", f"{at}:2380",
-                "--initial-advertise-peer-urls", f"{at}:2380", "--listen-client-urls", f"{at}:2379",
-                "--advertise-client-urls", f"{at}:2379", "--initial-cluster", peers,
+                "--initial-advertise-peer-urls", f"{at}:2380", "--advertise-client-urls", f"{at}:2379",
+                "--listen-client-urls", f"{at}:2379,http://127.0.0.1:2379", "--initial-cluster", peers,
                 "--heartbeat-interval", HEARTBEAT_MS, "--election-timeout", ELECTION_MS,
                 "--unsafe-no-fsync", f"--pre-vote={'true' if pre_vote else 'false'}",
                 "--log-outputs", "stderr", "--logger", "zap")

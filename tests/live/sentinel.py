@@ -1,4 +1,5 @@
-"""redis on nodes 1 to 3 of a rack, the first of them the master at first, with a sentinel beside each."""
+"""redis on nodes 1 to 3 of a rack, with a sentinel beside each: node 1 is the master at first, and node 2
+is the one that is to follow it."""
 
 from traffic import wait_for
 
@@ -15,20 +16,22 @@ class Redis:
             folder = self.rack.folder / f"redis{which}"
             folder.mkdir()
             words = ["--replicaof", self.rack.address_of(1), 6379] if which != 1 else []
+            words += ["--replica-priority", 50 if which == 2 else 100]
             programs.start(which, f"redis{which}", "redis-server", "--bind",
-                           self.rack.address_of(which), "--protected-mode", "no", "--save", "",
-                           "--appendonly", "no", "--repl-ping-replica-period", 1, "--dir", folder,
-                           *words)
+                           f"{self.rack.address_of(which)} 127.0.0.1", "--protected-mode", "no",
+                           "--save", "", "--appendonly", "no", "--repl-ping-replica-period", 1,
+                           "--dir", folder, *words)
         wait_for(lambda: self.cli(1, "PING") == ["PONG"])
         for which in NODES:
             path = self.rack.folder / f"sentinel{which}.conf"
             path.write_text(
-                f"port 26379\nbind {self.rack.address_of(which)}\nprotected-mode no\n"
+                f"port 26379\nbind {self.rack.address_of(which)} 127.0.0.1\nprotected-mode no\n"
                 f"dir {self.rack.folder}\nsentinel monitor orders {self.rack.address_of(1)} 6379 2\n"
                 f"sentinel down-after-milliseconds orders {DOWN_AFTER_MS}\n"
                 "sentinel failover-timeout orders 6000\n")
             programs.start(which, f"sentinel{which}", "redis-server", path, "--sentinel")
         wait_for(self.is_complete, seconds=40)
+        wait_for(lambda: self.follows(2) == self.follows(3) == 1, seconds=40)
 
     def cli(self, which, *words, port=6379):
         """What a server answers to its own node, a line each."""
