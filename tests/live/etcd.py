@@ -86,6 +86,14 @@ class Etcd:
         """(term, leader, revision) that all of them say, or None."""
         return self.common(MEMBERS, 3)
 
+    def heals(self):
+        """Waits until all follow one leader and each has all that any of them had then."""
+        wait_for(self.united, seconds=40)
+        highest = max(self.status(which)[2] for which in MEMBERS)
+        wait_for(lambda: all((said := self.status(which)) is not None and said[2] >= highest
+                             for which in MEMBERS), seconds=40)
+        wait_for(self.united, seconds=40)
+
     def term(self):
         """The highest term that any member knows."""
         return max(one[0] for which in MEMBERS if (one := self.status(which)) is not None)

@@ -17,7 +17,7 @@ from traffic import wait_for
 from wire import law_holds
 
 CUT_S = 20
-DEAF_S = 16
+DEAF_S = 22
 TRIES = 3
 
 
@@ -48,8 +48,7 @@ def cut_leader(cluster, run, seconds, **shape):
     run.followed = now is not None and now[1] != before
     heal = time.monotonic()
     cluster.rack.heal_partition()
-    wait_for(cluster.united, seconds=40)
-    time.sleep(1)
+    cluster.heals()
     run.terms["cut"] = cluster.term() - term
     return cut, heal
 
@@ -59,7 +58,7 @@ def pause_leader(cluster, run, name, seconds):
     term, leader = cluster.term(), cluster.leader()
     pause_link(cluster.rack, f"n{leader}", f"{seconds}s")
     time.sleep(seconds + ELECTION_MS / 1000)
-    wait_for(cluster.united, seconds=40)
+    cluster.heals()
     run.terms[name] = cluster.term() - term
 
 

@@ -67,5 +67,5 @@ def test_a_buffer_of_twenty_packets(wire):
     assert 0.9 * PAUSE_S * 1000 <= rule["matched"] <= 1.1 * PAUSE_S * 1000
     at = dict(zip(arrived, traffic.times_ns))
     held = [at[number] for number in range(lost[0] - 20, lost[0])]
-    assert max(held) - min(held) < 20e6 and held[0] - at[lost[0] - 21] > (PAUSE_S - 0.2) * 1e9
+    assert max(held) - min(held) < 50e6 and held[0] - at[lost[0] - 21] > (PAUSE_S - 0.2) * 1e9
     assert law_holds(stats)
