@@ -188,11 +188,15 @@ class Worker {
       while (end < most && burst_.arrival_ns[end] < next_instant_ns_) ++end;
       const BurstPart part{first, end - first, path_id};
       decide_.judge(frames_, part, burst_, counters_);
+      if (act_.model().is_on()) [[unlikely]]
+        watch_losses(part, mbufs);
       act_on(part, mbufs);
       first = end;
     }
   }
 
+  /// Where the model bounds how many packets of a flow are lost one after the other.
+  void watch_losses(BurstPart part, const PerPacket<rte_mbuf*>& mbufs) noexcept;
   /// A switch's packets: each takes the path to the port behind which its destination is, or to all
   /// others.
   void forward(std::uint8_t ingress, PerPacket<rte_mbuf*>& mbufs, std::uint32_t count) noexcept;
@@ -262,6 +266,13 @@ class Worker {
       park(mbuf, key, i);
     else
       go(mbuf, key);
+  }
+
+  /// A copy that a rule makes of the packet.
+  rte_mbuf* duplicate(const rte_mbuf* mbuf, const HoldKey& key) noexcept {
+    if (act_.model().is_on()) [[unlikely]]
+      act_.model().duplicated(key, mbuf);
+    return act_.copy(mbuf, key);
   }
 
   /// Into the store, until it is the packet's turn. One that finds no room has left its place in
@@ -484,6 +495,7 @@ void Worker<Port, Time>::fill(WorkerSnapshot& snapshot) const noexcept {
   snapshot.fragments = decide_.fragment_counters();
   snapshot.connections = decide_.connection_counters();
   snapshot.payload = decide_.payload_counters();
+  snapshot.model = act_.model().breaches();
   const Hold& hold = act_.held();
   snapshot.hold = {act_.held_packets(), act_.held_bytes(), hold.capacity_bytes(),
                    hold.peak_bytes()};
