@@ -23,10 +23,21 @@ def transcripts():
         yield {name: pool.submit(play, name) for name in TOGETHER}
 
 
-@pytest.mark.parametrize("name", [*TOGETHER, "pause"])
-def test_the_page_tells_what_happens(transcripts, name):
-    """scripts/trouble does what docs/trouble.md shows."""
-    done = transcripts[name].result() if name in TOGETHER else play(name)
+def is_told(done):
+    """Whether the page has what this run said."""
     assert done.returncode == 0, done.stderr
     page = (REPOSITORY / "docs/trouble.md").read_text(encoding="utf-8")
-    assert f"<!-- {name} -->\n```\n{done.stdout}```\n" in page, done.stdout
+    return f"-->\n```\n{done.stdout}```\n" in page
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_the_page_tells_what_happens(transcripts, name):
+    """scripts/trouble does what docs/trouble.md shows."""
+    done = transcripts[name].result()
+    assert is_told(done), done.stdout
+
+
+def test_the_page_tells_how_long_a_pause_was():
+    """The same, alone: it tells times, if only in whole seconds."""
+    done = play("pause")
+    assert is_told(done), done.stdout
