@@ -77,6 +77,16 @@ Exit run_rule_enable(const DaemonOptions& daemon, const RuleOptions& options);
 Exit run_rule_disable(const DaemonOptions& daemon, const RuleOptions& options);
 Exit run_rule_remove(const DaemonOptions& daemon, const RuleOptions& options);
 
+struct PauseOptions {
+  std::string node;                                       ///< empty: nothing on the wire
+  std::vector<std::pair<std::string, std::string>> keys;  ///< of the impairment, values in YAML
+  std::uint64_t lasts_ns = 0;
+  std::string command;  ///< stops the real thing; empty: none
+  std::string resume;   ///< lets it go on
+  std::uint64_t timeout_ns = 10'000'000'000;  ///< of each command
+};
+Exit run_pause(const DaemonOptions& daemon, const PauseOptions& options);
+
 struct PartitionOptions {
   std::string shape;                                      ///< empty: a grudge, or healed
   std::vector<std::pair<std::string, std::string>> keys;  ///< further keys, values in YAML

@@ -50,6 +50,7 @@ struct Arguments {
   FollowOptions follow;
   RuleOptions rule;
   PartitionOptions partition;
+  PauseOptions pause;
   DoctorOptions doctor;
   std::uint32_t limit = 40;
   std::string preset;
@@ -204,6 +205,42 @@ void add_partition(CLI::App& app, Arguments& arguments) {
       [&arguments] { arguments.exit = run_partition(arguments.daemon, arguments.partition); });
 }
 
+/// A duration of 1 ms or more.
+void add_duration(CLI::App& command, const char* option, std::uint64_t& time_ns, const char* help,
+                  bool required) {
+  command
+      .add_option_function<std::string>(
+          option,
+          [option, &time_ns](const std::string& word) {
+            const auto read = parse_duration_ns(word);
+            if (!read || *read < 1'000'000)
+              throw CLI::ValidationError(option, word + " is no duration of 1ms or more");
+            time_ns = *read;
+          },
+          help)
+      ->required(required);
+}
+
+void add_pause(CLI::App& app, Arguments& arguments) {
+  PauseOptions& options = arguments.pause;
+  CLI::App* pause = app.add_subcommand("pause", "Have a node stand still for a while");
+  pause->add_option("NODE", options.node, "a node of the daemon's: paused on the wire");
+  add_duration(*pause, "--for", options.lasts_ns, "how long", true);
+  const auto key = [&](const char* option, const char* name, const char* help) {
+    pause->add_option_function<std::string>(
+        option,
+        [&options, name](const std::string& word) { options.keys.emplace_back(name, word); }, help);
+  };
+  key("--kind", "kind", "link, or machine");
+  key("--buffer", "buffer", "of each direction: 1000p or 1MB");
+  key("--release", "release", "burst, drop, or 'paced 10Mbit'");
+  pause->add_option("--command", options.command, "stops the real thing, run by the shell as you");
+  pause->add_option("--resume", options.resume, "lets it go on: run whatever happens");
+  add_duration(*pause, "--timeout", options.timeout_ns, "of each command, default 10s", false);
+  add_json(*pause, arguments.daemon.form);
+  pause->callback([&arguments] { arguments.exit = run_pause(arguments.daemon, arguments.pause); });
+}
+
 void add_preset_commands(CLI::App& app, Arguments& arguments) {
   CLI::App* preset = app.add_subcommand("preset", "Show the presets that scenarios may use");
   preset->require_subcommand(1);
@@ -246,6 +283,7 @@ int run(int count, char** words) {
   add_daemon_commands(app, arguments);
   add_rule_commands(app, arguments);
   add_partition(app, arguments);
+  add_pause(app, arguments);
   add_preset_commands(app, arguments);
   add_machine_commands(app, arguments);
   try {

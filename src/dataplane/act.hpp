@@ -68,8 +68,8 @@ class Act {
   /// are, `counters_of(slot)` who counts it. The mbuf that has them from now on: another one where
   /// the packet was in pieces or shared, for others must not see it. Null when there was none to
   /// be had: the packet is dropped then.
-  template <typename CountersOf>
-  rte_mbuf* edit(rte_mbuf* mbuf, const HoldKey& key, const JudgedBurst& burst, std::uint32_t i,
+  template <typename Key, typename CountersOf>
+  rte_mbuf* edit(rte_mbuf* mbuf, const Key& key, const JudgedBurst& burst, std::uint32_t i,
                  const FrameFields& fields, const CountersOf& counters_of) noexcept {
     if (!MbufStock::is_ours_alone(mbuf)) {
       rte_mbuf* own = stock_.copy_of(mbuf);
@@ -87,11 +87,11 @@ class Act {
       if (!frame.changed())
         return;
       if (model_.is_on()) [[unlikely]]
-        model_.changed(key, mbuf);
+        model_.changed(opened(key), mbuf);
       RuleCounters& counters = counters_of(edit.rule_slot);
       ++(edit.impairment->damages ? counters.corrupted : counters.edited);
       if (witness_ != nullptr) [[unlikely]]
-        witness_->edited(key, edit);
+        witness_->edited(opened(key), edit);
     });
     if (burst.marked[i]) {
       edit_ecn(frame, kEcnCongestionExperienced);

@@ -1,5 +1,6 @@
 // Holds what becomes of packets against the scenario's system model, and remembers the first that
-// left it. A model that nobody asked for costs a comparison.
+// left it. A model that nobody asked for costs a comparison: what it takes to watch stands apart
+// from the path of packets.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -51,7 +52,8 @@ class ModelWatch {
   bool is_on() const noexcept { return watched_; }
   const ModelBreaches& breaches() const noexcept { return breaches_; }
 
-  void dropped(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept {
+  [[gnu::cold, gnu::noinline]] void dropped(const HoldKey& key, const rte_mbuf* mbuf,
+                                            DropReason reason) noexcept {
     // A switch has nowhere to send it: that is no link's doing.
     const bool nowhere = reason == DropReason::kFiltered && key.ingress == key.egress;
     if (nowhere || model_->allows(reason) ||
@@ -61,7 +63,8 @@ class ModelWatch {
     if (breaches_.count == 1)
       breaches_.reason = reason;
   }
-  void left(const HoldKey& key, const rte_mbuf* mbuf, std::uint64_t now_ns) noexcept {
+  [[gnu::cold, gnu::noinline]] void left(const HoldKey& key, const rte_mbuf* mbuf,
+                                         std::uint64_t now_ns) noexcept {
     const std::uint64_t most =
         came(key) < model_->gst_ns ? model_->delay_before_ns : model_->delay_ns;
     const std::uint64_t took_ns = now_ns - std::min(now_ns, key.arrival_ns);
@@ -71,19 +74,20 @@ class ModelWatch {
     if (breaches_.count == 1)
       breaches_.took_ns = took_ns;
   }
-  void duplicated(const HoldKey& key, const rte_mbuf* mbuf) noexcept {
+  [[gnu::cold, gnu::noinline]] void duplicated(const HoldKey& key, const rte_mbuf* mbuf) noexcept {
     if (!model_->duplicates)
       note(Breach::kDuplicated, key, mbuf);
   }
-  void changed(const HoldKey& key, const rte_mbuf* mbuf) noexcept {
+  [[gnu::cold, gnu::noinline]] void changed(const HoldKey& key, const rte_mbuf* mbuf) noexcept {
     if (!model_->lies)
       note(Breach::kChanged, key, mbuf);
   }
-  void created(const HoldKey& key, const rte_mbuf* mbuf, bool answers) noexcept {
+  [[gnu::cold, gnu::noinline]] void created(const HoldKey& key, const rte_mbuf* mbuf,
+                                            bool answers) noexcept {
     if (!(answers ? model_->answers : model_->lies))
       note(Breach::kCreated, key, mbuf);
   }
-  void unfair(const HoldKey& key, const rte_mbuf* mbuf) noexcept {
+  [[gnu::cold, gnu::noinline]] void unfair(const HoldKey& key, const rte_mbuf* mbuf) noexcept {
     note(Breach::kUnfair, key, mbuf);
   }
 

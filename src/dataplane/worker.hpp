@@ -230,7 +230,7 @@ class Worker {
       }
       rte_mbuf* mbuf = mbufs[i];
       if (edits && (burst_.marked[i] || !burst_.edits.empty(i))) {
-        mbuf = edit(mbuf, key.open(), i);
+        mbuf = edit(mbuf, key, i);
         if (mbuf == nullptr)
           continue;
       }
@@ -284,7 +284,8 @@ class Worker {
     policies_.take(node.generation);
   }
 
-  rte_mbuf* edit(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t i) noexcept {
+  template <typename Key>
+  rte_mbuf* edit(rte_mbuf* mbuf, const Key& key, std::uint32_t i) noexcept {
     return act_.edit(
         mbuf, key, burst_, i, decide_.fields(i),
         [this](std::uint16_t slot) -> RuleCounters& { return decide_.counters_of(slot); });

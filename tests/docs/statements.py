@@ -236,6 +236,15 @@ STATEMENTS = {
     "C48": "test_every_segment_is_as_in_the_model",
     "C49": "test_flows_in_two_vlans_share_nothing",
     "C50": "test_acks_pass_where_the_rule_says_so test_a_lost_reply_and_a_lost_request_look_the_same",
+    "C51": "test_a_cut_is_a_cut test_who_hears_whom test_shapes_cut_real_hosts",
+    "C52": "test_a_paused_link_loses_nothing test_a_buffer_bounds_each_direction "
+           "test_ends_that_no_packet_brings ImpairPause.NothingLeavesBeforeItIsOpened",
+    "C53": "test_a_host_is_silent_and_then_knows_nothing test_a_syn_that_is_sent_again_opens_anew "
+           "ImpairCrash.AHost",
+    "C54": "test_frames_go_where_a_bridge_sends_them test_stations_are_forgotten "
+           "test_rules_apply_to_ordered_pairs",
+    "C55": "test_what_a_node_is",
+    "C56": "test_kept test_broken test_a_hold_too_small_for_asynchronous",
     "K1": "ImpairClockLaw.TheLawInNanoseconds test_ntp_is_the_models test_ptp_is_the_models",
     "K2": "ImpairClock.EachStampAtItsOwnValueFromTheFirstTransmit test_ntp_is_the_models",
     "K3": "ImpairClock.EachStampAtItsOwnValueFromTheFirstTransmit ImpairClock.AnEnabledRuleBeginsAnew "
