@@ -238,6 +238,7 @@ STATEMENTS = {
     "C50": "test_acks_pass_where_the_rule_says_so test_a_lost_reply_and_a_lost_request_look_the_same",
     "C51": "test_a_cut_is_a_cut test_who_hears_whom test_shapes_cut_real_hosts",
     "C52": "test_a_paused_link_loses_nothing test_a_buffer_bounds_each_direction "
+           "test_ping_through_a_pause test_a_buffer_of_twenty_packets "
            "test_ends_that_no_packet_brings ImpairPause.NothingLeavesBeforeItIsOpened",
     "C53": "test_a_host_is_silent_and_then_knows_nothing test_a_syn_that_is_sent_again_opens_anew "
            "ImpairCrash.AHost",
