@@ -37,6 +37,8 @@ FAULTS = {
                  "ImpairPartition.NamedShapes",
     "pause": "test_a_paused_link_loses_nothing test_a_buffer_bounds_each_direction test_releases "
              "test_a_machine_says_nothing ImpairPause.NothingLeavesBeforeItIsOpened",
+    "equivocate": "test_each_node_is_told_its_own test_a_group_hears_different_things "
+                  "ImpairEquivocate.EachNodeHearsItsOwn",
     "crash": "test_a_host_is_silent_and_then_knows_nothing test_a_process_is_spoken_for "
              "ImpairCrash.AHost",
     "flap": "test_both_directions_by_turns test_jitter ImpairFlap.DownAndUpInTurn",
