@@ -43,7 +43,8 @@ FAULTS = {
              "ImpairCrash.AHost",
     "flap": "test_both_directions_by_turns test_jitter ImpairFlap.DownAndUpInTurn",
     "stop_after": "test_stop_after ImpairStopAfter.NumbersUpToNPass",
-    "inject": "test_rounds_at_their_instants test_a_capture_keeps_its_gaps",
+    "inject": "test_rounds_at_their_instants test_a_capture_keeps_its_gaps "
+              "test_forged_frames_are_the_models PacketForge.Vrrp",
     "rate": "test_fast_links_keep_their_mean_rate ImpairRate.Departures",
     "queue": "test_codel_drops_what_its_model_drops test_pie_drops_what_its_model_drops "
              "test_red_holds_its_average test_red_drops_what_its_figure_says "
