@@ -4,6 +4,7 @@
 // that each receiver gets bytes of its own.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <vector>
 
 #include <fmt/format.h>

@@ -2,6 +2,7 @@
 #include "impair/forge_reader.hpp"
 
 #include <array>
+#include <utility>
 
 #include <fmt/format.h>
 
