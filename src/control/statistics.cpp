@@ -82,6 +82,12 @@ void StatisticsSum::add(const WorkerSnapshot& part) {
   total_.payload.evicted += part.payload.evicted;
   total_.payload.resynchronised += part.payload.resynchronised;
   total_.payload.restarted += part.payload.restarted;
+  const ModelBreaches& breaches = part.model;
+  const std::uint64_t count = total_.model.count + breaches.count;
+  if (breaches.count > 0 &&
+      (total_.model.count == 0 || breaches.arrival_ns < total_.model.arrival_ns))
+    total_.model = breaches;
+  total_.model.count = count;
   total_.hold.packets += part.hold.packets;
   total_.hold.bytes += part.hold.bytes;
   total_.hold.capacity_bytes += part.hold.capacity_bytes;
@@ -168,6 +174,31 @@ Json StatisticsSum::ledger_json() const {
           {"balanced", balanced()}};
 }
 
+/// Whether the wire stayed within the scenario's model, and which packet left it first.
+Json StatisticsSum::model_json() const {
+  if (!policy_.model.is_watched())
+    return nullptr;
+  const ModelBreaches& breaches = total_.model;
+  Json broken_by;
+  if (breaches.count > 0) {
+    constexpr std::string_view kWords[] = {"",        "dropped", "late",  "duplicated",
+                                           "changed", "created", "unfair"};
+    broken_by = {
+        {"what", kWords[static_cast<std::size_t>(breaches.what)]},
+        {"reason",
+         breaches.reason == DropReason::kNone ? Json() : Json(drop_reason_name(breaches.reason))},
+        {"took_ns", breaches.what == Breach::kLate ? Json(breaches.took_ns) : Json()},
+        {"t_ns", breaches.arrival_ns},
+        {"port", port_names_[breaches.ingress]},
+        {"to", port_names_[breaches.egress]},
+        {"flow", to_text(breaches.flow)}};
+  }
+  return {{"name", policy_.model.name},
+          {"holds", breaches.count == 0},
+          {"breaches", breaches.count},
+          {"broken_by", broken_by}};
+}
+
 Json StatisticsSum::to_json(std::uint64_t uptime_ns) const {
   const WorkerCounters& counters = total_.counters;
   return {{"name", policy_.name},
@@ -209,6 +240,7 @@ Json StatisticsSum::to_json(std::uint64_t uptime_ns) const {
             {"p99_ns", std::min(lateness_->percentile(0.99), counters.lateness_max_ns)},
             {"max_ns", counters.lateness_max_ns},
             {"early", counters.early}}},
+          {"model", model_json()},
           {"unparsed", counters.unparsed},
           {"flushed", counters.flushed},
           {"ledger", ledger_json()}};

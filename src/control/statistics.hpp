@@ -41,6 +41,7 @@ class StatisticsSum {
   Json ports_json() const;
   Json rules_json() const;
   Json ledger_json() const;
+  Json model_json() const;
 
   const Policy& policy_;
   std::vector<std::string> port_names_;

@@ -18,6 +18,7 @@
 #include "dataplane/injector.hpp"
 #include "dataplane/mbuf_stock.hpp"
 #include "dataplane/mbufs.hpp"
+#include "dataplane/model_watch.hpp"
 #include "dataplane/packet_store.hpp"
 #include "dataplane/port.hpp"
 #include "dataplane/reordering.hpp"
@@ -50,6 +51,10 @@ class Act {
   /// Who is told of every drop from now on; null for nobody.
   void set_witness(Witness* witness) noexcept { witness_ = witness; }
 
+  /// Holds packets against the scenario's model.
+  ModelWatch& model() noexcept { return model_; }
+  const ModelWatch& model() const noexcept { return model_; }
+
   /// From now on packets may overtake each other on their way to this port: that is measured.
   void expect_overtaking(std::size_t egress) noexcept { overtaken_[egress] = true; }
 
@@ -63,8 +68,8 @@ class Act {
   /// are, `counters_of(slot)` who counts it. The mbuf that has them from now on: another one where
   /// the packet was in pieces or shared, for others must not see it. Null when there was none to
   /// be had: the packet is dropped then.
-  template <typename CountersOf>
-  rte_mbuf* edit(rte_mbuf* mbuf, const HoldKey& key, const JudgedBurst& burst, std::uint32_t i,
+  template <typename Key, typename CountersOf>
+  rte_mbuf* edit(rte_mbuf* mbuf, const Key& key, const JudgedBurst& burst, std::uint32_t i,
                  const FrameFields& fields, const CountersOf& counters_of) noexcept {
     if (!MbufStock::is_ours_alone(mbuf)) {
       rte_mbuf* own = stock_.copy_of(mbuf);
@@ -81,10 +86,12 @@ class Act {
       edit.impairment->edit(edit, frame);
       if (!frame.changed())
         return;
+      if (model_.is_on()) [[unlikely]]
+        model_.changed(opened(key), mbuf);
       RuleCounters& counters = counters_of(edit.rule_slot);
       ++(edit.impairment->damages ? counters.corrupted : counters.edited);
       if (witness_ != nullptr) [[unlikely]]
-        witness_->edited(key, edit);
+        witness_->edited(opened(key), edit);
     });
     if (burst.marked[i]) {
       edit_ecn(frame, kEcnCongestionExperienced);
@@ -141,6 +148,8 @@ class Act {
     }
     if (witness_ != nullptr) [[unlikely]]
       witness_->answered(key, of, answer);
+    if (model_.is_on()) [[unlikely]]
+      model_.created(key, made, true);
     return made;
   }
 
@@ -152,6 +161,8 @@ class Act {
       ++counters_.ledger.dropped[static_cast<std::size_t>(DropReason::kNoMbuf)];
     else if (witness_ != nullptr) [[unlikely]]
       witness_->injected(key, due.rule, due.step);
+    if (made != nullptr && model_.is_on()) [[unlikely]]
+      model_.created(key, made, false);
     return made;
   }
 
@@ -327,7 +338,10 @@ class Act {
   template <typename Departure>
   void leave(rte_mbuf* mbuf, const HeldKey& key, bool flushed, std::uint64_t now_ns,
              const Departure& departure) noexcept {
-    note_departure(key.release_ns, flushed, departure(now_ns, key.release_ns));
+    const std::uint64_t departs_ns = departure(now_ns, key.release_ns);
+    note_departure(key.release_ns, flushed, departs_ns);
+    if (model_.is_on()) [[unlikely]]
+      model_.left(key.open(), mbuf, departs_ns);
     send(mbuf, key);
   }
 
@@ -385,6 +399,8 @@ class Act {
   void lose(const Key& key, const rte_mbuf* mbuf, DropReason reason) noexcept {
     if (witness_ != nullptr) [[unlikely]]
       witness_->dropped(opened(key), mbuf, reason);
+    if (model_.is_on()) [[unlikely]]
+      model_.dropped(opened(key), mbuf, reason);
     ++counters_.ledger.dropped[static_cast<std::size_t>(reason)];
   }
 
@@ -470,6 +486,7 @@ class Act {
   std::vector<Port*> ports_;
   MbufStock stock_;
   Witness* witness_ = nullptr;
+  ModelWatch model_;
   Hold hold_;
   PacketStore store_;  ///< what waits in served queues
   std::uint64_t queued_ = 0;

@@ -177,7 +177,8 @@ void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& bu
   if (policy_ == nullptr || (!reads_frames(part.path_id) && !wants_flows))
     return;
   const PathProgram& path = policy_->paths[part.path_id];
-  const bool by_flow = path.needs_flow || path.needs_connection || wants_flows;
+  const bool by_flow =
+      path.needs_flow || path.needs_connection || wants_flows || policy_->model.counts_losses();
   Selection all;
   if (by_flow)
     plan_by_flow(frames, part, burst, counters);

@@ -110,6 +110,10 @@ class Decide {
   /// The packet that entry kFirstCopy + `at` is a copy of.
   std::uint8_t copied_from(std::uint32_t at) const noexcept { return pending_[at].packet; }
 
+  /// How many packets of packet `i`'s flow were lost one after the other, it among them. To be
+  /// asked once a packet, where the policy's model counts them.
+  std::uint32_t losses_in_a_row(std::uint32_t i, PathId path_id, const JudgedBurst& burst) noexcept;
+
   /// Whether of the packets judged last some wait for a stage, or must be judged again.
   bool sets_aside() const noexcept { return set_aside_; }
   /// Whether packet `i` of the last burst must be judged again at burst.time_ns[i], and then how

@@ -135,6 +135,16 @@ Selection Decide::parse_all(const PerPacket<FrameView>& frames, BurstPart part, 
   return parsed;
 }
 
+std::uint32_t Decide::losses_in_a_row(std::uint32_t i, PathId path_id,
+                                      const JudgedBurst& burst) noexcept {
+  Flow* flow = flows_.known(fields_[i].key, burst.identity[i], path_id);
+  if (burst.number[i] == 0 || flow == nullptr)
+    return 0;
+  std::uint16_t& losses = flows_.hints(*flow).losses;
+  losses = burst.reason[i] == DropReason::kNone ? 0 : static_cast<std::uint16_t>(losses + 1);
+  return losses;
+}
+
 void Decide::plan_anew(Flow& flow, const PathProgram& path) noexcept {
   const std::size_t candidates = path.index->find(flow.key, plan_scratch_.data());
   std::size_t count = 0;

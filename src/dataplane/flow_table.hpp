@@ -35,6 +35,7 @@ struct FlowHints {
   StreamPlace stream;         ///< where that was last, under the flow's plan
   ConnectionHint connection;  ///< where that was last
   bool asks_stream = false;   ///< a rule of the plan searches its stream
+  std::uint16_t losses = 0;   ///< its last packets, one after the other; where a model counts them
 };
 static_assert(sizeof(FlowHints) == 16);
 

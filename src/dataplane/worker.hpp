@@ -188,11 +188,15 @@ class Worker {
       while (end < most && burst_.arrival_ns[end] < next_instant_ns_) ++end;
       const BurstPart part{first, end - first, path_id};
       decide_.judge(frames_, part, burst_, counters_);
+      if (act_.model().is_on()) [[unlikely]]
+        watch_losses(part, mbufs);
       act_on(part, mbufs);
       first = end;
     }
   }
 
+  /// Where the model bounds how many packets of a flow are lost one after the other.
+  void watch_losses(BurstPart part, const PerPacket<rte_mbuf*>& mbufs) noexcept;
   /// A switch's packets: each takes the path to the port behind which its destination is, or to all
   /// others.
   void forward(std::uint8_t ingress, PerPacket<rte_mbuf*>& mbufs, std::uint32_t count) noexcept;
@@ -226,7 +230,7 @@ class Worker {
       }
       rte_mbuf* mbuf = mbufs[i];
       if (edits && (burst_.marked[i] || !burst_.edits.empty(i))) {
-        mbuf = edit(mbuf, key.open(), i);
+        mbuf = edit(mbuf, key, i);
         if (mbuf == nullptr)
           continue;
       }
@@ -264,6 +268,13 @@ class Worker {
       go(mbuf, key);
   }
 
+  /// A copy that a rule makes of the packet.
+  rte_mbuf* duplicate(const rte_mbuf* mbuf, const HoldKey& key) noexcept {
+    if (act_.model().is_on()) [[unlikely]]
+      act_.model().duplicated(key, mbuf);
+    return act_.copy(mbuf, key);
+  }
+
   /// Into the store, until it is the packet's turn. One that finds no room has left its place in
   /// the queue to nobody.
   void queue(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t i) noexcept {
@@ -273,7 +284,8 @@ class Worker {
     policies_.take(node.generation);
   }
 
-  rte_mbuf* edit(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t i) noexcept {
+  template <typename Key>
+  rte_mbuf* edit(rte_mbuf* mbuf, const Key& key, std::uint32_t i) noexcept {
     return act_.edit(
         mbuf, key, burst_, i, decide_.fields(i),
         [this](std::uint16_t slot) -> RuleCounters& { return decide_.counters_of(slot); });
@@ -484,6 +496,7 @@ void Worker<Port, Time>::fill(WorkerSnapshot& snapshot) const noexcept {
   snapshot.fragments = decide_.fragment_counters();
   snapshot.connections = decide_.connection_counters();
   snapshot.payload = decide_.payload_counters();
+  snapshot.model = act_.model().breaches();
   const Hold& hold = act_.held();
   snapshot.hold = {act_.held_packets(), act_.held_bytes(), hold.capacity_bytes(),
                    hold.peak_bytes()};

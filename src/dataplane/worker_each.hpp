@@ -19,7 +19,7 @@ void Worker<Port, Time>::act_on_each(BurstPart part, const PathProgram& way,
     sequence_ = burst_.sequence[i] + 1;
     const std::uint32_t first_copy = next;
     for (; next < copied && decide_.copied_from(next) == i; ++next)
-      copies[next] = act_.copy(mbufs[i], key_of(Decide::kFirstCopy + next, way));
+      copies[next] = duplicate(mbufs[i], key_of(Decide::kFirstCopy + next, way));
     dispose(mbufs[i], key_of(i, way), i, go);
     for (std::uint32_t at = first_copy; at < next; ++at)
       if (copies[at] != nullptr)

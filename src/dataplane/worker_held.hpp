@@ -102,7 +102,7 @@ void Worker<Port, Time>::act_on_one(rte_mbuf* mbuf, const HoldKey& came,
     answer(way, mbufs, go);
   const std::uint32_t copied = decide_.copies();
   for (std::uint32_t at = 0; at < copied; ++at)
-    mbufs[1 + at] = act_.copy(mbuf, key_of(Decide::kFirstCopy + at, way));
+    mbufs[1 + at] = duplicate(mbuf, key_of(Decide::kFirstCopy + at, way));
   dispose(mbuf, key_of(0, way), 0, go);
   for (std::uint32_t at = 0; at < copied; ++at)
     if (mbufs[1 + at] != nullptr)

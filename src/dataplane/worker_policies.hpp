@@ -33,6 +33,7 @@ void Worker<Port, Time>::advance(std::uint64_t now_ns) noexcept {
       const Policy& policy = *pending_;
       pending_ = policy.next;
       decide_.adopt(policy, instant_ns);
+      act_.model().adopt(policy.model, policy.zero_ns);
       for (const PathProgram& path : policy.paths)
         if (path.breaks_order)
           act_.expect_overtaking(path.egress);
@@ -45,6 +46,16 @@ void Worker<Port, Time>::advance(std::uint64_t now_ns) noexcept {
     if (pending_ != nullptr)
       next_instant_ns_ = std::min(next_instant_ns_, pending_->active_from_ns);
   }
+}
+
+template <PacketPort Port, typename Time>
+void Worker<Port, Time>::watch_losses(BurstPart part, const PerPacket<rte_mbuf*>& mbufs) noexcept {
+  const std::uint32_t most = decide_.policy()->model.losses_max;
+  if (!decide_.policy()->model.counts_losses())
+    return;
+  for (std::uint32_t i = part.first; i < part.first + part.count; ++i)
+    if (decide_.losses_in_a_row(i, part.path_id, burst_) > most)
+      act_.model().unfair(key_of(i, decide_.policy()->paths[part.path_id]), mbufs[i]);
 }
 
 template <PacketPort Port, typename Time>

@@ -30,8 +30,8 @@ struct ServedQueue {
   std::uint32_t epoch = 0;         ///< of the pool; an older one: the queue was emptied since
 };
 
-/// A queue that stands still until somebody opens it. Stands first in the ScopeState of a stage that
-/// `shares_paths`: its packets leave when its rule ends.
+/// A queue that stands still until somebody opens it. Stands first in the ScopeState of a stage
+/// that `shares_paths`: its packets leave when its rule ends.
 struct GatedQueue {
   ServedQueue queue;
   std::uint64_t opens_ns = 0;  ///< 0: it is closed

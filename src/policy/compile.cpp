@@ -501,6 +501,7 @@ Result<Policy> compile_rules(const Scenario& scenario, const std::vector<RuleSpe
   policy.name = scenario.name;
   policy.active_from_ns = request.active_from_ns;
   policy.zero_ns = request.zero_ns;
+  policy.model = scenario.model;
   lay_paths(scenario, policy);
   PolicySlots next = slots;
   release_old_names(rules, next);

@@ -17,6 +17,7 @@
 #include "policy/lease.hpp"
 #include "policy/payload_program.hpp"
 #include "policy/scenario.hpp"
+#include "policy/system_model.hpp"
 
 namespace faultline {
 
@@ -146,6 +147,7 @@ struct Policy {
   std::vector<PathProgram> paths;    ///< by PathId
   std::vector<PathId> path_between;  ///< by ingress · ports + egress
   std::size_t ports = 0;
+  SystemModel model;                        ///< that the wire is held against
   std::shared_ptr<PayloadProgram> payload;  ///< null where no rule asks for payloads
   std::vector<std::uint16_t> fresh_rules;   ///< counters to clear on adoption
   std::vector<std::uint32_t> fresh_states;  ///< scope states to clear on adoption

@@ -22,7 +22,7 @@ class ScenarioReader {
     expand_presets(scenario_.tree, use, problems_);
     MappingReader reader(scenario_.tree, "scenario", problems_);
     reader.take("use");
-    reader.refuse_not_yet({"lateness", "model", "stop_when", "capture"});
+    reader.refuse_not_yet({"lateness", "stop_when", "capture"});
     if (use == ScenarioUse::kLive)
       reader.refuse_not_yet({"timeline", "expect", "confidence"});
     read_version(reader.require("version"));
@@ -32,6 +32,8 @@ class ScenarioReader {
       read_text(*node, problems_);
     if (const ConfigNode* node = reader.take("seed"))
       scenario_.seed = read_count(*node, {}, problems_);
+    if (const ConfigNode* node = reader.take("model"))
+      scenario_.model = read_system_model(*node, problems_).value_or(SystemModel{});
     read_hold(reader.take("hold"));
     read_flows(reader.take("flows"));
     if (const ConfigNode* node = reader.take("workers"))

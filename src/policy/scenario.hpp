@@ -15,6 +15,7 @@
 #include "impair/impairment.hpp"
 #include "packet/node_table.hpp"
 #include "policy/port_spec.hpp"
+#include "policy/system_model.hpp"
 
 namespace faultline {
 
@@ -114,6 +115,7 @@ struct Scenario {
   std::vector<RuleSpec> rules;
   std::vector<TimelineEntry> timeline;  ///< in file order
   std::vector<Expectation> expectations;
+  SystemModel model;
   double confidence = 0.999;  ///< of statistical expectations
   std::uint64_t flows_max = 65'536;
   std::uint32_t streams_max = 16'384;  ///< TCP streams that a worker searches at once

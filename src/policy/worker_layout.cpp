@@ -84,7 +84,8 @@ std::string unshareable_rule(const Policy& policy, const WorkerLayout& layout) {
             rule.name, layout.queues[port].size());
       if (rule.shares_paths() && owner.value_or(layout.queues[port][0]) != layout.queues[port][0])
         return fmt::format(
-            "rule '{}' keeps one state{} for wires that different workers poll; one worker{} would do",
+            "rule '{}' keeps one state{} for wires that different workers poll; one worker{} would "
+            "do",
             rule.name, rule.shared ? " (shared: true)" : "",
             rule.shared ? ", or shared: false," : "");
       owner = layout.queues[port][0];
