@@ -144,6 +144,15 @@ def test_on_a_timeline(program):
     assert [serial for serial, one in told.items() if one == expected("n2", PAYLOAD)] == [1000, 1999]
 
 
+@pytest.mark.parametrize("model, holds", [("byzantine", True), ("asynchronous", False)])
+def test_it_is_byzantine(program, model, holds):
+    """No weaker model allows that packets change on their way."""
+    _, outcome = settled(program, {1: frame(1, 2, 1, PAYLOAD)}, f"model: {model}\n" + rule())
+    certificate = outcome.stats["model"]
+    assert certificate["holds"] == holds
+    assert holds or certificate["broken_by"]["what"] == "changed" and certificate["breaches"] == 1
+
+
 @pytest.mark.parametrize("keys, words", [
     ("patches: [{to: d, hex: 00}]", "unknown node 'd'; one of the nodes a, b, c"),
     ("patches: [{to: b, hex: 00, offset: 1, find: x}]", "offset and hex, or find and with"),
