@@ -2,6 +2,7 @@
 that believes a forged announcement."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -46,14 +47,14 @@ listener = socket.create_server(('', 7001))
 print('ready', flush=True)
 got = []
 while len(got) < count:
-    ready, _, _ = select.select([datagrams, listener], [], [], 3)
+    ready, _, _ = select.select([datagrams, listener], [], [], 20)
     if not ready:
         break
     if datagrams in ready:
         got.append(datagrams.recv(2000).decode('latin-1'))
     if listener in ready:
         connection = listener.accept()[0]
-        connection.settimeout(3)
+        connection.settimeout(20)
         got.append(b''.join(iter(lambda: connection.recv(2000), b'')).decode('latin-1'))
 print(json.dumps(got))
 """
@@ -77,7 +78,8 @@ def rack():
         laid.start(rack_scenario(3, RULES))
         for one in (1, 2, 3):
             for other in (1, 2, 3):
-                assert one == other or laid.reaches(one, other)
+                if one != other:
+                    wait_for(lambda: laid.reaches(one, other))
         yield laid
 
 
@@ -88,17 +90,20 @@ def healed(rack):
     rack.cli("heal")
 
 
-def heard(rack, count, *sendings):
-    """What nodes 2 and 3 receive of what node 1 sends: (kind, targets) each."""
+def send(rack, kind, *targets, payload=PAYLOAD):
+    rack.inside(1, sys.executable, "-c", SENDER, rack.address_of(1), kind, payload, *targets)
+
+
+def heard(rack, counts, sendings):
+    """What nodes 2 and 3, which expect so many, receive while node 1 sends."""
     receivers = {}
     try:
         for which in (2, 3):
             receivers[which] = rack.spawn(which, sys.executable, "-c", RECEIVER, rack.address_of(which),
-                                          GROUP, count)
+                                          GROUP, counts[which])
             assert receivers[which].stdout.readline() == "ready\n"
-        for kind, *targets in sendings:
-            rack.inside(1, sys.executable, "-c", SENDER, rack.address_of(1), kind, PAYLOAD, *targets)
-        return {which: json.loads(process.communicate(timeout=20)[0])
+        sendings()
+        return {which: json.loads(process.communicate(timeout=30)[0])
                 for which, process in receivers.items()}
     finally:
         for process in receivers.values():
@@ -112,20 +117,32 @@ def test_one_datagram_in_two_wordings(healed):
     different things, and their kernels find the checksums right. Without the rule they hear the same."""
     rack = healed
     both = [rack.address_of(2), rack.address_of(3)]
-    sendings = [("udp", GROUP), ("udp", *both), ("tcp", *both)]
-    assert heard(rack, 3, *sendings) == {which: [PAYLOAD] * 3 for which in (2, 3)}
+
+    def sendings():
+        send(rack, "udp", GROUP)
+        send(rack, "udp", *both)
+        send(rack, "tcp", *both)
+
+    counts = {2: 3, 3: 3}
+    assert heard(rack, counts, sendings) == {which: [PAYLOAD] * 3 for which in (2, 3)}
     rack.enable("two-faced")
-    assert heard(rack, 3, *sendings) == {which: [WORDING[which]] * 3 for which in (2, 3)}
+    assert heard(rack, counts, sendings) == {which: [WORDING[which]] * 3 for which in (2, 3)}
     stats = rack.settle()
-    assert stats["rules"]["two-faced"]["edited"] == 6 and law_holds(stats)
+    assert stats["rules"]["two-faced"]["edited"] >= 6 and law_holds(stats)
 
 
 def test_broken_ones_are_dropped(healed):
     """The control: a kernel that is given a wrong checksum tells its program nothing."""
     rack = healed
     rack.enable("damaged")
-    assert heard(rack, 1, ("udp", GROUP)) == {2: [], 3: [PAYLOAD]}
-    assert rack.settle()["rules"]["damaged"]["edited"] == 1
+
+    def sendings():
+        send(rack, "udp", GROUP)
+        wait_for(lambda: rack.stats()["rules"]["damaged"]["edited"] == 1)
+        rack.cli("heal")
+        send(rack, "udp", GROUP, payload="end")
+
+    assert heard(rack, {2: 1, 3: 2}, sendings) == {2: ["end"], 3: [PAYLOAD, "end"]}
 
 
 def card_of(rack, which, address):
@@ -139,10 +156,12 @@ def test_a_forged_announcement_moves_an_address(healed):
     rack = healed
     own = rack.inside(3, "cat", "/sys/class/net/eth0/address").stdout.strip()
     for which in (1, 2):
-        assert rack.reaches(which, 3) and card_of(rack, which, "10.78.0.3") == own
+        wait_for(lambda: rack.reaches(which, 3))
+        assert card_of(rack, which, "10.78.0.3") == own
     rack.enable("forger")
     wait_for(lambda: card_of(rack, 1, "10.78.0.3") == "02:00:00:00:00:66")
-    assert not rack.reaches(1, 3) and rack.reaches(2, 3)
+    assert not rack.reaches(1, 3)
+    wait_for(lambda: rack.reaches(2, 3))
     assert card_of(rack, 2, "10.78.0.3") == own
     rack.cli("heal")
     rack.inside(1, "ip", "neigh", "flush", "dev", "eth0")
@@ -150,3 +169,19 @@ def test_a_forged_announcement_moves_an_address(healed):
     assert card_of(rack, 1, "10.78.0.3") == own
     stats = rack.settle()
     assert stats["rules"]["forger"]["injected"] > 0 and law_holds(stats)
+
+
+def test_a_dead_node_speaks_after_its_burial(rack):
+    """The preset, for a second instead of five minutes: no ping is lost, and those from its beginning on
+    are answered when it is over."""
+    path = rack.folder / "burial.yaml"
+    path.write_text("version: 1\nuse: [{preset: impossible_burial, node: n2, for: 1s}]\n")
+    wait_for(lambda: rack.reaches(1, 2))
+    rack.cli("apply", path)
+    said = rack.inside(1, "ping", "-i", "0.1", "-c", 20, "-W", 5, rack.address_of(2)).stdout
+    times = [float(each) for each in re.findall(r"time=([\d.]+)", said)]
+    stats = rack.settle()
+    assert law_holds(stats) and sum(stats["ledger"]["dropped"].values()) == 0
+    assert len(times) == 20 and max(times) > 500 and min(times) < 100, said
+    held = [each for each in times if each > 150]
+    assert held == sorted(held, reverse=True) and len(held) > 3
