@@ -1,10 +1,11 @@
-// inject: frames of one's own, crafted or captured, once or periodically. No packet is asked
-// anything; the workers send by the schedule.
+// inject: frames of one's own, forged, written out or captured, once or periodically. No packet is
+// asked anything; the workers send by the schedule.
 #include <charconv>
 
 #include <fmt/format.h>
 
 #include "impair/edits.hpp"
+#include "impair/forge_reader.hpp"
 #include "impair/frame_schedule.hpp"
 
 namespace faultline {
@@ -89,12 +90,16 @@ void read_hex_frame(const ConfigNode& node, FrameSchedule& schedule, Problems& p
 void read_frames(MappingReader& reader, FrameSchedule& schedule, Problems& problems) {
   const ConfigNode* hex = reader.take("hex");
   const ConfigNode* pcap = reader.take("pcap");
+  const ConfigNode* forge = reader.take("forge");
   const ConfigNode* contents = reader.take("contents");
-  if ((hex != nullptr) == (pcap != nullptr))
+  const int named = (hex != nullptr) + (pcap != nullptr) + (forge != nullptr);
+  if (named != 1)
     problems.push_back(
-        problem_at(reader.node().mark, "inject: which frames?", "just one of hex, pcap"));
+        problem_at(reader.node().mark, "inject: which frames?", "just one of hex, pcap, forge"));
   else if (hex != nullptr)
     read_hex_frame(*hex, schedule, problems);
+  else if (forge != nullptr)
+    schedule.frames.push_back({0, read_forged(*forge, problems).value_or(ForgedFrame{})});
   else if (contents == nullptr || !contents->is_scalar())
     problems.push_back(problem_at(pcap->mark,
                                   "the frames of file " + describe(*pcap) + " did not come along",

@@ -10,7 +10,8 @@
 namespace faultline {
 
 /// The kinds that an entry may name.
-inline constexpr std::string_view kNodeFaults[] = {"partition", "pause", "crash", "clock", "flap"};
+inline constexpr std::string_view kNodeFaults[] = {"partition", "pause", "crash",
+                                                   "clock",     "flap",  "equivocate"};
 
 /// Adds the rule of fault `kind` with this value, named KIND.AT. Its index; nothing where the value
 /// is wrong, which is told.

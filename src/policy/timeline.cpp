@@ -146,8 +146,9 @@ class TimelineReader {
     MappingReader reader(node, "timeline entry", problems_);
     const bool later = reader.refuse_not_yet({"over", "every", "count", "when", "random", "until"});
     if (later) {
-      for (const std::string_view key : {"at", "for", "rule", "enable", "disable", "set",
-                                         "partition", "pause", "crash", "clock", "flap"})
+      for (const std::string_view key :
+           {"at", "for", "rule", "enable", "disable", "set", "partition", "pause", "crash", "clock",
+            "flap", "equivocate"})
         reader.take(key);
       reader.finish();
       return;

@@ -37,11 +37,14 @@ FAULTS = {
                  "ImpairPartition.NamedShapes",
     "pause": "test_a_paused_link_loses_nothing test_a_buffer_bounds_each_direction test_releases "
              "test_a_machine_says_nothing ImpairPause.NothingLeavesBeforeItIsOpened",
+    "equivocate": "test_each_node_is_told_its_own test_a_group_hears_different_things "
+                  "ImpairEquivocate.EachNodeHearsItsOwn",
     "crash": "test_a_host_is_silent_and_then_knows_nothing test_a_process_is_spoken_for "
              "ImpairCrash.AHost",
     "flap": "test_both_directions_by_turns test_jitter ImpairFlap.DownAndUpInTurn",
     "stop_after": "test_stop_after ImpairStopAfter.NumbersUpToNPass",
-    "inject": "test_rounds_at_their_instants test_a_capture_keeps_its_gaps",
+    "inject": "test_rounds_at_their_instants test_a_capture_keeps_its_gaps "
+              "test_forged_frames_are_the_models PacketForge.Vrrp",
     "rate": "test_fast_links_keep_their_mean_rate ImpairRate.Departures",
     "queue": "test_codel_drops_what_its_model_drops test_pie_drops_what_its_model_drops "
              "test_red_holds_its_average test_red_drops_what_its_figure_says "

@@ -227,6 +227,9 @@ STATEMENTS = {
     "E32": "test_nothing_befalls_own_frames test_they_are_told_of",
     "E33": "test_late_by_packets test_late_by_packets_at_most test_late_by_packets_of_the_scope",
     "E34": "test_late_by_packets test_early DataplaneReordering.AsDefined",
+    "E35": "test_each_node_is_told_its_own test_a_group_hears_different_things "
+           "ImpairEquivocate.TheEndOfThePayload",
+    "E36": "test_forged_frames_are_the_models test_readers_of_captures_find_no_fault",
     "C44": "test_every_segment_is_as_in_the_model "
            "DataplaneTcpTrack.ARetransmissionEndsNotAboveTheHighestEnd",
     "C45": "test_every_segment_is_as_in_the_model DataplaneTcpTrack.EightNumbersAreRemembered",

@@ -50,6 +50,49 @@ TEST(ImpairInject, WithoutEnd) {
   EXPECT_EQ(schedule->end_ns(), UINT64_MAX);
 }
 
+TEST(ImpairInject, Forged) {
+  const auto schedule = schedule_of(
+      "{forge: {arp: {ip: 10.0.0.9, mac: \"02:00:00:00:00:09\"}}, every: 1s, count: 5}");
+  ASSERT_EQ(schedule->frames.size(), 1U);
+  EXPECT_EQ(schedule->frames[0].bytes.size(), 60U);
+  EXPECT_EQ(schedule->end_ns(), 4'000'000'000U);
+}
+
+TEST(ImpairInject, ForgedErrors) {
+  const auto errors = [](const std::string& value) {
+    return test::item_errors("inject: {forge: " + value + "}");
+  };
+  using Lines = std::vector<std::string>;
+  const std::string cards =
+      "f:1:17: error: forge: between which cards?; src_mac and dst_mac, dst_mac being the "
+      "receiver's own";
+  const std::string macs = ", src_mac: \"02:00:00:00:00:01\", dst_mac: \"02:00:00:00:00:02\"}";
+  EXPECT_EQ(errors("{}"), Lines{"f:1:17: error: forge: which frame?; just one of arp, vrrp, tcp, "
+                                "icmp"});
+  EXPECT_EQ(errors("{arp: {ip: \"fd00::1\", mac: \"02:00:00:00:00:01\"}}"),
+            Lines{"f:1:28: error: found 'fd00::1'; an IPv4 address such as 10.0.0.9"});
+  EXPECT_EQ(errors("{arp: {ip: 10.0.0.1}}"), Lines{"f:1:23: error: arp: 'mac' is missing"});
+  EXPECT_EQ(errors("{vrrp: {vrid: 1, from: 10.0.0.1}}"),
+            Lines{"f:1:24: error: vrrp: whose addresses?; addresses: a list of 1 to 16, such as "
+                  "[10.0.0.1]"});
+  EXPECT_EQ(errors("{vrrp: {vrid: 1, from: 10.0.0.1, interval: 15ms, addresses: [10.0.0.2]}}"),
+            Lines{"f:1:60: error: found '15ms'; a multiple of 10ms"});
+  EXPECT_EQ(errors("{vrrp: {vrid: 1, from: 10.0.0.1, addresses: [\"fd00::1\"]}}").size(), 1U);
+  EXPECT_EQ(errors("{vrrp: {vrid: 1, from: 10.0.0.1, addresses: [10.0.0.1]}" + macs).size(), 1U);
+  EXPECT_EQ(errors("{tcp: {src: 10.0.0.1, dst: 10.0.0.2, sport: 1, dport: 2, flags: rst}}"),
+            Lines{cards});
+  EXPECT_EQ(
+      errors("{tcp: {src: 10.0.0.1, dst: \"fd00::1\", sport: 1, dport: 2, flags: rst}" + macs),
+      Lines{"f:1:44: error: found 'fd00::1'; an IPv4 address such as 10.0.0.9"});
+  EXPECT_EQ(errors("{tcp: {src: 10.0.0.1, dst: 10.0.0.2, sport: 1, dport: 2}" + macs),
+            Lines{"f:1:23: error: tcp: 'flags' is missing; such as [rst, ack]"});
+  EXPECT_EQ(errors("{icmp: {kind: redirect, from: 10.0.0.1, to: 10.0.0.2, about: 10.1.0.1}" + macs),
+            Lines{"f:1:24: error: icmp: 'gateway' is missing"});
+  EXPECT_EQ(
+      errors("{icmp: {code: far, from: 10.0.0.1, to: 10.0.0.2, about: 10.1.0.1}" + macs).size(),
+      1U);
+}
+
 TEST(ImpairInject, Errors) {
   const auto line = [](std::string_view text) {
     return "contents: \"" + std::string(text) + "\"}";
@@ -61,9 +104,9 @@ TEST(ImpairInject, Errors) {
     std::vector<std::string> lines;
   };
   const InjectCase cases[] = {
-      {"inject: {}", {"f:1:9: error: inject: which frames?; just one of hex, pcap"}},
+      {"inject: {}", {"f:1:9: error: inject: which frames?; just one of hex, pcap, forge"}},
       {"inject: {hex: 00, pcap: a}",
-       {"f:1:9: error: inject: which frames?; just one of hex, pcap"}},
+       {"f:1:9: error: inject: which frames?; just one of hex, pcap, forge"}},
       {"inject: {hex: 0g}", {"f:1:15: error: found '0g'; pairs of hex digits"}},
       {"inject: {hex: [1]}", {"f:1:15: error: found a list; pairs of hex digits"}},
       {"inject: {hex: 00112233445566778899aabbcc}",
@@ -85,8 +128,8 @@ TEST(ImpairInject, Errors) {
       {capture + "every: 10us, " + line("0 " + kFrame + "\\n10000 " + kFrame),
        {"f:1:26: error: every 10us, and the capture takes 10us; longer than the capture"}},
       {"inject: {hex: " + kFrame + ", evry: 1s}",
-       {"f:1:45: error: inject: unknown key 'evry'; known keys are hex, pcap, contents, at, every, "
-        "count, to; did you mean 'every'?"}},
+       {"f:1:45: error: inject: unknown key 'evry'; known keys are hex, pcap, forge, contents, at, "
+        "every, count, to; did you mean 'every'?"}},
   };
   for (const InjectCase& one : cases) EXPECT_EQ(test::item_errors(one.yaml), one.lines) << one.yaml;
 }

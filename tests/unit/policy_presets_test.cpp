@@ -268,7 +268,7 @@ TEST(PolicyPresets, AllOfThem) {
     EXPECT_GT(tree.find("headline")->entries.size(), 0U) << text.name;
     const std::string use = "[{preset: " + std::string(text.name) + "}]";
     const char* nodes = "nodes: {n1: {ip: 10.0.0.1}, n2: {ip: 10.0.0.2}, n3: {ip: 10.0.0.3}}\n";
-    const bool needs_nodes = text.text.find("partition:") != std::string::npos;
+    const bool needs_nodes = text.text.find("`nodes:`") != std::string::npos;
     EXPECT_EQ(errors_of(use, needs_nodes ? nodes : ""), Lines{}) << text.name;
     EXPECT_EQ(errors_of(use).empty(), !needs_nodes) << text.name;
     EXPECT_EQ(rules_of(use).find('$'), std::string::npos) << text.name;

@@ -116,7 +116,9 @@ inline std::vector<std::string> item_errors(std::string_view yaml,
 
 /// What the reader names when it does not know an impairment.
 inline constexpr std::string_view kKinds =
-    "clock, corrupt, crash, delay, duplicate, flap, icmp_unreachable, inject, link_trace, loss, mark_ce, "
+    "clock, corrupt, crash, delay, duplicate, equivocate, flap, icmp_unreachable, inject, "
+    "link_trace, "
+    "loss, mark_ce, "
     "mtu, partition, pause, police, "
     "queue, rate, reject, reorder, replay, set, slot, "
     "stop_after, tcp, truncate";
