@@ -15,6 +15,7 @@ BODIES = {
     ("put", "/v1/rules/{name}"): {"impair": [{"delay": "1ms"}]},
     ("patch", "/v1/rules/{name}"): {"enabled": False},
     ("post", "/v1/heal"): {"held": "keep"},
+    ("put", "/v1/partition"): {"shape": "halves", "ttl": "1m"},
     ("put", "/v1/leases/{id}"): {"ttl": "1s"},
 }
 
@@ -36,7 +37,7 @@ def schema_of(document, response):
 def test_the_description_holds(wire):
     """Each operation that openapi.json describes is there, answers with a status that it names and a
     body of the shape it gives; each path allows the methods described and no others."""
-    wire.start()
+    wire.start(PORTS + RULES + "nodes: {a: {ip: 10.77.0.1}, b: {ip: 10.77.0.2}}\n")
     wire.inside("a", "ping", "-c", 5, "-i", "0.02", "10.77.0.2")
     document = wire.get("/openapi.json")[1]
     for method, pattern, operation in operations(document):
