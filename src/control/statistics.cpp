@@ -82,6 +82,9 @@ void StatisticsSum::add(const WorkerSnapshot& part) {
   total_.payload.evicted += part.payload.evicted;
   total_.payload.resynchronised += part.payload.resynchronised;
   total_.payload.restarted += part.payload.restarted;
+  total_.stations.learned += part.stations.learned;
+  total_.stations.moved += part.stations.moved;
+  total_.stations.evicted += part.stations.evicted;
   const ModelBreaches& breaches = part.model;
   const std::uint64_t count = total_.model.count + breaches.count;
   if (breaches.count > 0 &&
@@ -229,6 +232,10 @@ Json StatisticsSum::to_json(std::uint64_t uptime_ns) const {
             {"evicted", total_.payload.evicted},
             {"resynchronised", total_.payload.resynchronised},
             {"restarted", total_.payload.restarted}}},
+          {"stations",
+           {{"learned", total_.stations.learned},
+            {"moved", total_.stations.moved},
+            {"evicted", total_.stations.evicted}}},
           {"reproducible", memories_lost() == 0},
           {"hold",
            {{"packets", total_.hold.packets},

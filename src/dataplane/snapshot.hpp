@@ -10,6 +10,7 @@
 #include "dataplane/counters.hpp"
 #include "dataplane/flow_table.hpp"
 #include "dataplane/fragment_table.hpp"
+#include "dataplane/mac_table.hpp"
 #include "dataplane/model_watch.hpp"
 #include "dataplane/scope_table.hpp"
 #include "match/payload_hits.hpp"
@@ -37,6 +38,7 @@ struct WorkerSnapshot {
   FragmentCounters fragments;
   ConnectionCounters connections;
   PayloadCounters payload;
+  MacCounters stations;  ///< of switches
   ModelBreaches model;
   HoldFigures hold;
 };

@@ -496,6 +496,7 @@ void Worker<Port, Time>::fill(WorkerSnapshot& snapshot) const noexcept {
   snapshot.fragments = decide_.fragment_counters();
   snapshot.connections = decide_.connection_counters();
   snapshot.payload = decide_.payload_counters();
+  snapshot.stations = switching_.counters();
   snapshot.model = act_.model().breaches();
   const Hold& hold = act_.held();
   snapshot.hold = {act_.held_packets(), act_.held_bytes(), hold.capacity_bytes(),

@@ -289,18 +289,6 @@ std::optional<std::size_t> find_port(const ConfigNode& node, const Scenario& sce
   return index;
 }
 
-std::optional<std::size_t> find_node(const ConfigNode& node, const Scenario& scenario,
-                                     Problems& problems) {
-  const std::vector<std::string_view> names = node_names_of(scenario);
-  const auto index = index_of(node, names);
-  if (!index)
-    problems.push_back(problem_at(
-        node.mark, "unknown node " + describe(node),
-        names.empty() ? "a node, told under nodes:" : "one of the nodes " + names_of(names),
-        node.is_scalar() ? nearest_word(node.text, names) : ""));
-  return index;
-}
-
 LinkEnd read_end(const ConfigNode& node, const Scenario& scenario, Problems& problems) {
   if (node.is_scalar() && node.text == "any")
     return LinkEnd::anybody();

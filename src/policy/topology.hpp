@@ -20,8 +20,5 @@ bool may_be_at(const LinkEnd& end, std::size_t port, const Scenario& scenario);
 /// The port that the node names; when there is none, that is told.
 std::optional<std::size_t> find_port(const ConfigNode& node, const Scenario& scenario,
                                      Problems& problems);
-/// The node, likewise: an index into Scenario::nodes.
-std::optional<std::size_t> find_node(const ConfigNode& node, const Scenario& scenario,
-                                     Problems& problems);
 
 }  // namespace faultline

@@ -119,6 +119,8 @@ def test_frames_go_where_a_bridge_sends_them(program, ports, packets):
             expected[serial_of(frame)] = sorted(leaves)
     outcome = program.simulated(scenario(ports), inputs)
     assert left_by(outcome) == expected
+    assert outcome.stats["stations"]["learned"] == len(bridge.heard)
+    assert outcome.stats["stations"]["evicted"] == 0 < outcome.stats["stations"]["moved"]
     ledger = outcome.stats["ledger"]
     assert ledger["received"] == packets and ledger["balanced"]
     assert ledger["copies"] == copies and (copies > 0) == (ports > 2)
@@ -163,6 +165,7 @@ def test_a_full_table_forgets_and_floods(program):
         traffic.add(1 + source % 3, udp(source, (source + 100) % 200 + 1, serial), serial * 1000)
     outcome = program.simulated(scenario(3, switch=", macs: 16"), traffic.inputs())
     assert outcome.stats["ledger"]["copies"] > 500
+    assert outcome.stats["stations"]["evicted"] > 500
     leaves = left_by(outcome)
     for serial in range(200, 1000):
         source = serial % 200 + 1
