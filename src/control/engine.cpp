@@ -47,7 +47,10 @@ Result<std::unique_ptr<Engine>> Engine::create(Scenario scenario, WorkerLayout l
       return tl::unexpected(prepared.error());
   engine->publisher_ = std::make_unique<Publisher>(kWorkersMax);
   engine->generation_ = policy->generation;
-  engine->publisher_->publish(std::make_unique<const Policy>(std::move(*policy)));
+  PolicyChain chain;
+  chain.push_back(std::make_unique<Policy>(std::move(*policy)));
+  engine->publisher_->publish(std::move(chain));
+  engine->watched_ = &engine->publisher_->current();
   return engine;
 }
 
@@ -82,6 +85,7 @@ void Engine::housekeeping(std::uint64_t now_ns) {
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock)
     return;
+  watch_timeline(now_ns);
   watch_ends(now_ns);
   if (now_ns >= next_reclaim_ns_) {
     publisher_->reclaim(worker_pointers());
@@ -127,9 +131,21 @@ void Engine::watch_workers(std::uint64_t now_ns) {
 
 void Engine::note_active(std::uint64_t now_ns) {
   active_rules_.clear();
-  for (const RuleProgram& rule : publisher_->current().rules)
+  for (const RuleProgram& rule : watched_->rules)
     if (rule.active_at(now_ns))
       active_rules_.insert(rule.name);
+}
+
+/// Workers have gone on by themselves; this is the news of it.
+void Engine::watch_timeline(std::uint64_t now_ns) {
+  for (const Policy* next = watched_->next; next != nullptr && next->active_from_ns <= now_ns;
+       next = watched_->next) {
+    watch_ends(next->active_from_ns - 1);
+    watched_ = next;
+    note_active(next->active_from_ns);
+    events_.add(next->active_from_ns - start_ns_, "timeline",
+                {{"at_ns", next->active_from_ns - next->zero_ns}, {"what", next->instant}});
+  }
 }
 
 /// Rules and leases that ended by themselves since the last look. Workers have acted already; this
@@ -139,7 +155,7 @@ void Engine::watch_ends(std::uint64_t now_ns) {
     events_.add(now_ns - start_ns_, "lease", {{"id", id}, {"state", "lapsed"}});
   if (active_rules_.empty())
     return;
-  for (const RuleProgram& rule : publisher_->current().rules) {
+  for (const RuleProgram& rule : watched_->rules) {
     if (rule.active_at(now_ns) || active_rules_.erase(rule.name) == 0)
       continue;
     const bool by_ttl = now_ns >= rule.expires_ns;

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -126,13 +127,19 @@ class Engine {
     ConfigNode tree;
     std::uint64_t seed = 0;
     std::set<std::string> restarted;  ///< rules whose ttl starts anew; all when `restart_all`
-    bool restart_all = false;
+    bool restart_all = false;         ///< and the timeline, from its time zero
+    bool stop_timeline = false;
+    std::map<std::string, bool> switched;  ///< rules, and faults on the timeline: on or off
     HeldAction held = HeldAction::kKeep;
     bool created = false;
   };
   Request request_for(std::string what) const;
   ChangeResult change(Request request);
-  ChangeResult publish(Policy policy, Request request);
+  ChangeResult publish(PolicyChain chain, Request request);
+  /// Lays what requests switched over the timeline, or takes the timeline away.
+  void lay_switches(Scenario& scenario, const Request& request, std::uint64_t at_ns) const;
+  std::optional<ChangeFailure> check_fits(const Scenario& scenario, const PolicyChain& chain) const;
+  ChangeResult switch_fault(const std::string& name, const ConfigNode& patch);
   ChangeResult wait_for_adoption(bool created);
   std::optional<ChangeFailure> check_same_machine(const Scenario& scenario) const;
   std::optional<ChangeFailure> check_may_change(IfGeneration expected) const;
@@ -140,6 +147,7 @@ class Engine {
   void watch_ports(std::uint64_t now_ns);
   void watch_workers(std::uint64_t now_ns);
   void watch_ends(std::uint64_t now_ns);
+  void watch_timeline(std::uint64_t now_ns);
   void note_active(std::uint64_t now_ns);
 
   /// Asks every worker for a snapshot. Those that do not answer in time are marked.
@@ -148,8 +156,9 @@ class Engine {
     std::vector<bool> stalled;
   };
   Gathered gather();
-  Json rule_json(const RuleProgram& rule, const ConfigNode& written, std::uint64_t now_ns,
+  Json rule_json(const RuleProgram& rule, const ConfigNode* written, std::uint64_t now_ns,
                  const RuleCounters& counters) const;
+  Json timeline_json(std::uint64_t now_ns) const;
 
   std::mutex mutex_;
   Scenario base_;    ///< as given at the start; owns what the daemon's ports are
@@ -169,6 +178,15 @@ class Engine {
   std::uint64_t start_ns_ = 0;
 
   std::set<std::string> active_rules_;  ///< whose end is news
+  const Policy* watched_ = nullptr;     ///< of the current chain: the instant told last
+  bool timeline_runs_ = false;
+  /// By rule, what a request said of it, and when, in ns since time zero: since then that counts,
+  /// until an entry of the timeline that begins later says something else.
+  struct Switched {
+    std::uint64_t at_ns = 0;
+    bool on = false;
+  };
+  std::map<std::string, Switched> switched_;
 
   // What housekeeping saw last; its thread alone uses them, but for busy_.
   struct BusyMark {

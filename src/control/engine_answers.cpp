@@ -50,7 +50,8 @@ Json Engine::status() {
                        {"busy", busy_[index].load(std::memory_order_relaxed)},
                        {"stalled", stands}});
   }
-  const bool injecting = policy.any_active_at(clock_.now_ns());
+  const std::uint64_t now_ns = clock_.now_ns();
+  const bool injecting = publisher_->in_force(now_ns).any_active_at(now_ns);
   return {{"state", stalled     ? "degraded"
                     : injecting ? "injecting"
                                 : "pass-through"},
@@ -60,6 +61,7 @@ Json Engine::status() {
           {"seed", policy.seed},
           {"generation", policy.generation},
           {"uptime_ns", uptime_ns()},
+          {"timeline", timeline_json(now_ns)},
           {"workers", workers},
           {"clock", {{"tsc_hz", clock_.ticks_per_second()}, {"error_ppm", clock_.error_ppm()}}},
           {"pid", getpid()},
@@ -67,14 +69,29 @@ Json Engine::status() {
           {"own_drops", gathered.sum.own_drops()}};
 }
 
+/// Null where there is none, or none left.
+Json Engine::timeline_json(std::uint64_t now_ns) const {
+  const PolicyChain& chain = publisher_->chain();
+  if (chain.size() < 2)
+    return nullptr;
+  const Policy& policy = publisher_->in_force(now_ns);
+  const auto since_zero = [&](std::uint64_t time_ns) {
+    return time_ns - std::min(time_ns, policy.zero_ns);
+  };
+  return {{"elapsed_ns", since_zero(now_ns)},
+          {"end_ns", since_zero(chain.back()->active_from_ns)},
+          {"next_ns",
+           policy.next != nullptr ? Json(since_zero(policy.next->active_from_ns)) : Json(nullptr)}};
+}
+
 Json Engine::statistics() {
   const std::lock_guard lock(mutex_);
   return gather().sum.to_json(uptime_ns());
 }
 
-Json Engine::rule_json(const RuleProgram& rule, const ConfigNode& written, std::uint64_t now_ns,
+Json Engine::rule_json(const RuleProgram& rule, const ConfigNode* written, std::uint64_t now_ns,
                        const RuleCounters& counters) const {
-  Json json = to_json(written);
+  Json json = written != nullptr ? to_json(*written) : Json{{"on_timeline", true}};
   json["name"] = rule.name;
   json["enabled"] = rule.enabled;
   json["active"] = rule.active_at(now_ns);
@@ -91,13 +108,12 @@ Json Engine::rule_json(const RuleProgram& rule, const ConfigNode& written, std::
 Json Engine::rules() {
   const std::lock_guard lock(mutex_);
   const Gathered gathered = gather();
-  const Policy& policy = publisher_->current();
   const std::uint64_t now_ns = clock_.now_ns();
   Json rules = Json::array();
-  for (const RuleProgram& rule : policy.rules)
-    if (const ConfigNode* written = find_rule(tree_, rule.name))
-      rules.push_back(rule_json(rule, *written, now_ns, gathered.sum.total().rules[rule.slot]));
-  return {{"generation", policy.generation}, {"rules", rules}};
+  for (const RuleProgram& rule : publisher_->in_force(now_ns).rules)
+    rules.push_back(rule_json(rule, find_rule(std::as_const(tree_), rule.name), now_ns,
+                              gathered.sum.total().rules[rule.slot]));
+  return {{"generation", publisher_->current().generation}, {"rules", rules}};
 }
 
 Json Engine::rule(const std::string& name) {

@@ -36,7 +36,8 @@ std::string names_of(const std::vector<PortSpec>& ports) {
   return text;
 }
 
-/// A worker that stood still may skip a policy: what that one asked to be done once, the next asks.
+/// A worker may skip a policy, because it stood still or the timeline is another now: what that one
+/// asked to be done once, the next asks.
 void take_over(const Policy& skipped, Policy& next) {
   next.fresh_rules.insert(next.fresh_rules.end(), skipped.fresh_rules.begin(),
                           skipped.fresh_rules.end());
@@ -142,6 +143,10 @@ ChangeResult Engine::put_rule(const std::string& name, const std::string& text,
   Request request = request_for("rule " + name);
   request.created = find_rule(request.tree, name) == nullptr;
   request.restarted.insert(name);
+  if (timeline_runs_) {
+    const ConfigNode* enabled = body->find("enabled");
+    request.switched[name] = enabled == nullptr || enabled->text != "false";
+  }
   faultline::put_rule(request.tree, name, std::move(*body));
   return change(std::move(request));
 }
@@ -169,15 +174,17 @@ ChangeResult Engine::patch_rule(const std::string& name, const std::string& text
     return tl::unexpected(std::move(*failed));
   Request request = request_for("rule " + name);
   ConfigNode* rule = find_rule(request.tree, name);
-  if (rule == nullptr)
-    return refuse(Refusal::kNotFound, "there is no rule '" + name + "'");
   const tl::expected<ConfigNode, ChangeFailure> patch = read_rule_body(name, text);
   if (!patch)
     return tl::unexpected(patch.error());
+  if (rule == nullptr)
+    return switch_fault(name, *patch);
   for (const ConfigEntry& entry : patch->entries) rule->set(entry.key, entry.value);
   const ConfigNode* enabled = patch->find("enabled");
   if ((enabled != nullptr && enabled->text == "true") || patch->find("ttl") != nullptr)
     request.restarted.insert(name);
+  if (enabled != nullptr && timeline_runs_)
+    request.switched[name] = enabled->text == "true";
   return change(std::move(request));
 }
 
@@ -198,6 +205,7 @@ ChangeResult Engine::heal(HeldAction held, IfGeneration if_generation) {
     return tl::unexpected(std::move(*failed));
   Request request = request_for("heal");
   request.held = held;
+  request.stop_timeline = true;
   disable_all(request.tree);
   return change(std::move(request));
 }
@@ -231,6 +239,67 @@ ChangeResult Engine::remove_lease(const std::string& id) {
   return change(request_for("lease " + id + " removed"));
 }
 
+/// A fault on the timeline is a rule that nobody wrote: it can be switched.
+ChangeResult Engine::switch_fault(const std::string& name, const ConfigNode& patch) {
+  const ConfigNode* enabled = patch.find("enabled");
+  const bool known = std::ranges::any_of(
+      publisher_->current().rules, [&](const RuleProgram& rule) { return rule.name == name; });
+  if (!known)
+    return refuse(Refusal::kNotFound, "there is no rule '" + name + "'");
+  Problems problems;
+  for (const ConfigEntry& entry : patch.entries)
+    if (entry.key != "enabled" && entry.key != "name")
+      problems.push_back(
+          problem_at(entry.key_mark,
+                     "'" + entry.key + "' of '" + name + "', a fault on the timeline", "enabled"));
+  if (enabled == nullptr)
+    problems.push_back(problem_at(patch.mark, "nothing to do with '" + name + "'", "enabled"));
+  const bool on = enabled != nullptr && read_bool(*enabled, problems).value_or(false);
+  if (!problems.empty())
+    return refuse(Refusal::kInvalid, "a fault on the timeline can only be switched", problems);
+  Request request = request_for("rule " + name);
+  request.switched[name] = on;
+  if (on)
+    request.restarted.insert(name);
+  return change(std::move(request));
+}
+
+void Engine::lay_switches(Scenario& scenario, const Request& request, std::uint64_t at_ns) const {
+  if (request.stop_timeline || (!request.restart_all && !timeline_runs_))
+    scenario.timeline.clear();
+  if (request.restart_all || request.stop_timeline)
+    return;
+  std::map<std::string, Switched> all = switched_;
+  for (const auto& [name, on] : request.switched) all[name] = {at_ns, on};
+  for (std::size_t rule = 0; rule < scenario.rules.size(); ++rule)
+    if (const auto found = all.find(scenario.rules[rule].name); found != all.end())
+      scenario.timeline.push_back(
+          {.at_ns = found->second.at_ns,
+           .rule = rule,
+           .action = found->second.on ? TimelineAction::kEnable : TimelineAction::kDisable});
+}
+
+std::optional<ChangeFailure> Engine::check_fits(const Scenario& scenario,
+                                                const PolicyChain& chain) const {
+  const auto conflict = [](std::string why) {
+    return ChangeFailure{Refusal::kConflict, std::move(why), {}};
+  };
+  for (const std::unique_ptr<Policy>& policy : chain) {
+    if (std::string unshareable = unshareable_rule(*policy, layout_); !unshareable.empty())
+      return conflict(std::move(unshareable));
+    if (const Capacity capacity = capacity_of(scenario, *policy, 0, layout_);
+        capacity.must_refuse())
+      return conflict(capacity.misfit);
+    if (std::string missing = lease_missing(*policy); !missing.empty())
+      return conflict(std::move(missing));
+    if (policy->payload != nullptr)
+      if (auto prepared = policy->payload->prepare(static_cast<std::uint32_t>(layout_.workers));
+          !prepared)
+        return conflict(to_line(prepared.error().front()));
+  }
+  return std::nullopt;
+}
+
 ChangeResult Engine::change(Request request) {
   Result<Scenario> scenario = read_scenario(request.tree, ScenarioUse::kLive);
   if (!scenario)
@@ -238,46 +307,53 @@ ChangeResult Engine::change(Request request) {
   if (auto failed = check_same_machine(*scenario))
     return tl::unexpected(std::move(*failed));
   CompileRequest compile;
-  compile.generation = publisher_->current().generation + 1;
+  compile.generation = publisher_->chain().back()->generation + 1;
   compile.seed = request.seed != 0 ? request.seed : scenario->seed.value_or(draw_seed());
   compile.active_from_ns = clock_.now_ns() + kActiveAfterNs;
   compile.zero_ns = request.restart_all ? compile.active_from_ns : publisher_->current().zero_ns;
   compile.ttl_default_ns = kTtlDefaultNs;
-  compile.previous = request.restart_all ? nullptr : &publisher_->current();
+  compile.previous = request.restart_all ? nullptr : &publisher_->in_force(compile.active_from_ns);
   compile.restarted = request.restarted;
   compile.leases = leases_.terms();
   compile.own_latency_ns = own_latency_ns_;
   // Places in workers' arrays change hands only with a policy that is published.
   PolicySlots slots = slots_;
-  Result<Policy> policy = compile_policy(*scenario, compile, slots);
-  if (!policy)
-    return refuse(Refusal::kInvalid, "the policy is not valid", policy.error());
-  if (std::string unshareable = unshareable_rule(*policy, layout_); !unshareable.empty())
-    return refuse(Refusal::kConflict, std::move(unshareable));
+  lay_switches(*scenario, request, compile.active_from_ns - compile.zero_ns);
+  Result<PolicyChain> chain = compile_chain(*scenario, compile, slots);
+  if (!chain)
+    return refuse(Refusal::kInvalid, "the policy is not valid", chain.error());
   scenario->hold_bytes = base_.hold_bytes;
-  if (const Capacity capacity = capacity_of(*scenario, *policy, 0, layout_); capacity.must_refuse())
-    return refuse(Refusal::kConflict, capacity.misfit);
-  if (std::string missing = lease_missing(*policy); !missing.empty())
-    return refuse(Refusal::kConflict, std::move(missing));
-  if (policy->payload != nullptr)
-    if (auto prepared = policy->payload->prepare(static_cast<std::uint32_t>(layout_.workers));
-        !prepared)
-      return refuse(Refusal::kConflict, to_line(prepared.error().front()));
+  if (auto failed = check_fits(*scenario, *chain))
+    return tl::unexpected(std::move(*failed));
   slots_ = std::move(slots);
   request.tree = std::move(scenario->tree);  // with presets expanded: their rules have names
-  return publish(std::move(*policy), std::move(request));
+  return publish(std::move(*chain), std::move(request));
 }
 
-ChangeResult Engine::publish(Policy policy, Request request) {
-  policy.held = request.held;
-  if (!publisher_->adopted_by_all(worker_pointers()))
-    take_over(publisher_->current(), policy);
-  const std::uint64_t generation = policy.generation;
-  watch_ends(clock_.now_ns());
-  publisher_->publish(std::make_unique<const Policy>(std::move(policy)));
+ChangeResult Engine::publish(PolicyChain chain, Request request) {
+  Policy& first = *chain.front();
+  first.held = request.held;
+  std::uint64_t adopted = UINT64_MAX;
+  for (const LiveWorker* worker : worker_pointers())
+    adopted = std::min(adopted, worker->adopted_generation());
+  for (const std::unique_ptr<Policy>& before : publisher_->chain())
+    if (before->generation > adopted)
+      take_over(*before, first);
+  const std::uint64_t generation = first.generation;
+  const std::uint64_t now_ns = clock_.now_ns();
+  watch_timeline(now_ns);
+  watch_ends(now_ns);
+  publisher_->publish(std::move(chain));
   generation_.store(generation, std::memory_order_relaxed);
   tree_ = std::move(request.tree);
-  note_active(clock_.now_ns());
+  watched_ = &publisher_->current();
+  if (request.restart_all || request.stop_timeline) {
+    timeline_runs_ = request.restart_all;
+    switched_.clear();
+  }
+  for (const auto& [name, on] : request.switched)
+    switched_[name] = {watched_->active_from_ns - watched_->zero_ns, on};
+  note_active(now_ns);
   events_.add(uptime_ns(), "policy", {{"generation", generation}, {"what", request.what}});
   return wait_for_adoption(request.created);
 }

@@ -6,6 +6,9 @@
 #include <rte_rcu_qsbr.h>
 #include <time.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/check.hpp"
 #include "base/tsc_clock.hpp"
 #include "dataplane/driver_gate.hpp"
@@ -33,16 +36,22 @@ Publisher::~Publisher() {
   rte_free(readers_);
 }
 
-void Publisher::publish(std::unique_ptr<const Policy> policy) {
-  published_.store(policy.get(), std::memory_order_release);
-  if (current_ != nullptr)
-    retired_.push_back({std::move(current_), policy->generation, 0, false});
-  current_ = std::move(policy);
+void Publisher::publish(PolicyChain chain) {
+  published_.store(chain.front().get(), std::memory_order_release);
+  if (!current_.empty())
+    retired_.push_back({std::move(current_), chain.front()->generation, 0, false});
+  current_ = std::move(chain);
+}
+
+const Policy& Publisher::in_force(std::uint64_t now_ns) const noexcept {
+  const auto later = std::ranges::upper_bound(
+      current_, now_ns, {}, [](const auto& policy) { return policy->active_from_ns; });
+  return later == current_.begin() ? *current_.front() : **std::prev(later);
 }
 
 bool Publisher::adopted_by_all(const std::vector<LiveWorker*>& workers) const noexcept {
   for (const LiveWorker* worker : workers)
-    if (worker->adopted_generation() < current_->generation)
+    if (worker->adopted_generation() < current().generation)
       return false;
   return true;
 }
@@ -66,7 +75,7 @@ void Publisher::reclaim(const std::vector<LiveWorker*>& workers) {
   // so before its quiescent state, so what it says is asked after that.
   while (!retired_.empty() && retired_.front().has_token &&
          rte_rcu_qsbr_check(readers_, retired_.front().token, false) == 1) {
-    const std::uint64_t generation = retired_.front().policy->generation;
+    const std::uint64_t generation = retired_.front().chain.back()->generation;
     for (const LiveWorker* worker : workers)
       if (worker->policies_needed() <= generation)
         return;

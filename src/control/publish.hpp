@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "dataplane/live_worker.hpp"
-#include "policy/policy.hpp"
+#include "policy/timeline.hpp"
 
 struct rte_rcu_qsbr;
 struct rte_keepalive;
@@ -33,13 +33,16 @@ class Publisher {
 
   /// What workers read.
   const std::atomic<const Policy*>& slot() const noexcept { return published_; }
-  /// The policy published last. Never null after the first publish().
-  const Policy& current() const noexcept { return *current_; }
+  /// The policy published last, of a timeline its first. Not before the first publish().
+  const Policy& current() const noexcept { return *current_.front(); }
+  /// The one of them whose time it is.
+  const Policy& in_force(std::uint64_t now_ns) const noexcept;
+  const PolicyChain& chain() const noexcept { return current_; }
 
-  /// Makes `policy` the newest. The one before is freed by a later reclaim(), once every worker in
+  /// Makes `chain` the newest. The one before is freed by a later reclaim(), once every worker in
   /// `workers` judges by the newer one and has passed a quiescent state.
-  void publish(std::unique_ptr<const Policy> policy);
-  /// Whether every worker judges by the newest policy.
+  void publish(PolicyChain chain);
+  /// Whether every worker judges by the newest policy, or one behind it on its timeline.
   bool adopted_by_all(const std::vector<LiveWorker*>& workers) const noexcept;
   /// How many replaced policies are still kept for packets in flight.
   std::size_t retired() const noexcept { return retired_.size(); }
@@ -51,14 +54,14 @@ class Publisher {
 
  private:
   struct Retired {
-    std::unique_ptr<const Policy> policy;
+    PolicyChain chain;
     std::uint64_t replaced_by = 0;  ///< generation
     std::uint64_t token = 0;
     bool has_token = false;
   };
 
   rte_rcu_qsbr* readers_;
-  std::unique_ptr<const Policy> current_;
+  PolicyChain current_;
   std::atomic<const Policy*> published_{nullptr};
   std::deque<Retired> retired_;
 };

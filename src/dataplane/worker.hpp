@@ -407,6 +407,8 @@ class Worker {
 
   /// A policy was published: it is awaited, and those behind it.
   void expect(const Policy& published) noexcept;
+  /// What follows a policy that has been adopted.
+  const Policy* follower_of(const Policy& adopted) noexcept;
   /// Does what is due at or before `now_ns`, in the order of time.
   void advance(std::uint64_t now_ns) noexcept;
   void treat_held(const Policy& policy) noexcept;
@@ -444,8 +446,9 @@ class Worker {
   std::vector<Port*> ports_;
   Time& time_;
   const std::atomic<const Policy*>& published_;
-  const Policy* newest_ = nullptr;   ///< the last one seen published
-  const Policy* pending_ = nullptr;  ///< published, its time not yet come
+  const Policy* newest_ = nullptr;       ///< the last one seen published
+  const Policy* pending_ = nullptr;      ///< published, its time not yet come
+  const Policy* replacement_ = nullptr;  ///< of a timeline of which pending_ still comes before it
   std::uint64_t next_instant_ns_ = kNever;
   std::uint32_t sequence_ = 0;  ///< of the next packet
   WorkerCounters counters_;

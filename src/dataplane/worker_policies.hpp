@@ -3,6 +3,8 @@
 // worker.hpp, whose members these are.
 #pragma once
 
+#include <utility>
+
 #include "dataplane/worker.hpp"
 
 namespace faultline {
@@ -10,7 +12,12 @@ namespace faultline {
 template <PacketPort Port, typename Time>
 void Worker<Port, Time>::expect(const Policy& published) noexcept {
   newest_ = &published;
-  pending_ = &published;
+  if (pending_ != nullptr && pending_->active_from_ns < published.active_from_ns)
+    replacement_ = &published;  // the timeline before goes on until then
+  else {
+    pending_ = &published;
+    replacement_ = nullptr;
+  }
   next_instant_ns_ = std::min(next_instant_ns_, published.active_from_ns);
   // Copies take the upper half of a burst.
   bool copies = decide_.policy() != nullptr && decide_.policy()->makes_copies();
@@ -25,13 +32,22 @@ void Worker<Port, Time>::expect(const Policy& published) noexcept {
 }
 
 template <PacketPort Port, typename Time>
+const Policy* Worker<Port, Time>::follower_of(const Policy& adopted) noexcept {
+  const Policy* next = adopted.next;
+  if (replacement_ == nullptr ||
+      (next != nullptr && next->active_from_ns < replacement_->active_from_ns))
+    return next;
+  return std::exchange(replacement_, nullptr);
+}
+
+template <PacketPort Port, typename Time>
 void Worker<Port, Time>::advance(std::uint64_t now_ns) noexcept {
   while (next_instant_ns_ <= now_ns) {
     const std::uint64_t instant_ns = next_instant_ns_;
     inject_until(instant_ns);
     if (pending_ != nullptr && pending_->active_from_ns <= instant_ns) {
       const Policy& policy = *pending_;
-      pending_ = policy.next;
+      pending_ = follower_of(policy);
       decide_.adopt(policy, instant_ns);
       act_.model().adopt(policy.model, policy.zero_ns);
       for (const PathProgram& path : policy.paths)

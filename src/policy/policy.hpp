@@ -140,6 +140,7 @@ struct Policy {
   std::string name;
   std::uint64_t active_from_ns = 0;
   const Policy* next = nullptr;  ///< takes over at its own active_from_ns: a timeline
+  std::string instant;           ///< of a timeline: what begins and ends with this policy
   HeldAction held = HeldAction::kKeep;
   DropReason held_drop_reason = DropReason::kHeal;  ///< with HeldAction::kDrop
   std::vector<RuleProgram> rules;

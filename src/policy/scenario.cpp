@@ -23,8 +23,6 @@ class ScenarioReader {
     MappingReader reader(scenario_.tree, "scenario", problems_);
     reader.take("use");
     reader.refuse_not_yet({"lateness", "stop_when", "capture"});
-    if (use == ScenarioUse::kLive)
-      reader.refuse_not_yet({"timeline", "expect", "confidence"});
     read_version(reader.require("version"));
     if (const ConfigNode* node = reader.take("name"))
       scenario_.name = read_name(*node, problems_).value_or("");
@@ -40,14 +38,12 @@ class ScenarioReader {
       read_workers(*node);
     read_topology(reader, use, scenario_, problems_);
     read_rules(reader.take("rules"));
-    if (use == ScenarioUse::kSimulate) {
-      if (const ConfigNode* node = reader.take("timeline"))
-        read_timeline(*node, scenario_, problems_);
-      if (const ConfigNode* node = reader.take("confidence"))
-        read_confidence(*node, scenario_, problems_);
-      if (const ConfigNode* node = reader.take("expect"))
-        read_expectations(*node, scenario_, problems_);
-    }
+    if (const ConfigNode* node = reader.take("timeline"))
+      read_timeline(*node, scenario_, problems_);
+    if (const ConfigNode* node = reader.take("confidence"))
+      read_confidence(*node, scenario_, problems_);
+    if (const ConfigNode* node = reader.take("expect"))
+      read_expectations(*node, scenario_, problems_);
     reader.finish();
   }
 

@@ -289,11 +289,12 @@ class Instants {
  public:
   explicit Instants(const Scenario& scenario) : scenario_(scenario) {}
 
-  std::set<std::uint64_t> times() const {
-    std::set<std::uint64_t> times{0};
+  /// `from_ns` and what comes after it.
+  std::set<std::uint64_t> times(std::uint64_t from_ns) const {
+    std::set<std::uint64_t> times{from_ns};
     for (const TimelineEntry& entry : scenario_.timeline) {
-      times.insert(entry.at_ns);
-      times.insert(entry.until_ns);
+      times.insert(std::max(entry.at_ns, from_ns));
+      times.insert(std::max(entry.until_ns, from_ns));
     }
     times.erase(UINT64_MAX);
     return times;
@@ -324,6 +325,23 @@ class Instants {
       if (entry.action == TimelineAction::kEnable && entry.at_ns == now_ns)
         names.insert(scenario_.rules[entry.rule].name);
     return names;
+  }
+
+  /// In words: "wan: set; partition.20s: ends".
+  std::string told_at(std::uint64_t now_ns) const {
+    constexpr std::string_view kWords[] = {"enabled", "disabled", "set"};
+    std::string text;
+    const auto tell = [&](const TimelineEntry& entry, std::string_view word) {
+      text +=
+          fmt::format("{}{}: {}", text.empty() ? "" : "; ", scenario_.rules[entry.rule].name, word);
+    };
+    for (const TimelineEntry& entry : scenario_.timeline) {
+      if (entry.at_ns == now_ns)
+        tell(entry, kWords[static_cast<std::size_t>(entry.action)]);
+      if (entry.until_ns == now_ns)
+        tell(entry, "over");
+    }
+    return text;
   }
 
  private:
@@ -363,11 +381,11 @@ Result<PolicyChain> compile_chain(const Scenario& scenario, const CompileRequest
   CompileCache cache;
   PolicySlots next_slots = slots;
   PolicyChain chain;
-  for (const std::uint64_t now_ns : instants.times()) {
+  for (const std::uint64_t now_ns : instants.times(request.active_from_ns - request.zero_ns)) {
     CompileRequest here = request;
     here.cache = &cache;
     here.generation = request.generation + chain.size();
-    here.active_from_ns = request.active_from_ns + now_ns;
+    here.active_from_ns = request.zero_ns + now_ns;
     if (!chain.empty()) {
       here.previous = chain.back().get();
       here.restarted = instants.enabled_at(now_ns);
@@ -375,6 +393,7 @@ Result<PolicyChain> compile_chain(const Scenario& scenario, const CompileRequest
     Result<Policy> policy = compile_rules(scenario, instants.rules_at(now_ns), here, next_slots);
     if (!policy)
       return tl::unexpected(std::move(policy.error()));
+    policy->instant = instants.told_at(now_ns);
     chain.push_back(std::make_unique<Policy>(std::move(*policy)));
     if (chain.size() > 1)
       chain[chain.size() - 2]->next = chain.back().get();

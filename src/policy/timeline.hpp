@@ -20,7 +20,8 @@ void read_timeline(const ConfigNode& node, Scenario& scenario, Problems& problem
 
 /// Policies in the order of their times, each knowing the next; the first is the request's.
 using PolicyChain = std::vector<std::unique_ptr<Policy>>;
-/// As compile_policy, for every instant of the timeline. Generations count up from the request's.
+/// As compile_policy, for the time at which the request becomes active and every instant of the
+/// timeline after it. Generations count up from the request's.
 Result<PolicyChain> compile_chain(const Scenario& scenario, const CompileRequest& request,
                                   PolicySlots& slots);
 

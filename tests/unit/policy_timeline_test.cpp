@@ -57,7 +57,7 @@ TEST(PolicyTimeline, InstantsAreBeginsAndEnds) {
   const Chain chain(
       "{at: 5s, for: 2s, rule: wan, disable: true}, {at: 7s, rule: off, enable: true}, "
       "{at: 0s, rule: wan, set: {loss: 2%}}",
-      {.generation = 7, .active_from_ns = kNsPerSecond});
+      {.generation = 7, .active_from_ns = kNsPerSecond, .zero_ns = kNsPerSecond});
   EXPECT_EQ(chain.seconds(), (std::vector<std::uint64_t>{1, 6, 8}));
   ASSERT_EQ(chain.policies.size(), 3U);
   for (std::size_t index = 0; index < 3; ++index) {
@@ -101,16 +101,24 @@ TEST(PolicyTimeline, RulesKeepTheirSlots) {
       EXPECT_EQ(policy->rules[rule].slot, chain.policies[0]->rules[rule].slot);
 }
 
-TEST(PolicyTimeline, ALiveDaemonRefusesIt) {
-  const Result<Scenario> scenario = read_scenario(
-      tree_of("version: 1\n"
-              "ports: {a: {driver: 'null'}, b: {driver: 'null'}}\nwires: {w: [a, b]}\n"
-              "rules: [{name: r, impair: [delay: 1ms]}]\n"
-              "timeline: [{at: 1s, rule: r, disable: true}]\n"),
-      ScenarioUse::kLive);
-  ASSERT_FALSE(scenario);
-  EXPECT_EQ(test::lines_of(scenario.error()),
-            std::vector<std::string>{"f:5:1: error: scenario: 'timeline' is not yet supported"});
+/// Whoever replaces a timeline on its way compiles what is left of it.
+TEST(PolicyTimeline, FromTheMiddle) {
+  CompileRequest request;
+  request.zero_ns = 5 * kNsPerSecond;
+  request.active_from_ns = request.zero_ns + 2'500'000'000;
+  const Chain chain(
+      "{at: 1s, rule: wan, set: {loss: 2%}}, {at: 2s, for: 1s, rule: off, enable: true}, "
+      "{at: 4s, rule: wan, disable: true}",
+      request);
+  ASSERT_EQ(chain.policies.size(), 3U);
+  EXPECT_EQ(chain.policies[0]->active_from_ns, 7'500'000'000U);
+  EXPECT_EQ(chain.policies[1]->active_from_ns, 8'000'000'000U);
+  EXPECT_EQ(chain.policies[2]->active_from_ns, 9'000'000'000U);
+  EXPECT_TRUE(chain.policies[0]->rules[1].enabled);
+  EXPECT_FALSE(chain.policies[1]->rules[1].enabled);
+  EXPECT_EQ(chain.policies[0]->instant, "");
+  EXPECT_EQ(chain.policies[1]->instant, "off: over");
+  EXPECT_EQ(chain.policies[2]->instant, "wan: disabled");
 }
 
 }  // namespace
