@@ -115,6 +115,8 @@ std::span<const Api::Route> Api::routes() {
       {"DELETE", "/v1/rules/{name}", Right::kChange, &Api::delete_rule},
       {"PUT", "/v1/partition", Right::kChange, &Api::put_partition},
       {"DELETE", "/v1/partition", Right::kChange, &Api::delete_partition},
+      {"GET", "/v1/triggers", Right::kRead, &Api::get_triggers},
+      {"POST", "/v1/triggers/{name}", Right::kChange, &Api::call_trigger},
       {"GET", "/v1/ports", Right::kRead, &Api::get_ports},
       {"GET", "/v1/flows", Right::kRead, &Api::get_flows},
       {"GET", "/v1/events", Right::kRead, &Api::get_events},
@@ -151,7 +153,7 @@ HttpResponse Api::handle(const HttpRequest& request) {
 }
 
 HttpResponse Api::change(const Route& route, const HttpRequest& request, const std::string& name) {
-  const bool needs_body = route.method != "DELETE" && request.path != "/v1/heal";
+  const bool needs_body = route.method != "DELETE" && route.method != "POST";
   const bool readable =
       request.content_type == "application/json" || request.content_type == "application/yaml";
   HttpResponse response;
@@ -225,6 +227,10 @@ HttpResponse Api::follow_events(std::uint64_t from) {
   return response;
 }
 
+HttpResponse Api::get_triggers(const HttpRequest&, const std::string&) {
+  return json_response(200, engine_.triggers());
+}
+
 HttpResponse Api::get_policy(const HttpRequest&, const std::string&) {
   return json_response(200, engine_.policy());
 }
@@ -279,6 +285,11 @@ HttpResponse Api::heal(const HttpRequest& request, const std::string&) {
     if (auto refused = read_body(request, "heal", read))
       return std::move(*refused);
   return answer(engine_.heal(held, expected_generation(request.if_match)));
+}
+
+HttpResponse Api::call_trigger(const HttpRequest&, const std::string& name) {
+  const auto called = engine_.call_trigger(name);
+  return called ? json_response(200, *called) : problem_response(404, called.error().detail);
 }
 
 HttpResponse Api::put_lease(const HttpRequest& request, const std::string& name) {

@@ -61,6 +61,8 @@ class Api {
   HttpResponse patch_rule(const HttpRequest& request, const std::string& name);
   HttpResponse delete_rule(const HttpRequest& request, const std::string& name);
   HttpResponse heal(const HttpRequest& request, const std::string& name);
+  HttpResponse get_triggers(const HttpRequest& request, const std::string& name);
+  HttpResponse call_trigger(const HttpRequest& request, const std::string& name);
   HttpResponse put_lease(const HttpRequest& request, const std::string& name);
   HttpResponse delete_lease(const HttpRequest& request, const std::string& name);
   HttpResponse change(const Route& route, const HttpRequest& request, const std::string& name);

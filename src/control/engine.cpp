@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/seed.hpp"
+#include "control/trigger_json.hpp"
 
 namespace faultline {
 namespace {
@@ -86,6 +87,7 @@ void Engine::housekeeping(std::uint64_t now_ns) {
   if (!lock)
     return;
   watch_timeline(now_ns);
+  watch_triggers(now_ns);
   watch_ends(now_ns);
   if (now_ns >= next_reclaim_ns_) {
     publisher_->reclaim(worker_pointers());
@@ -145,6 +147,23 @@ void Engine::watch_timeline(std::uint64_t now_ns) {
     note_active(next->active_from_ns);
     events_.add(next->active_from_ns - start_ns_, "timeline",
                 {{"at_ns", next->active_from_ns - next->zero_ns}, {"what", next->instant}});
+  }
+}
+
+/// Fires what waits for links as they are, and tells what fired.
+void Engine::watch_triggers(std::uint64_t now_ns) {
+  for (std::size_t index = 0; index < triggers_.size(); ++index) {
+    const TriggerSpec& spec = triggers_[index];
+    if (spec.kind == TriggerSpec::Kind::kLink && wiring_->device(spec.port).carrier() == spec.up)
+      board_->fire(index, now_ns);
+    if (fired_[index] || !board_->trigger(index).has_fired())
+      continue;
+    fired_[index] = true;
+    Json fields = trigger_json(*watched_, index, port_names());
+    fields["at_ns"] = fields["fired_ns"];
+    fields.erase("fired_ns");
+    events_.add(board_->trigger(index).fired_ns() - start_ns_, "trigger", std::move(fields));
+    note_active(now_ns);
   }
 }
 

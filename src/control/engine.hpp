@@ -100,6 +100,8 @@ class Engine {
   ChangeResult start();
   /// Makes or renews a lease; no policy changes by that.
   ChangeResult put_lease(const std::string& id, std::uint64_t ttl_ns);
+  /// Fires the trigger that waits for this call; one that has fired stays as it is.
+  tl::expected<Json, ChangeFailure> call_trigger(const std::string& name);
   /// Ends a lease, and the rules that hang on it.
   ChangeResult remove_lease(const std::string& id);
 
@@ -110,6 +112,7 @@ class Engine {
   Json rules();
   /// Null when there is no such rule.
   Json rule(const std::string& name);
+  Json triggers();
   Json port_list();
   /// The `most` flows with the most packets.
   Json flows(std::uint32_t most);
@@ -148,6 +151,8 @@ class Engine {
   void watch_workers(std::uint64_t now_ns);
   void watch_ends(std::uint64_t now_ns);
   void watch_timeline(std::uint64_t now_ns);
+  void watch_triggers(std::uint64_t now_ns);
+  std::vector<std::string> port_names() const;
   void note_active(std::uint64_t now_ns);
 
   /// Asks every worker for a snapshot. Those that do not answer in time are marked.
@@ -180,6 +185,9 @@ class Engine {
   std::set<std::string> active_rules_;  ///< whose end is news
   const Policy* watched_ = nullptr;     ///< of the current chain: the instant told last
   bool timeline_runs_ = false;
+  std::vector<TriggerSpec> triggers_;
+  std::shared_ptr<TriggerBoard> board_;  ///< of triggers_; null: there are none
+  std::vector<bool> fired_;              ///< of triggers_: those that were news already
   /// By rule, what a request said of it, and when, in ns since time zero: since then that counts,
   /// until an entry of the timeline that begins later says something else.
   struct Switched {

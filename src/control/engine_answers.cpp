@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "control/engine.hpp"
+#include "control/trigger_json.hpp"
 #include "control/version.hpp"
 #include "control/wait.hpp"
 
@@ -15,9 +16,7 @@ constexpr std::uint64_t kAnswerTimeoutNs = 500 * kNsPerMs;
 }  // namespace
 
 Engine::Gathered Engine::gather() {
-  std::vector<std::string> names;
-  for (const PortSpec& port : base_.ports) names.push_back(port.name);
-  Gathered gathered{StatisticsSum(publisher_->current(), names), {}};
+  Gathered gathered{StatisticsSum(publisher_->current(), port_names()), {}};
   for (EngineWorker& each : workers_) each.worker->snapshots().request();
   for (std::size_t index = 0; index < workers_.size(); ++index) {
     LiveWorker& worker = *workers_[index].worker;
@@ -35,6 +34,17 @@ Engine::Gathered Engine::gather() {
   for (std::size_t port = 0; port < wiring_->ports(); ++port)
     gathered.sum.set_device(port, wiring_->counters(port));
   return gathered;
+}
+
+std::vector<std::string> Engine::port_names() const {
+  std::vector<std::string> names;
+  for (const PortSpec& port : base_.ports) names.push_back(port.name);
+  return names;
+}
+
+Json Engine::triggers() {
+  const std::lock_guard lock(mutex_);
+  return {{"triggers", triggers_json(publisher_->current(), port_names())}};
 }
 
 Json Engine::status() {

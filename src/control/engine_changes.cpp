@@ -6,6 +6,7 @@
 #include "base/seed.hpp"
 #include "base/tsc_clock.hpp"
 #include "control/engine.hpp"
+#include "control/trigger_json.hpp"
 #include "control/wait.hpp"
 #include "policy/capacity.hpp"
 
@@ -230,6 +231,18 @@ ChangeResult Engine::put_lease(const std::string& id, std::uint64_t ttl_ns) {
   return Change{publisher_->current().generation, publisher_->current().seed, made};
 }
 
+tl::expected<Json, ChangeFailure> Engine::call_trigger(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const auto spec = std::ranges::find(triggers_, name, &TriggerSpec::call);
+  if (spec == triggers_.end())
+    return tl::unexpected(
+        ChangeFailure{Refusal::kNotFound, "no trigger waits for the call '" + name + "'", {}});
+  const auto index = static_cast<std::size_t>(spec - triggers_.begin());
+  board_->fire(index, clock_.now_ns());
+  watch_triggers(clock_.now_ns());
+  return trigger_json(publisher_->current(), index, port_names());
+}
+
 ChangeResult Engine::remove_lease(const std::string& id) {
   const std::lock_guard lock(mutex_);
   if (!leases_.remove(id))
@@ -265,8 +278,10 @@ ChangeResult Engine::switch_fault(const std::string& name, const ConfigNode& pat
 }
 
 void Engine::lay_switches(Scenario& scenario, const Request& request, std::uint64_t at_ns) const {
-  if (request.stop_timeline || (!request.restart_all && !timeline_runs_))
+  if (request.stop_timeline || (!request.restart_all && !timeline_runs_)) {
     scenario.timeline.clear();
+    scenario.triggers.clear();
+  }
   if (request.restart_all || request.stop_timeline)
     return;
   std::map<std::string, Switched> all = switched_;
@@ -319,6 +334,12 @@ ChangeResult Engine::change(Request request) {
   // Places in workers' arrays change hands only with a policy that is published.
   PolicySlots slots = slots_;
   lay_switches(*scenario, request, compile.active_from_ns - compile.zero_ns);
+  const std::size_t triggers = scenario->triggers.size();
+  const bool same_triggers =
+      !request.restart_all && board_ != nullptr && board_->size() == triggers;
+  compile.board = triggers == 0   ? nullptr
+                  : same_triggers ? board_
+                                  : std::make_shared<TriggerBoard>(triggers);
   Result<PolicyChain> chain = compile_chain(*scenario, compile, slots);
   if (!chain)
     return refuse(Refusal::kInvalid, "the policy is not valid", chain.error());
@@ -327,6 +348,10 @@ ChangeResult Engine::change(Request request) {
     return tl::unexpected(std::move(*failed));
   slots_ = std::move(slots);
   request.tree = std::move(scenario->tree);  // with presets expanded: their rules have names
+  if (board_ != compile.board)
+    fired_.assign(triggers, false);
+  board_ = compile.board;
+  triggers_ = std::move(scenario->triggers);
   return publish(std::move(*chain), std::move(request));
 }
 

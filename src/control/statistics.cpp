@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "control/trigger_json.hpp"
+
 namespace faultline {
 namespace {
 
@@ -236,6 +238,7 @@ Json StatisticsSum::to_json(std::uint64_t uptime_ns) const {
            {{"learned", total_.stations.learned},
             {"moved", total_.stations.moved},
             {"evicted", total_.stations.evicted}}},
+          {"triggers", triggers_json(policy_, port_names_)},
           {"reproducible", memories_lost() == 0},
           {"hold",
            {{"packets", total_.hold.packets},

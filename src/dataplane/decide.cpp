@@ -96,7 +96,7 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
     std::uint16_t* rules = &path_rules_[path * kRulesMax];
     std::size_t count = 0;
     for (const std::uint16_t rule : policy.paths[path].rules)
-      if (policy.rules[rule].enabled)
+      if (policy.rules[rule].may_apply())
         rules[count++] = rule;
     path_plans_[path] = {rules, count};
   }
@@ -131,11 +131,35 @@ std::uint64_t Decide::refresh(std::uint64_t now_ns) noexcept {
     const bool leased = rule.lease == nullptr || rule.lease->holds_at(now_ns);
     active_[index] = leased && rule.active_at(now_ns) ? 1 : 0;
     if (active_[index] != 0)
-      next_ns = std::min(next_ns, rule.end_ns());
+      next_ns = std::min(next_ns, rule.end_ns(now_ns));
+    if (!rule.gates.empty()) [[unlikely]]
+      next_ns = std::min(next_ns, rule.term_at(now_ns).changes_ns);
   }
+  arm();
   open_ended_gates(*policy_, now_ns);
   note_gates();
   return next_ns;
+}
+
+/// While a trigger counts packets they are judged one at a time: it acts from the next one on.
+void Decide::arm() noexcept {
+  armed_ = false;
+  triggers_seen_ = policy_->board != nullptr ? policy_->board->fired() : 0;
+  for (std::size_t index = 0; index < policy_->triggers.size(); ++index)
+    armed_ |=
+        policy_->triggers[index].counts_packets && !policy_->board->trigger(index).has_fired();
+}
+
+/// Counts the packet of a rule that triggers wait for.
+void Decide::trip(const RuleProgram& rule, PathId path_id, std::uint8_t i,
+                  const JudgedBurst& burst) noexcept {
+  for (const std::uint16_t index : rule.trips) {
+    Trigger& trigger = policy_->board->trigger(index);
+    if (trigger.has_fired() || !trigger.count(policy_->triggers[index].count))
+      continue;
+    policy_->board->fire(index, burst.arrival_ns[i],
+                         {true, path_id, fields_[i].key, burst.number[i], burst.length_bytes[i]});
+  }
 }
 
 void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
@@ -274,6 +298,9 @@ void Decide::apply_rule(std::uint16_t index, PathId path_id, const Selection& ma
                         JudgedBurst& burst) noexcept {
   const RuleProgram& rule = policy_->rules[index];
   rule_counters_[rule.slot].matched += matched.count;
+  if (!rule.trips.empty() && armed_) [[unlikely]]
+    for (std::uint32_t turn = 0; turn < matched.count; ++turn)
+      trip(rule, path_id, matched.position[turn], burst);
   count_matches(rule, path_id, matched, burst);
   if (witness_ != nullptr) [[unlikely]]
     witness_->matched(rule, matched, burst);
@@ -396,6 +423,8 @@ void Decide::ask(const RuleProgram& rule, std::size_t index, PathId path_id, con
   asked_.self = &impairment;
   asked_.rule_slot = rule.slot;
   asked_.begins_ns = rule.begins_ns;
+  if (!rule.gates.empty()) [[unlikely]]
+    asked_.begins_ns = rule.term_at(burst.arrival_ns[alive.position[0]]).begins_ns;
   asked_.common = &states_[rule.steps[index].first_state];
   if (impairment.nodes != nullptr) [[unlikely]]
     tell_nodes(*impairment.nodes, path_id, alive);

@@ -89,6 +89,12 @@ class Decide {
   /// Ends rules whose time is over. Returns the next instant at which one ends.
   std::uint64_t refresh(std::uint64_t now_ns) noexcept;
 
+  /// Whether a trigger has fired, here or in another worker, since the rules were looked at.
+  bool is_triggered() const noexcept {
+    return policy_ != nullptr && policy_->board != nullptr &&
+           policy_->board->fired() != triggers_seen_;
+  }
+
   /// Fills time_ns and reason of the part's packets, at most part_max() of them. `frames` and
   /// `burst` are indexed alike. Where copies may be made the part is in the lower half of the
   /// burst, and copies are in the upper half, see copies().
@@ -97,6 +103,8 @@ class Decide {
   /// How many packets may be judged at once. What stands behind a step that makes copies must see
   /// each between its packet and the next.
   std::uint32_t part_max(PathId path_id) const noexcept {
+    if (armed_) [[unlikely]]
+      return 1;
     if (policy_ == nullptr || !policy_->paths[path_id].makes_copies)
       return kBurstMax;
     const std::uint32_t copies = policy_->paths[path_id].copies_at_the_end;
@@ -202,6 +210,9 @@ class Decide {
     return plans_.plan(flow.plan);
   }
   void plan_anew(Flow& flow, const PathProgram& path) noexcept;
+  void arm() noexcept;
+  void trip(const RuleProgram& rule, PathId path_id, std::uint8_t i,
+            const JudgedBurst& burst) noexcept;
   void adopt_scanner(const Policy& policy) noexcept;
   void adopt_connections(const Policy& policy) noexcept;
   void adopt_annexes(const Policy& policy) noexcept;
@@ -319,6 +330,8 @@ class Decide {
   PlanCache plans_;
   std::uint32_t worker_;
   std::vector<std::uint8_t> active_;         ///< by rule index
+  bool armed_ = false;                       ///< a trigger counts packets
+  std::uint32_t triggers_seen_ = 0;          ///< that had fired when active_ was filled
   TableOf<std::uint16_t> path_rules_;        ///< by path · kRulesMax: what path_plans_ point to
   std::vector<Plan> path_plans_;             ///< by path: the plan where no flow is needed
   TableOf<ScopeState> states_;               ///< by first_state + path

@@ -154,7 +154,7 @@ void Decide::plan_anew(Flow& flow, const PathProgram& path) noexcept {
   for (std::size_t at = 0; at < candidates; ++at) {
     const std::uint16_t index = path.rules[plan_scratch_[at]];
     const RuleProgram& rule = policy_->rules[index];
-    if (!rule.enabled)
+    if (!rule.may_apply())
       continue;
     const FlowVerdict verdict = rule.match ? rule.match->of_flow(flow.key) : FlowVerdict::kAlways;
     hints.asks_stream |= rule.asks_stream && verdict == FlowVerdict::kPerPacket;

@@ -132,7 +132,7 @@ bool is_gated(const RuleStep& step) noexcept {
 template <typename Visit>
 void for_each_gate(const Policy& policy, const Visit& visit) noexcept {
   for (std::size_t index = 0; index < policy.rules.size(); ++index)
-    if (policy.rules[index].enabled)
+    if (policy.rules[index].may_apply())
       for (const RuleStep& step : policy.rules[index].steps)
         if (is_gated(step))
           visit(index, step.first_state);

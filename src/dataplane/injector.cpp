@@ -28,15 +28,17 @@ void Injector::add(const RuleProgram& rule, std::size_t step, std::uint8_t ingre
     return;
   FAULTLINE_CHECK(streams_.size() < kSchedulesMax);  // compile.cpp refuses more
   const FrameSchedule& schedule = *made.impairment.schedule;
-  Stream stream{&rule, step, rule.slot, ingress, egress, rule.begins_ns, schedule.fingerprint};
+  const std::uint64_t begins_ns =
+      rule.gates.empty() ? rule.begins_ns : rule.term_at(now_ns).begins_ns;
+  Stream stream{&rule, step, rule.slot, ingress, egress, begins_ns, schedule.fingerprint};
   const auto known = std::ranges::find_if(before_, [&](const Stream& old) {
     return old.slot == rule.slot && old.step == step && old.ingress == ingress &&
-           old.begins_ns == rule.begins_ns;
+           old.begins_ns == begins_ns;
   });
   if (known != before_.end() && known->fingerprint == schedule.fingerprint)
     stream.sent = known->sent;
-  else if (known != before_.end() && now_ns > rule.begins_ns)
-    stream.sent = frames_before(schedule, now_ns - rule.begins_ns);
+  else if (known != before_.end() && now_ns > begins_ns)
+    stream.sent = frames_before(schedule, now_ns - begins_ns);
   stream.next_ns = time_of(stream);
   streams_.push_back(stream);
 }

@@ -36,7 +36,7 @@ class Injector {
     std::swap(streams_, before_);
     streams_.clear();
     for (const RuleProgram& rule : policy.rules)
-      for (std::size_t step = 0; rule.enabled && step < rule.steps.size(); ++step) {
+      for (std::size_t step = 0; rule.may_apply() && step < rule.steps.size(); ++step) {
         if (rule.steps[step].impairment.schedule == nullptr)
           continue;
         PortMask reached = 0;  // through a switch several paths lead to a port

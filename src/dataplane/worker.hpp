@@ -78,6 +78,8 @@ class Worker {
     const Policy* published = published_.load(std::memory_order_acquire);
     if (published != newest_) [[unlikely]]
       expect(*published);
+    if (decide_.is_triggered()) [[unlikely]]
+      next_instant_ns_ = std::min(next_instant_ns_, decide_.policy()->board->newest_ns());
     std::uint32_t received = 0;
     for (const std::uint8_t ingress : polled_) received += receive(ingress);
     let_go(received);
@@ -191,6 +193,8 @@ class Worker {
       if (act_.model().is_on()) [[unlikely]]
         watch_losses(part, mbufs);
       act_on(part, mbufs);
+      if (decide_.is_triggered()) [[unlikely]]
+        next_instant_ns_ = std::min(next_instant_ns_, burst_.arrival_ns[first]);
       first = end;
     }
   }
@@ -409,6 +413,7 @@ class Worker {
   void expect(const Policy& published) noexcept;
   /// What follows a policy that has been adopted.
   const Policy* follower_of(const Policy& adopted) noexcept;
+  void inject_by(const Policy& policy, std::uint64_t now_ns) noexcept;
   /// Does what is due at or before `now_ns`, in the order of time.
   void advance(std::uint64_t now_ns) noexcept;
   void treat_held(const Policy& policy) noexcept;

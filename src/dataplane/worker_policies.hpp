@@ -41,6 +41,11 @@ const Policy* Worker<Port, Time>::follower_of(const Policy& adopted) noexcept {
 }
 
 template <PacketPort Port, typename Time>
+void Worker<Port, Time>::inject_by(const Policy& policy, std::uint64_t now_ns) noexcept {
+  injector_.adopt(policy, now_ns, [this](std::size_t port) { return ports_[port] != nullptr; });
+}
+
+template <PacketPort Port, typename Time>
 void Worker<Port, Time>::advance(std::uint64_t now_ns) noexcept {
   while (next_instant_ns_ <= now_ns) {
     const std::uint64_t instant_ns = next_instant_ns_;
@@ -53,12 +58,14 @@ void Worker<Port, Time>::advance(std::uint64_t now_ns) noexcept {
       for (const PathProgram& path : policy.paths)
         if (path.breaks_order)
           act_.expect_overtaking(path.egress);
-      injector_.adopt(policy, instant_ns,
-                      [this](std::size_t port) { return ports_[port] != nullptr; });
+      inject_by(policy, instant_ns);
       treat_held(policy);
       adopted_generation_.store(policy.generation, std::memory_order_release);
     }
+    const bool triggered = decide_.is_triggered();
     next_instant_ns_ = decide_.policy() != nullptr ? decide_.refresh(instant_ns) : kNever;
+    if (triggered)
+      inject_by(*decide_.policy(), instant_ns);
     if (pending_ != nullptr)
       next_instant_ns_ = std::min(next_instant_ns_, pending_->active_from_ns);
   }

@@ -367,21 +367,48 @@ std::uint64_t begin_of(const RuleSpec& spec, const CompileRequest& request, bool
   return before != nullptr ? before->begins_ns : request.active_from_ns;
 }
 
+std::uint64_t ttl_of(const RuleSpec& spec, const CompileRequest& request) {
+  switch (spec.ttl) {
+    case TtlKind::kNone:
+      return kNever;
+    case TtlKind::kTime:
+      return spec.ttl_ns;
+    case TtlKind::kDefault:
+      break;
+  }
+  return request.ttl_default_ns;
+}
+
 std::uint64_t expiry_of(const RuleSpec& spec, const CompileRequest& request, bool enabled) {
   if (!enabled)
     return kNever;
   if (const RuleProgram* before = continued(spec, request))
     return before->expires_ns;
-  switch (spec.ttl) {
-    case TtlKind::kNone:
-      return kNever;
-    case TtlKind::kTime:
-      return request.active_from_ns + spec.ttl_ns;
-    case TtlKind::kDefault:
-      break;
+  const std::uint64_t ttl_ns = ttl_of(spec, request);
+  return ttl_ns == kNever ? kNever : request.active_from_ns + ttl_ns;
+}
+
+/// What the scenario's triggers do to its rules, and which of them count whose packets.
+void lay_triggers(const Scenario& scenario, const CompileRequest& request, Policy& policy) {
+  if (scenario.triggers.empty() || request.board == nullptr)
+    return;
+  policy.board = request.board;
+  for (const TriggerSpec& spec : scenario.triggers) {
+    const bool counts = spec.kind == TriggerSpec::Kind::kPackets;
+    if (counts) {
+      RuleProgram& rule = policy.rules[spec.rule];
+      rule.trips.push_back(static_cast<std::uint16_t>(policy.triggers.size()));
+      for (std::size_t path_id = 0; path_id < policy.paths.size(); ++path_id)
+        policy.paths[path_id].needs_flow |= rule.paths.test(path_id);
+    }
+    policy.triggers.push_back({spec.text, counts, spec.count});
   }
-  return request.ttl_default_ns == kNever ? kNever
-                                          : request.active_from_ns + request.ttl_default_ns;
+  for (const TimelineEntry& entry : scenario.timeline)
+    if (entry.trigger)
+      policy.rules[entry.rule].gates.push_back(
+          {&policy.board->trigger(*entry.trigger), entry.at_ns,
+           entry.until_ns == kNever ? kNever : entry.until_ns - entry.at_ns,
+           entry.action == TimelineAction::kEnable});
 }
 
 /// Keeps the rule to the packets of its nodes and of those that its impairments are about.
@@ -419,6 +446,8 @@ void compile_rule(const RuleSpec& spec, const Scenario& scenario, const CompileR
   rule.portless = spec.portless;
   rule.begins_ns = begin_of(spec, request, rule.enabled);
   rule.expires_ns = expiry_of(spec, request, rule.enabled);
+  rule.ttl_ns = ttl_of(spec, request);
+  rule.switched_ns = request.zero_ns + spec.switched_ns;
   rule.lease_id = spec.lease;
   rule.lease = lease_of(spec, request);
   std::uint32_t slot = 0;
@@ -507,6 +536,7 @@ Result<Policy> compile_rules(const Scenario& scenario, const std::vector<RuleSpe
   release_old_names(rules, next);
   Problems problems;
   for (const RuleSpec& spec : rules) compile_rule(spec, scenario, request, next, policy, problems);
+  lay_triggers(scenario, request, policy);
   lay_indices(policy);
   lay_stages(policy);
   lay_schedules(scenario, policy, problems);

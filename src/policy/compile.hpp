@@ -41,6 +41,7 @@ struct CompileRequest {
   const Policy* previous = nullptr;       ///< rules that stay enabled keep their end, except …
   std::set<std::string> restarted;        ///< … these, whose ttl starts anew
   std::map<std::string, std::shared_ptr<LeaseTerm>> leases;  ///< those that hold
+  std::shared_ptr<TriggerBoard> board;  ///< of the scenario's triggers; null: none has fired
   CompileCache* cache = nullptr;                             ///< of the same seed
   std::optional<std::uint64_t> own_latency_ns = 0;           ///< as in CompileContext
 };

@@ -18,6 +18,7 @@
 #include "policy/payload_program.hpp"
 #include "policy/scenario.hpp"
 #include "policy/system_model.hpp"
+#include "policy/trigger.hpp"
 
 namespace faultline {
 
@@ -43,6 +44,22 @@ struct RuleStep {
   std::uint32_t first_state = 0;
 };
 
+/// A while for which a trigger switches a rule.
+struct RuleGate {
+  const Trigger* trigger = nullptr;
+  std::uint64_t after_ns = 0;       ///< from its firing on
+  std::uint64_t lasts_ns = kNever;  ///< kNever: it does not end
+  bool on = true;
+};
+
+/// A rule as it stands at an instant.
+struct RuleTerm {
+  bool on = false;
+  std::uint64_t begins_ns = kNever;
+  std::uint64_t ends_ns = kNever;
+  std::uint64_t changes_ns = kNever;  ///< when a gate begins or ends
+};
+
 struct RuleProgram {
   std::string name;
   std::uint64_t name_hash = 0;
@@ -50,6 +67,10 @@ struct RuleProgram {
   bool enabled = false;
   std::uint64_t begins_ns = kNever;   ///< when it was enabled; schedules count from it
   std::uint64_t expires_ns = kNever;  ///< workers stop judging by the rule from here on
+  std::uint64_t ttl_ns = kNever;      ///< from when a gate switches it on
+  std::uint64_t switched_ns = 0;      ///< when the timeline switched it last
+  std::vector<RuleGate> gates;        ///< in the order of the timeline
+  std::vector<std::uint16_t> trips;   ///< triggers, of the policy, that count its packets
   std::string lease_id;               ///< empty: it hangs on no lease
   std::shared_ptr<LeaseTerm> lease;   ///< null without one
   std::bitset<kPathsMax> paths;
@@ -75,11 +96,21 @@ struct RuleProgram {
   bool counts_packets() const noexcept {
     return match && (match->nth() != 0 || match->first() != 0);
   }
-  /// When it ends, as things stand.
-  std::uint64_t end_ns() const noexcept {
-    return lease == nullptr ? expires_ns : std::min(expires_ns, lease->end_ns());
+  /// As the timeline and its triggers have it; of what switched it last that counts which began
+  /// last.
+  RuleTerm term_at(std::uint64_t now_ns) const noexcept;
+  /// When it ends, as things stand at `now_ns`, at which it is active.
+  std::uint64_t end_ns(std::uint64_t now_ns) const noexcept {
+    const std::uint64_t ends_ns = gates.empty() ? expires_ns : term_at(now_ns).ends_ns;
+    return lease == nullptr ? ends_ns : std::min(ends_ns, lease->end_ns());
   }
-  bool active_at(std::uint64_t now_ns) const noexcept { return enabled && now_ns < end_ns(); }
+  bool active_at(std::uint64_t now_ns) const noexcept {
+    return (gates.empty() ? enabled : term_at(now_ns).on) && now_ns < end_ns(now_ns);
+  }
+  /// Whether it is on, or a trigger may switch it on.
+  bool may_apply() const noexcept {
+    return enabled || std::ranges::any_of(gates, [](const RuleGate& gate) { return gate.on; });
+  }
 
   /// Whether all of its paths have a state in common.
   bool shares_paths() const noexcept {
@@ -100,6 +131,39 @@ struct RuleProgram {
         return true;
     return false;
   }
+};
+
+inline RuleTerm RuleProgram::term_at(std::uint64_t now_ns) const noexcept {
+  const auto later = [](std::uint64_t time_ns, std::uint64_t by_ns) {
+    return by_ns > kNever - time_ns ? kNever : time_ns + by_ns;
+  };
+  RuleTerm term{enabled, begins_ns, expires_ns, kNever};
+  std::uint64_t latest_ns = switched_ns;
+  for (const RuleGate& gate : gates) {
+    if (!gate.trigger->has_fired())
+      continue;
+    const std::uint64_t from_ns = later(gate.trigger->fired_ns(), gate.after_ns);
+    const std::uint64_t until_ns = later(from_ns, gate.lasts_ns);
+    if (now_ns < from_ns)
+      term.changes_ns = std::min(term.changes_ns, from_ns);
+    if (now_ns < from_ns || now_ns >= until_ns)
+      continue;
+    term.changes_ns = std::min(term.changes_ns, until_ns);
+    if (from_ns < latest_ns)
+      continue;
+    latest_ns = from_ns;
+    term.on = gate.on;
+    term.begins_ns = from_ns;
+    term.ends_ns = std::min(until_ns, later(from_ns, ttl_ns));
+  }
+  return term;
+}
+
+/// What a policy's triggers wait for.
+struct TriggerProgram {
+  std::string text;  ///< as people read it
+  bool counts_packets = false;
+  std::uint64_t count = 1;  ///< which packet of the rule fires it
 };
 
 /// A path of a wire, whose number is that of its ingress port, or of a switch.
@@ -141,6 +205,8 @@ struct Policy {
   std::uint64_t active_from_ns = 0;
   const Policy* next = nullptr;  ///< takes over at its own active_from_ns: a timeline
   std::string instant;           ///< of a timeline: what begins and ends with this policy
+  std::vector<TriggerProgram> triggers;
+  std::shared_ptr<TriggerBoard> board;  ///< of just these triggers; null: there are none
   HeldAction held = HeldAction::kKeep;
   DropReason held_drop_reason = DropReason::kHeal;  ///< with HeldAction::kDrop
   std::vector<RuleProgram> rules;

@@ -72,9 +72,10 @@ struct RuleSpec {
   Draw draw = Draw::kFlow;
   bool shared = false;
   bool final = false;
-  bool portless = false;         ///< `fragments: portless`
-  bool passes_tcp_acks = false;  ///< `tcp_acks: pass`: TCP without data is none of the rule's
-  bool optional = false;         ///< it may match nothing
+  bool portless = false;          ///< `fragments: portless`
+  bool passes_tcp_acks = false;   ///< `tcp_acks: pass`: TCP without data is none of the rule's
+  bool optional = false;          ///< it may match nothing
+  std::uint64_t switched_ns = 0;  ///< when a timeline switched it last, since time zero
   TtlKind ttl = TtlKind::kDefault;
   std::uint64_t ttl_ns = 0;
   std::string lease;  ///< empty: none
@@ -83,8 +84,29 @@ struct RuleSpec {
 
 enum class TimelineAction : std::uint8_t { kEnable, kDisable, kSet };
 
-/// What happens to a rule for a while. Times count from time zero.
+/// What an entry of the timeline waits for.
+struct TriggerSpec {
+  enum class Kind : std::uint8_t { kPackets, kLink, kCall };
+
+  Kind kind = Kind::kPackets;
+  std::string text{};       ///< as people read it
+  std::size_t rule = 0;     ///< whose packets count
+  std::uint64_t count = 1;  ///< which of them fires it
+  bool own_rule = false;    ///< the rule stands for a match that was written in its place
+  std::size_t port = 0;     ///< of the link
+  bool up = false;          ///< the state that it waits for
+  std::string call{};       ///< the name that is called
+
+  /// Whether both wait for the same; the text says how that was written.
+  bool waits_as(const TriggerSpec& other) const {
+    return kind == other.kind && rule == other.rule && count == other.count && port == other.port &&
+           up == other.up && call == other.call;
+  }
+};
+
+/// What happens to a rule for a while. Times count from time zero, or from when the trigger fires.
 struct TimelineEntry {
+  std::optional<std::size_t> trigger{};  ///< index into triggers
   std::uint64_t at_ns = 0;
   std::uint64_t until_ns = UINT64_MAX;  ///< UINT64_MAX: it does not end
   std::size_t rule = 0;                 ///< index
@@ -113,6 +135,7 @@ struct Scenario {
   std::shared_ptr<const NodeTable> nodes;  ///< there may be none in it
   WorkersSpec workers;
   std::vector<RuleSpec> rules;
+  std::vector<TriggerSpec> triggers;
   std::vector<TimelineEntry> timeline;  ///< in file order
   std::vector<Expectation> expectations;
   SystemModel model;

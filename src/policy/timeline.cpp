@@ -10,6 +10,7 @@
 
 #include "base/units.hpp"
 #include "policy/node_fault.hpp"
+#include "policy/trigger_reader.hpp"
 
 namespace faultline {
 namespace {
@@ -118,7 +119,7 @@ class TimelineReader {
     std::set<std::uint64_t> instants{0};
     for (const ConfigNode& item : node.items) {
       read_entry(item);
-      if (scenario_.timeline.empty())
+      if (scenario_.timeline.empty() || scenario_.timeline.back().trigger)
         continue;
       instants.insert(scenario_.timeline.back().at_ns);
       instants.insert(scenario_.timeline.back().until_ns);
@@ -144,17 +145,19 @@ class TimelineReader {
   void read_entry(const ConfigNode& node) {
     const std::size_t problems_before = problems_.size();
     MappingReader reader(node, "timeline entry", problems_);
-    const bool later = reader.refuse_not_yet({"over", "every", "count", "when", "random", "until"});
+    const bool later = reader.refuse_not_yet({"over", "every", "count", "random", "until"});
     if (later) {
       for (const std::string_view key :
-           {"at", "for", "rule", "enable", "disable", "set", "partition", "pause", "crash", "clock",
-            "flap", "equivocate"})
+           {"at", "for", "when", "rule", "enable", "disable", "set", "partition", "pause", "crash",
+            "clock", "flap", "equivocate"})
         reader.take(key);
       reader.finish();
       return;
     }
     TimelineEntry entry;
-    const ConfigNode* at = reader.require("at");
+    if (const ConfigNode* when = reader.take("when"))
+      entry.trigger = read_trigger(*when, scenario_, problems_);
+    const ConfigNode* at = node.find("when") != nullptr ? reader.take("at") : reader.require("at");
     if (at != nullptr)
       entry.at_ns = read_duration_ns(*at, {0, kDurationMaxNs}, problems_).value_or(0);
     if (const ConfigNode* value = reader.take("for"))
@@ -192,7 +195,10 @@ class TimelineReader {
         fault.set("down", *lasts);
         entry.until_ns = UINT64_MAX;
       }
-      rule = add_node_fault(kind, fault, at != nullptr ? at->text : "", scenario_, problems_);
+      const std::string name = entry.trigger   ? fmt::format("when{}", *entry.trigger + 1)
+                               : at != nullptr ? at->text
+                                               : "";
+      rule = add_node_fault(kind, fault, name, scenario_, problems_);
     }
     return rule;
   }
@@ -215,7 +221,10 @@ class TimelineReader {
         continue;
       ++actions;
       entry.action = action;
-      if (action == TimelineAction::kSet)
+      if (action == TimelineAction::kSet && node.find("when") != nullptr)
+        complain(value->mark, "a trigger cannot set values",
+                 "enable: or disable:, of a rule with other values");
+      else if (action == TimelineAction::kSet)
         read_set(*value, rule_known, entry);
       else if (read_bool(*value, problems_) == false)
         complain(value->mark, std::string(key) + " is false", "true");
@@ -293,6 +302,8 @@ class Instants {
   std::set<std::uint64_t> times(std::uint64_t from_ns) const {
     std::set<std::uint64_t> times{from_ns};
     for (const TimelineEntry& entry : scenario_.timeline) {
+      if (entry.trigger)
+        continue;
       times.insert(std::max(entry.at_ns, from_ns));
       times.insert(std::max(entry.until_ns, from_ns));
     }
@@ -305,13 +316,18 @@ class Instants {
     std::vector<std::vector<std::size_t>> sets(rules.size());
     for (const std::size_t index : in_order()) {
       const TimelineEntry& entry = scenario_.timeline[index];
-      if (now_ns < entry.at_ns || now_ns >= entry.until_ns)
+      if (entry.trigger || now_ns < entry.at_ns || now_ns >= entry.until_ns)
         continue;
-      if (entry.action == TimelineAction::kSet)
+      if (entry.action == TimelineAction::kSet) {
         sets[entry.rule].push_back(index);
-      else
-        rules[entry.rule].enabled = entry.action == TimelineAction::kEnable;
+        continue;
+      }
+      rules[entry.rule].enabled = entry.action == TimelineAction::kEnable;
+      rules[entry.rule].switched_ns = entry.at_ns;
     }
+    for (const TriggerSpec& trigger : scenario_.triggers)
+      if (trigger.own_rule && !scenario_.timeline.empty())
+        rules[trigger.rule].enabled = true;
     for (std::size_t rule = 0; rule < rules.size(); ++rule)
       if (!sets[rule].empty())
         rules[rule].impair = &impair_of(rule, sets[rule]);
@@ -322,7 +338,7 @@ class Instants {
   std::set<std::string> enabled_at(std::uint64_t now_ns) const {
     std::set<std::string> names;
     for (const TimelineEntry& entry : scenario_.timeline)
-      if (entry.action == TimelineAction::kEnable && entry.at_ns == now_ns)
+      if (entry.action == TimelineAction::kEnable && entry.at_ns == now_ns && !entry.trigger)
         names.insert(scenario_.rules[entry.rule].name);
     return names;
   }
@@ -336,6 +352,8 @@ class Instants {
           fmt::format("{}{}: {}", text.empty() ? "" : "; ", scenario_.rules[entry.rule].name, word);
     };
     for (const TimelineEntry& entry : scenario_.timeline) {
+      if (entry.trigger)
+        continue;
       if (entry.at_ns == now_ns)
         tell(entry, kWords[static_cast<std::size_t>(entry.action)]);
       if (entry.until_ns == now_ns)
@@ -378,12 +396,16 @@ void read_timeline(const ConfigNode& node, Scenario& scenario, Problems& problem
 Result<PolicyChain> compile_chain(const Scenario& scenario, const CompileRequest& request,
                                   PolicySlots& slots) {
   Instants instants(scenario);
+  const auto board = request.board != nullptr
+                         ? request.board
+                         : std::make_shared<TriggerBoard>(scenario.triggers.size());
   CompileCache cache;
   PolicySlots next_slots = slots;
   PolicyChain chain;
   for (const std::uint64_t now_ns : instants.times(request.active_from_ns - request.zero_ns)) {
     CompileRequest here = request;
     here.cache = &cache;
+    here.board = board;
     here.generation = request.generation + chain.size();
     here.active_from_ns = request.zero_ns + now_ns;
     if (!chain.empty()) {

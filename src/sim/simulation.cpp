@@ -49,6 +49,9 @@ class Simulation {
     ports_a_worker_ = ports;
     if (!settings.switches.empty())
       cut_frames_.expect_copies();
+    // What one worker's packet fires, the others see at their next poll.
+    if (!policies.front()->triggers.empty())
+      settings_.rx_burst = 1;
     for (const std::unique_ptr<Policy>& policy : policies) {
       if (policy->makes_copies())
         settings_.rx_burst = std::min(settings_.rx_burst, Decide::kFirstCopy);
@@ -214,11 +217,12 @@ class Simulation {
     for (const std::unique_ptr<Policy>& policy : policies_)
       for (const RuleProgram& rule : policy->rules)
         for (const RuleStep& step : rule.steps) {
-          if (step.impairment.schedule == nullptr || rule.begins_ns == kNever)
+          const std::uint64_t begins_ns = rule.term_at(time_.now_ns()).begins_ns;
+          if (step.impairment.schedule == nullptr || begins_ns == kNever)
             continue;
           const std::uint64_t end_ns = step.impairment.schedule->end_ns();
-          if (end_ns < kNever - rule.begins_ns)
-            last_ns = std::max(last_ns, std::min(rule.begins_ns + end_ns, rule.end_ns()));
+          if (end_ns < kNever - begins_ns)
+            last_ns = std::max(last_ns, std::min(begins_ns + end_ns, rule.end_ns(time_.now_ns())));
         }
     return last_ns;
   }
@@ -273,6 +277,7 @@ Result<void> set_time_zero(std::vector<Source>& sources, PolicyChain& policies) 
     for (RuleProgram& rule : policy->rules) {
       move(rule.begins_ns);
       move(rule.expires_ns);
+      move(rule.switched_ns);
     }
   }
   return {};
