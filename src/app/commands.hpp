@@ -95,6 +95,9 @@ struct PartitionOptions {
 };
 Exit run_partition(const DaemonOptions& daemon, const PartitionOptions& options);
 
+/// All triggers when `name` is empty.
+Exit run_trigger(const DaemonOptions& daemon, const std::string& name);
+
 struct DoctorOptions {
   std::string file;  ///< a scenario whose ports are looked at; empty: none
   OutputForm form = OutputForm::kHuman;

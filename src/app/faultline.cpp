@@ -53,6 +53,7 @@ struct Arguments {
   PauseOptions pause;
   DoctorOptions doctor;
   std::uint32_t limit = 40;
+  std::string trigger;
   std::string preset;
   OutputForm preset_form = OutputForm::kHuman;
   std::string shell;
@@ -241,6 +242,15 @@ void add_pause(CLI::App& app, Arguments& arguments) {
   pause->callback([&arguments] { arguments.exit = run_pause(arguments.daemon, arguments.pause); });
 }
 
+void add_trigger(CLI::App& app, Arguments& arguments) {
+  CLI::App* trigger =
+      app.add_subcommand("trigger", "Show what the timeline waits for, or call what waits for it");
+  trigger->add_option("NAME", arguments.trigger, "fires the trigger that waits for this call");
+  add_json(*trigger, arguments.daemon.form);
+  trigger->callback(
+      [&arguments] { arguments.exit = run_trigger(arguments.daemon, arguments.trigger); });
+}
+
 void add_preset_commands(CLI::App& app, Arguments& arguments) {
   CLI::App* preset = app.add_subcommand("preset", "Show the presets that scenarios may use");
   preset->require_subcommand(1);
@@ -284,6 +294,7 @@ int run(int count, char** words) {
   add_rule_commands(app, arguments);
   add_partition(app, arguments);
   add_pause(app, arguments);
+  add_trigger(app, arguments);
   add_preset_commands(app, arguments);
   add_machine_commands(app, arguments);
   try {

@@ -74,7 +74,7 @@ void print_rules(const Json& rules, std::uint64_t uptime_ns) {
     fmt::print("{:<20}{:>8}{:>12}{:>12}{:>12}{:>12}  {}\n", rule["name"].get<std::string>(),
                state_of(rule), ends, rule["matched"].get<std::uint64_t>(),
                rule["dropped"].get<std::uint64_t>(), rule["delayed"].get<std::uint64_t>(),
-               rule["impair"].dump());
+               rule.contains("impair") ? rule["impair"].dump() : "on the timeline");
   }
 }
 
