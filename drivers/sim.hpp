@@ -52,6 +52,7 @@ class SimPort {
   }
   std::uint32_t frame_bytes_max(const rte_mbuf*) const noexcept { return UINT32_MAX; }
   bool carrier() const noexcept { return true; }
+  bool carrier_is_taken() const noexcept { return false; }
 
  private:
   SimulatedOutput& output_;

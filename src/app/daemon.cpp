@@ -303,6 +303,7 @@ class Daemon {
       }
     }
     spdlog::info("{}: ending", signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
+    engine.let_links_up();  // what is held is still to leave by them
     mirror.reset();
     server->reset();  // nobody adds an event any more
     engine.events().set_listener({});

@@ -14,6 +14,11 @@ constexpr std::uint64_t kRefineEveryNs = kNsPerSecond;
 constexpr std::uint64_t kWatchEveryNs = 50 * kNsPerMs;
 constexpr std::uint64_t kBusyEveryNs = kNsPerSecond;
 
+// Who changes a link, in events.
+constexpr std::string_view kFlap = "flap";
+constexpr std::string_view kMirror = "mirror";
+constexpr std::string_view kOutside = "outside";
+
 }  // namespace
 
 Engine::Engine(Scenario scenario, WorkerLayout layout, TscClock& clock,
@@ -59,12 +64,15 @@ void Engine::attach(std::vector<EngineWorker> workers, std::unique_ptr<Wiring> w
   workers_ = std::move(workers);
   wiring_ = std::move(wiring);
   mirror_ = std::make_unique<LinkMirror>(base_.wires, *wiring_);
+  flaps_ = std::make_unique<LinkFlaps>(base_, *wiring_);
+  flaps_->read(publisher_->current());
+  flaps_->let_up();
   watchdog_ = std::make_unique<Watchdog>(static_cast<std::uint32_t>(workers_.size()));
   busy_marks_.resize(workers_.size());
   busy_ = std::make_unique<std::atomic<double>[]>(workers_.size());
   stalls_.resize(workers_.size());
   for (std::size_t port = 0; port < wiring_->ports(); ++port)
-    links_.push_back(wiring_->device(port).carrier());
+    links_.push_back({wiring_->device(port).carrier_state(), kOutside});
 }
 
 std::vector<LiveWorker*> Engine::worker_pointers() const {
@@ -89,21 +97,33 @@ void Engine::housekeeping(std::uint64_t now_ns) {
   watch_timeline(now_ns);
   watch_triggers(now_ns);
   watch_ends(now_ns);
+  if (flaps_read_ != publisher_->current().generation) {
+    flaps_->read(publisher_->current());
+    flaps_read_ = publisher_->current().generation;
+  }
   if (now_ns >= next_reclaim_ns_) {
     publisher_->reclaim(worker_pointers());
     next_reclaim_ns_ = now_ns + kReclaimEveryNs;
   }
 }
 
+/// A link that comes up was let up by who had taken it down.
 void Engine::watch_ports(std::uint64_t now_ns) {
+  flaps_->follow(now_ns);
   for (std::size_t port = 0; port < wiring_->ports(); ++port) {
     Device& device = wiring_->device(port);
     device.watch_link();
-    if (device.carrier() == links_[port])
+    LinkNews& link = links_[port];
+    if (device.carrier_state() == link.carrier)
       continue;
-    links_[port] = device.carrier();
-    events_.add(now_ns - start_ns_, "link",
-                {{"port", base_.ports[port].name}, {"up", device.carrier()}});
+    link.carrier = device.carrier_state();
+    if (link.carrier == Carrier::kTaken)
+      link.by = kFlap;
+    else if (link.carrier == Carrier::kDown)
+      link.by = device.is_held(LinkHold::kMirror) ? kMirror : kOutside;
+    events_.add(
+        now_ns - start_ns_, "link",
+        {{"port", base_.ports[port].name}, {"up", link.carrier == Carrier::kUp}, {"by", link.by}});
   }
   mirror_->follow(now_ns);
 }

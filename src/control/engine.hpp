@@ -15,6 +15,7 @@
 
 #include "control/event_log.hpp"
 #include "control/leases.hpp"
+#include "control/link_flaps.hpp"
 #include "control/link_mirror.hpp"
 #include "control/publish.hpp"
 #include "control/scenario_tree.hpp"
@@ -79,6 +80,8 @@ class Engine {
   /// About once a millisecond, from one thread: links, clocks, what has ended, and memory that may
   /// go.
   void housekeeping(std::uint64_t now_ns);
+  /// After the last of these: no link stays down that a fault took down.
+  void let_links_up() { flaps_->end(); }
 
   // --- changes: each is answered after all workers use it ----------------------------------------
 
@@ -175,6 +178,7 @@ class Engine {
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<Wiring> wiring_;  ///< outlives the workers
   std::unique_ptr<LinkMirror> mirror_;
+  std::unique_ptr<LinkFlaps> flaps_;
   std::vector<EngineWorker> workers_;
   std::unique_ptr<Watchdog> watchdog_;
   EventLog events_;
@@ -203,7 +207,12 @@ class Engine {
   };
   std::vector<BusyMark> busy_marks_;
   std::unique_ptr<std::atomic<double>[]> busy_;  ///< share of the last second or so, by worker
-  std::vector<bool> links_;
+  struct LinkNews {
+    Carrier carrier = Carrier::kUp;
+    std::string_view by;  ///< who changed it last
+  };
+  std::vector<LinkNews> links_;
+  std::optional<std::uint64_t> flaps_read_;  ///< the generation whose flaps are followed
   std::vector<bool> stalls_;
   std::uint64_t next_reclaim_ns_ = 0;
   std::uint64_t next_refine_ns_ = 0;

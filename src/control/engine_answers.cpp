@@ -32,7 +32,7 @@ Engine::Gathered Engine::gather() {
       gathered.sum.add_delays(rule, worker.delays_of(policy.rules[rule].slot));
   }
   for (std::size_t port = 0; port < wiring_->ports(); ++port)
-    gathered.sum.set_device(port, wiring_->counters(port));
+    gathered.sum.set_device(port, wiring_->counters(port), flaps_->can_take(port));
   return gathered;
 }
 
@@ -162,6 +162,7 @@ Json Engine::port_list() {
                      {"peer", peer},
                      {"switch", joins},
                      {"link", device.carrier()},
+                     {"taken_down", device.carrier_state() == Carrier::kTaken},
                      {"mac", device.mac_address()},
                      {"mtu", spec.settings.mtu_bytes},
                      {"queues", spec.settings.queues},

@@ -29,6 +29,8 @@ class LinkMirror {
     std::uint64_t settles_ns = 0;       ///< until then a link that was let go may still be down
   };
 
+  bool is_flapping(const Mirrored& wire) const;
+
   Wiring& wiring_;
   std::vector<Mirrored> wires_;
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "control/trigger_json.hpp"
+#include "policy/rule_links.hpp"
 
 namespace faultline {
 namespace {
@@ -50,6 +51,7 @@ StatisticsSum::StatisticsSum(const Policy& policy, std::vector<std::string> port
       port_names_(std::move(port_names)),
       total_(port_names_.size()),
       devices_(port_names_.size()),
+      can_take_carrier_(port_names_.size()),
       lateness_(std::make_unique<Histogram>()),
       delays_(policy.rules.size()) {}
 
@@ -163,8 +165,17 @@ Json StatisticsSum::rules_json() const {
           {"p50_ns", constant ? mean_ns : bounded(0.50)},
           {"p99_ns", constant ? mean_ns : bounded(0.99)},
           {"max_ns", counters.delay_max_ns}}}};
+    if (Json flap = flap_json(policy_.rules[index]); !flap.is_null())
+      rules[policy_.rules[index].name]["flap"] = std::move(flap);
   }
   return rules;
+}
+
+Json StatisticsSum::flap_json(const RuleProgram& rule) const {
+  const std::optional<FlappedLink> link = flapped_link_of(rule);
+  if (!link)
+    return nullptr;
+  return {{"link", link->name}, {"carrier", link->carrier && can_take_carrier_[*link->carrier]}};
 }
 
 Json StatisticsSum::ledger_json() const {

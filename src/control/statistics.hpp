@@ -25,7 +25,11 @@ class StatisticsSum {
   void add_lateness(const Histogram& lateness) { lateness_->add_all(lateness); }
   /// `rule` is the index of the rule in the policy.
   void add_delays(std::size_t rule, const Histogram& delays) { delays_[rule].add_all(delays); }
-  void set_device(std::size_t port, const DeviceCounters& counters) { devices_[port] = counters; }
+  /// Of a port on the real world, and whether a fault can take its carrier down.
+  void set_device(std::size_t port, const DeviceCounters& counters, bool can_take_carrier) {
+    devices_[port] = counters;
+    can_take_carrier_[port] = can_take_carrier;
+  }
 
   const WorkerSnapshot& total() const { return total_; }
   bool balanced() const { return total_.counters.ledger.balances(total_.hold.packets); }
@@ -40,6 +44,8 @@ class StatisticsSum {
  private:
   Json ports_json() const;
   Json rules_json() const;
+  /// What the rule's flap takes down; null: it has none.
+  Json flap_json(const RuleProgram& rule) const;
   Json ledger_json() const;
   Json model_json() const;
 
@@ -47,6 +53,7 @@ class StatisticsSum {
   std::vector<std::string> port_names_;
   WorkerSnapshot total_;
   std::vector<DeviceCounters> devices_;
+  std::vector<bool> can_take_carrier_;  ///< by port; never in virtual time
   std::unique_ptr<Histogram> lateness_;
   std::vector<Histogram> delays_;
 };

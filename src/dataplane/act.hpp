@@ -286,8 +286,7 @@ class Act {
     const std::size_t egress = key.egress();
     Port& port = *ports_[egress];
     if (mbuf->pkt_len > port.frame_bytes_max(mbuf) || !port.carrier()) [[unlikely]] {
-      ++port_counters_[egress].tx_errors;
-      drop(mbuf, key, DropReason::kTxError);
+      refuse(mbuf, key);
       return;
     }
     OutBurst& out = out_[egress];
@@ -456,6 +455,16 @@ class Act {
     }
   }
 
+  /// Drops what cannot leave by its port: a fault's doing, or one's own.
+  void refuse(rte_mbuf* mbuf, const HeldKey& key) noexcept {
+    if (ports_[key.egress()]->carrier_is_taken()) {
+      drop(mbuf, key, DropReason::kCarrier);
+      return;
+    }
+    ++port_counters_[key.egress()].tx_errors;
+    drop(mbuf, key, DropReason::kTxError);
+  }
+
   void transmit(std::size_t egress) noexcept {
     OutBurst& out = out_[egress];
     PortCounters& counters = port_counters_[egress];
@@ -472,8 +481,7 @@ class Act {
         note_order(egress, next, next + done.sent);
       next += done.sent;
       if (done.next_is_refused) {
-        ++counters.tx_errors;
-        drop(out.mbufs[next], out.keys[next], DropReason::kTxError);
+        refuse(out.mbufs[next], out.keys[next]);
         ++next;
         tries = 0;
       }

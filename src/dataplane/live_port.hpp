@@ -11,6 +11,9 @@
 
 namespace faultline {
 
+/// kTaken: down, because a fault took it down.
+enum class Carrier : std::uint8_t { kUp, kDown, kTaken };
+
 class LivePort {
  public:
   static constexpr std::uint32_t kTagBytes = 4;
@@ -38,10 +41,15 @@ class LivePort {
     return frame_bytes_max_ + (tagged ? kTagBytes : 0);
   }
 
-  bool carrier() const noexcept { return carrier_->load(std::memory_order_relaxed); }
+  bool carrier() const noexcept {
+    return carrier_->load(std::memory_order_relaxed) == Carrier::kUp;
+  }
+  bool carrier_is_taken() const noexcept {
+    return carrier_->load(std::memory_order_relaxed) == Carrier::kTaken;
+  }
 
   /// Before it is polled: whose carrier it has from now on. `carrier` outlives this.
-  void follow(const std::atomic<bool>& carrier) noexcept { carrier_ = &carrier; }
+  void follow(const std::atomic<Carrier>& carrier) noexcept { carrier_ = &carrier; }
 
  protected:
   /// For what stands in front of another port of the same device.
@@ -50,7 +58,7 @@ class LivePort {
 
  private:
   std::uint32_t frame_bytes_max_;
-  const std::atomic<bool>* carrier_ = nullptr;
+  const std::atomic<Carrier>* carrier_ = nullptr;
 };
 
 }  // namespace faultline

@@ -42,6 +42,8 @@ concept PacketPort = requires(P& port, rte_mbuf** mbufs, std::uint32_t count, st
   { port.frame_bytes_max(mbufs[0]) } -> std::same_as<std::uint32_t>;
   /// False while nothing that is sent would arrive.
   { port.carrier() } -> std::same_as<bool>;
+  /// Whether that is so because a fault took the link down.
+  { port.carrier_is_taken() } -> std::same_as<bool>;
 };
 
 }  // namespace faultline

@@ -1,6 +1,6 @@
 // flap: a link that goes down and comes back, again and again: an outage of everything that enters
 // or leaves a port, or goes to or comes from a node. Which outage a packet meets is told by its
-// time alone.
+// time alone, and so is when the management plane takes the carrier down: by the same function.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -44,6 +44,10 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
     if (is_down(flap, burst.arrival_ns[i] - asked.begins_ns))
       burst.reason[i] = DropReason::kPartition;
   }
+}
+
+bool link_is_down(const Parameters& parameters, std::uint64_t since_ns) noexcept {
+  return is_down(parameters.as<Flap>(), since_ns);
 }
 
 Explanation explain(const Parameters& parameters, const Asked& asked, const JudgedBurst& burst,
@@ -109,6 +113,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   compiled.parameters = Parameters::from(flap);
   compiled.decide = decide;
   compiled.explain = explain;
+  compiled.link_is_down = link_is_down;
   compiled.drops = true;
   compiled.links = {*context.nodes, {{LinkEnd::anybody(), end}, {end, LinkEnd::anybody()}}};
   return compiled;

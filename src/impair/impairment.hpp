@@ -121,6 +121,9 @@ using AnswerFunction = std::uint32_t (*)(const Parameters& parameters, const Edi
 /// What an answer takes at most.
 inline constexpr std::uint32_t kAnswerBytesMax = 1'518;
 
+/// Whether the link that the impairment is about is down, so long after its rule was enabled.
+using LinkDownFunction = bool (*)(const Parameters& parameters, std::uint64_t since_ns) noexcept;
+
 using DecideFunction = void (*)(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
                                 const Selection& selection, ImpairmentTally& tally) noexcept;
 
@@ -175,6 +178,7 @@ struct CompiledImpairment {
   AnswerFunction answer = nullptr;  ///< null: it answers nothing
   CopiedFunction copied = nullptr;  ///< null: copies are as their packet
   ExplainFunction explain = nullptr;
+  LinkDownFunction link_is_down = nullptr;        ///< null: it takes no link down
   std::shared_ptr<const FrameSchedule> schedule;  ///< null: it sends no frames of its own
   std::shared_ptr<const void> tables;             ///< keeps alive what the parameters point to
   std::shared_ptr<const CompiledImpairment> reverse{};  ///< a step of its own behind this one

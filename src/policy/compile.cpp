@@ -6,6 +6,7 @@
 
 #include "base/dice.hpp"
 #include "impair/frame_schedule.hpp"
+#include "policy/rule_links.hpp"
 #include "policy/topology.hpp"
 
 namespace faultline {
@@ -411,28 +412,6 @@ void lay_triggers(const Scenario& scenario, const CompileRequest& request, Polic
            entry.action == TimelineAction::kEnable});
 }
 
-/// Keeps the rule to the packets of its nodes and of those that its impairments are about.
-void narrow_to_nodes(const RuleSpec& spec, const Scenario& scenario, RuleProgram& rule,
-                     Problems& problems) {
-  const auto narrow = [&rule](LinkSet links, std::string text) {
-    if (!rule.match)
-      rule.match = RuleMatch::everything();
-    rule.match->narrow(std::move(links), std::move(text));
-  };
-  if (spec.from.nodes != 0 || spec.to.nodes != 0)
-    narrow({scenario.nodes, {{spec.from, spec.to}}}, "from and to its nodes");
-  for (const RuleStep& step : rule.steps)
-    if (step.impairment.links)
-      narrow(*step.impairment.links, "of the nodes that " + step.kind + " is about");
-  const auto is_about = [](const RuleStep& step) { return step.impairment.links.has_value(); };
-  if (std::ranges::count_if(rule.steps, is_about) > 1)
-    problems.push_back(problem_at(spec.mark, "rule '" + rule.name + "' has several faults of nodes",
-                                  "one, for a rule is about the packets of its nodes only"));
-  const auto spares = [](const RuleStep& step) { return step.impairment.spares_tcp_acks; };
-  if (std::ranges::any_of(rule.steps, spares))
-    rule.match->spare_tcp_without_data();
-}
-
 void compile_rule(const RuleSpec& spec, const Scenario& scenario, const CompileRequest& request,
                   PolicySlots& slots, Policy& policy, Problems& problems) {
   RuleProgram rule;
@@ -489,6 +468,7 @@ void compile_rule(const RuleSpec& spec, const Scenario& scenario, const CompileR
       one->follows_tcp |= rule.follows_tcp;
     }
   }
+  take_carriers(spec, policy, rule);
   policy.rules.push_back(std::move(rule));
 }
 

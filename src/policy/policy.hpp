@@ -40,6 +40,7 @@ struct RuleStep {
   bool parks = false;    ///< packets come here at their own time: something before it breaks order
   std::uint8_t copy_stride = 0;           ///< copies of a packet are numbered by multiples of it
   std::optional<std::uint8_t> inject_to;  ///< of its schedule, the port; absent: all of the paths'
+  std::optional<std::uint8_t> carrier;    ///< the port whose carrier goes down with its link
   /// Index of the scope's state in a worker's array, for path 0; path p has first_state + p.
   std::uint32_t first_state = 0;
 };

@@ -201,7 +201,7 @@ std::string_view driver_name(Driver driver) {
   return kDrivers[static_cast<std::size_t>(driver)];
 }
 
-bool can_mirror(Driver driver) {
+bool can_take_link_down(Driver driver) {
   return driver == Driver::kAfPacket || driver == Driver::kTap || driver == Driver::kPci ||
          driver == Driver::kSim;
 }

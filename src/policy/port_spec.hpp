@@ -27,7 +27,7 @@ enum class Driver : std::uint8_t {
 /// As in a scenario: "af_packet".
 std::string_view driver_name(Driver driver);
 /// Whether its ports' links can be taken down, as `link: mirror` asks; simulated ones have none.
-bool can_mirror(Driver driver);
+bool can_take_link_down(Driver driver);
 
 /// What the driver is told. Two ports with equal settings are the same device.
 struct PortSettings {

@@ -137,7 +137,7 @@ class TopologyReader {
                    " queues to one of " + std::to_string(scenario_.ports[*second].settings.queues),
                "as many queues at both ends");
     for (const std::size_t end : {*first, *second})
-      if (mirrors && !can_mirror(scenario_.ports[end].settings.driver))
+      if (mirrors && !can_take_link_down(scenario_.ports[end].settings.driver))
         complain(ports->mark,
                  "link: mirror with port '" + scenario_.ports[end].name +
                      "', whose link cannot be "

@@ -41,6 +41,7 @@ class BenchSink {
   }
   std::uint32_t frame_bytes_max(const rte_mbuf*) const noexcept { return UINT32_MAX; }
   bool carrier() const noexcept { return true; }
+  bool carrier_is_taken() const noexcept { return false; }
 
   void turn(bool on) noexcept { on_ = on; }
   std::uint64_t received() const noexcept { return received_; }

@@ -41,7 +41,8 @@ FAULTS = {
                   "ImpairEquivocate.EachNodeHearsItsOwn",
     "crash": "test_a_host_is_silent_and_then_knows_nothing test_a_process_is_spoken_for "
              "ImpairCrash.AHost",
-    "flap": "test_both_directions_by_turns test_jitter ImpairFlap.DownAndUpInTurn",
+    "flap": "test_both_directions_by_turns test_jitter test_carriers_go_down_and_up "
+            "ImpairFlap.DownAndUpInTurn",
     "stop_after": "test_stop_after ImpairStopAfter.NumbersUpToNPass",
     "inject": "test_rounds_at_their_instants test_a_capture_keeps_its_gaps "
               "test_forged_frames_are_the_models PacketForge.Vrrp",

@@ -20,6 +20,8 @@ def test_both_directions_by_turns(program):
     lost = {serial for serial in range(100, 600) if serial % 100 < 20}
     assert set(left) == set(range(2000)) - lost
     assert outcome.stats["ledger"]["dropped"]["partition"] == len(lost)
+    (rule,) = outcome.stats["rules"].values()
+    assert rule["flap"] == {"link": "right", "carrier": False}, "no carrier in virtual time"
 
 
 def test_jitter(program):

@@ -29,7 +29,7 @@ SHAPE = {
         **dict.fromkeys(("received", "copies", "injected", "sent", "held"), int),
         "dropped": dict.fromkeys(
             ("loss", "queue", "police", "partition", "pause", "crash", "mtu", "reject", "filtered",
-             "heal", "shutdown", "overflow", "no_mbuf", "tx_full", "tx_error"), int),
+             "heal", "carrier", "shutdown", "overflow", "no_mbuf", "tx_full", "tx_error"), int),
         "balanced": bool},
 }
 DELAY_NS = 40_000_000

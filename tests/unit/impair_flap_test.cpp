@@ -41,6 +41,8 @@ TEST(ImpairFlap, DownAndUpInTurn) {
   ASSERT_TRUE(flap.has_value());
   for (std::uint64_t since_ns = 0; since_ns < 500; ++since_ns)
     EXPECT_EQ(is_down(*flap, since_ns), since_ns < 300 && since_ns % 100 < 20) << since_ns;
+  for (std::uint64_t since_ns = 0; since_ns < 500; ++since_ns)
+    EXPECT_EQ(flap->link_is_down(flap->parameters, since_ns), is_down(*flap, since_ns));
   EXPECT_TRUE(is_down(*read("{port: q, down: 20ns, up: 80ns}"), 100'000'000'000));
 }
 
