@@ -41,3 +41,9 @@ def test_the_page_tells_how_long_a_pause_was():
     """The same, alone: it tells times, if only in whole seconds."""
     done = play("pause")
     assert is_told(done), done.stdout
+
+
+def test_the_page_tells_how_far_a_satellite_is():
+    """The same, in tenths of a second."""
+    done = play("far")
+    assert is_told(done), done.stdout
