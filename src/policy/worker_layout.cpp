@@ -24,6 +24,14 @@ std::vector<std::size_t> least_busy(const std::vector<double>& load, std::size_t
   return workers;
 }
 
+/// Whether the rule's `per:` has a say in who shares its states.
+bool chooses_its_scope(const RuleProgram& rule) {
+  return std::ranges::none_of(rule.steps, [](const RuleStep& step) {
+    const CompiledImpairment& impairment = step.impairment;
+    return impairment.owns_scope && (impairment.scope || impairment.shares_paths);
+  });
+}
+
 }  // namespace
 
 Result<WorkerLayout> lay_workers(const Scenario& scenario, std::size_t cores) {
@@ -79,9 +87,10 @@ std::string unshareable_rule(const Policy& policy, const WorkerLayout& layout) {
         continue;
       if (layout.is_shared(port))
         return fmt::format(
-            "rule '{}' keeps one state for packets that {} workers share; per: flow, clock: time "
-            "or a wire of one queue would do",
-            rule.name, layout.queues[port].size());
+            "rule '{}' keeps one state for packets that {} workers share; {} would do", rule.name,
+            layout.queues[port].size(),
+            chooses_its_scope(rule) ? "per: flow, clock: time or a wire of one queue"
+                                    : "a wire of one queue (queues: 1 at both ports)");
       if (rule.shares_paths() && owner.value_or(layout.queues[port][0]) != layout.queues[port][0])
         return fmt::format(
             "rule '{}' keeps one state{} for wires that different workers poll; one worker{} would "

@@ -120,6 +120,7 @@ TEST(PolicyPorts, WorkersKey) {
 
 /// Three wires; the first of two queues.
 constexpr const char* kThreeWires =
+    "nodes: {n: {port: a}}\n"
     "ports: {a: {driver: \"null\", queues: 2}, b: {driver: \"null\", queues: 2}, "
     "c: {driver: \"null\"}, d: {driver: \"null\"}, e: {driver: \"null\"}, f: {driver: \"null\"}}\n"
     "wires: {w1: [c, d], w2: [a, b], w3: [e, f]}\n";
@@ -173,6 +174,12 @@ TEST(PolicyWorkers, WhatOneWorkerMustOwnIsRefusedOnASharedWire) {
   EXPECT_EQ(unshareable("delay: {time: 5ms, jitter: 1ms}]", 2), "");
   EXPECT_EQ(unshareable("rate: 10Mbit]", 2), shared);
   EXPECT_EQ(unshareable("loss: 1%], match: {proto: udp, nth: 3}", 2), shared);
+  const std::string fixed =
+      "rule 'r' keeps one state for packets that 2 workers share; a wire of one queue (queues: 1 "
+      "at both ports) would do";
+  EXPECT_EQ(unshareable("pause: {node: n}]", 2), fixed);
+  EXPECT_EQ(unshareable("pause: {node: n}], per: flow", 2), fixed);
+  EXPECT_EQ(unshareable("clock: {node: n, offset: 1s}]", 2), fixed);
 }
 
 TEST(PolicyWorkers, OneStateForWiresOfDifferentWorkersIsRefused) {
