@@ -97,9 +97,9 @@ void Engine::housekeeping(std::uint64_t now_ns) {
   watch_timeline(now_ns);
   watch_triggers(now_ns);
   watch_ends(now_ns);
-  if (flaps_read_ != publisher_->current().generation) {
-    flaps_->read(publisher_->current());
-    flaps_read_ = publisher_->current().generation;
+  if (flaps_read_ != watched_->generation) {
+    flaps_->read(*watched_);
+    flaps_read_ = watched_->generation;
   }
   if (now_ns >= next_reclaim_ns_) {
     publisher_->reclaim(worker_pointers());

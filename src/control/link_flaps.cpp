@@ -19,10 +19,8 @@ LinkFlaps::~LinkFlaps() {
 
 /// As workers ask it: enabled, begun, not yet over by ttl or lease, and down by its law.
 bool LinkFlaps::Outages::takes_at(std::uint64_t now_ns) const noexcept {
-  const std::uint64_t end_ns =
-      lease == nullptr ? expires_ns : std::min(expires_ns, lease->end_ns());
-  return enabled && now_ns >= begins_ns && now_ns < end_ns &&
-         is_down(parameters, now_ns - begins_ns);
+  const std::uint64_t begins_ns = rule.term_at(now_ns).begins_ns;
+  return rule.active_at(now_ns) && now_ns >= begins_ns && is_down(parameters, now_ns - begins_ns);
 }
 
 /// A wire that mirrors its links is one cable: both ends see it.
@@ -39,9 +37,8 @@ void LinkFlaps::read(const Policy& policy) {
   for (const RuleProgram& rule : policy.rules)
     for (const RuleStep& step : rule.steps)
       if (step.carrier)
-        flaps_.push_back({with_mirrored(*step.carrier), rule.enabled, rule.begins_ns,
-                          rule.expires_ns, rule.lease, step.impairment.parameters,
-                          step.impairment.link_is_down});
+        flaps_.push_back({with_mirrored(*step.carrier), rule, policy.board,
+                          step.impairment.parameters, step.impairment.link_is_down});
 }
 
 void LinkFlaps::follow(std::uint64_t now_ns) {

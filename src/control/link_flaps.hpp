@@ -37,10 +37,8 @@ class LinkFlaps {
   /// One flap of a rule that is enabled or may be.
   struct Outages {
     PortMask ports = 0;
-    bool enabled = false;
-    std::uint64_t begins_ns = 0;
-    std::uint64_t expires_ns = 0;
-    std::shared_ptr<LeaseTerm> lease;
+    RuleProgram rule;
+    std::shared_ptr<TriggerBoard> board;  ///< that the rule's gates look at
     Parameters parameters;
     LinkDownFunction is_down = nullptr;
 
