@@ -271,4 +271,7 @@ STATEMENTS = {
            "test_a_source_is_wrong",
     "K12": "ImpairClock.Announce ImpairClock.WhatTheHeaderSays test_announce "
            "test_what_the_header_says",
+    "K13": "ImpairClock.TheFirstWhoTellsTheTimeSaysWhatTheNodeIs ImpairClock.AnEnabledRuleFindsOutAnew "
+           "test_what_a_node_is_comes_first "
+           "PolicyWorkers.WhatOneWorkerMustOwnIsRefusedOnASharedWire",
 }

@@ -28,8 +28,8 @@ SOURCES = {
     "years": ("offset: 10957d", "", YEARS),
     "keyed": ("offset: 250ms, on_auth: pass", "key 1", 0),
     "refused": ("offset: 250ms, on_auth: drop", "key 1", None),
-    "late": ("by: delay-asymmetry, offset: 10ms", "key 1", 0.01),
-    "early": ("by: delay-asymmetry, offset: -10ms", "", -0.01),
+    "late": ("as: source, by: delay-asymmetry, offset: 10ms", "key 1", 0.01),
+    "early": ("as: source, by: delay-asymmetry, offset: -10ms", "", -0.01),
     "unsure": ("leap: unsync", "", None),
     "vague": ("root_dispersion: 10s", "", None),
 }

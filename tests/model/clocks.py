@@ -158,3 +158,25 @@ class Source:
             return message[:8] + now.to_bytes(8, "big", signed=True) + message[16:]
         seconds, nanoseconds = divmod(stamp + off, PTP_TICKS)
         return message[:34] + seconds.to_bytes(6, "big") + nanoseconds.to_bytes(4, "big") + message[44:]
+
+
+def tells_the_time(message, is_ntp):
+    """Whether it comes from one who does."""
+    return message[0] & 7 in (1, 2, 4, 5) if is_ntp else message[0] & 0xF in (0, 8, 9, 11)
+
+
+class Node:
+    """One of which nobody said whether it lies or is lied to: the first who tells the time says it."""
+
+    def __init__(self, law):
+        self.law, self.role = Source(law), None
+
+    def passes(self, speaks, peer, message, is_ntp):
+        """What becomes of a message that it sends, or that is sent to it; None: it cannot be rewritten."""
+        if self.role is None and tells_the_time(message, is_ntp):
+            self.role = "source" if speaks else "victim"
+        if self.role is not None and speaks == (self.role == "source"):
+            return self.law.speaks(peer, message) if is_ntp else self.law.ptp(message)
+        if self.role == "source" and is_ntp:
+            return self.law.hears(peer, message)
+        return message

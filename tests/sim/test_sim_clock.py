@@ -153,13 +153,13 @@ def ptp_talk(law, count, correction=False, victim=False, seed=6):
 @pytest.mark.parametrize("keys", LAWS)
 def test_ptp_is_the_models(program, keys):
     """UDP over both and Ethernet, tagged or not: T1 and T4, and nothing else."""
-    ptp_talk(LAWS[keys], 2_000).check(program, scenario(f"protocols: [ptp], {keys}"))
+    ptp_talk(LAWS[keys], 2_000).check(program, scenario(f"as: source, protocols: [ptp], {keys}"))
 
 
 def test_ptp_by_its_correction(program):
     keys = "offset: -3600s, drift: 50ppm"
     ptp_talk(LAWS[keys], 2_000, correction=True).check(
-        program, scenario(f"{keys}, correction: true, allow_mutable: true"))
+        program, scenario(f"as: source, {keys}, correction: true, allow_mutable: true"))
 
 
 def test_ptp_of_a_victim(program):
@@ -168,9 +168,49 @@ def test_ptp_of_a_victim(program):
     ptp_talk(LAWS[keys], 2_000, victim=True).check(program, scenario(f"{keys}, as: victim"))
 
 
+def both_talk(law, seed, count=120):
+    """NTP and PTP, from the node and to it, in any order; and what the node turned out to be."""
+    rng = random.Random(seed)
+    talk, node = Talk(), clocks.Node(law)
+    for number in range(count):
+        speaks, is_ntp = rng.random() < 0.5, rng.random() < 0.5
+        if is_ntp:
+            mode = rng.choice((3, 3, 4, 1, 2, 5, 6))
+            told = [one for pair in node.law.told.get(PEERS[4][0], ()) for one in pair]
+            now = BEGIN + (number << 32) // 20
+            message = struct.pack(">BBBbIIIQQQQ", 4 << 3 | mode, 2, 6, -20, 1, 2, 3, now - (9 << 32),
+                                  rng.choice([0, *told[-20:]]), now - 99, now)
+            message += rng.choice(TRAILERS) if speaks or mode in (4, 5) else b""
+        else:
+            kind = rng.choice((0, 8, 9, 1, 1, 2, 3, 10, 11, 12))
+            message = ptp_message(rng, kind, 1_700_000_000 * 10**9 + number * 10**9 // 20)
+        after = node.passes(speaks, PEERS[4][0], message, is_ntp)
+        ends = (NODE[4], PEERS[4][0]) if speaks else (PEERS[4][0], NODE[4])
+        port = 123 if is_ntp else 319 if message[0] & 0xF < 4 else 320
+
+        def frame(payload):
+            return clocks.udp_frame(*ends, (port, port), payload)
+
+        talk.add("right" if speaks else "left", frame(message),
+                 frame(message if after is None else after))
+    return talk, node.role
+
+
+def test_what_a_node_is_comes_first(program):
+    """Thirty conversations, and who tells the time first says who is wrong in all of it; the same
+    with `as` said."""
+    keys, roles = "offset: 250ms, drift: 50ppm", []
+    for seed in range(30):
+        talk, role = both_talk(Law(offset=Fraction(1, 4), drift=50 * clocks.RATE), seed)
+        talk.check(program, scenario(keys), "--burst", seed % 5 * 15 + 1)
+        roles.append(role)
+    talk.check(program, scenario(f"{keys}, as: {role}"))
+    assert roles.count("source") > 5 and roles.count("victim") > 5
+
+
 def test_bursts_do_not_matter(program):
-    keys = "offset: -3600s, drift: 50ppm"
-    talk, _ = ntp_talk(LAWS[keys], 1_000)
+    keys = "as: source, offset: -3600s, drift: 50ppm"
+    talk, _ = ntp_talk(LAWS[keys.removeprefix("as: source, ")], 1_000)
     for options in (("--burst", 1), ("--burst", 64), ("--workers", 4)):
         talk.check(program, scenario(keys), *options)
 

@@ -122,7 +122,8 @@ TEST(PolicyPorts, WorkersKey) {
 constexpr const char* kThreeWires =
     "ports: {a: {driver: \"null\", queues: 2}, b: {driver: \"null\", queues: 2}, "
     "c: {driver: \"null\"}, d: {driver: \"null\"}, e: {driver: \"null\"}, f: {driver: \"null\"}}\n"
-    "wires: {w1: [c, d], w2: [a, b], w3: [e, f]}\n";
+    "wires: {w1: [c, d], w2: [a, b], w3: [e, f]}\n"
+    "nodes: {x: {port: a}}\n";
 
 TEST(PolicyWorkers, WiresGoToTheWorkersWithTheLeastToDo) {
   const Scenario scenario = scenario_of(kThreeWires);
@@ -173,6 +174,11 @@ TEST(PolicyWorkers, WhatOneWorkerMustOwnIsRefusedOnASharedWire) {
   EXPECT_EQ(unshareable("delay: {time: 5ms, jitter: 1ms}]", 2), "");
   EXPECT_EQ(unshareable("rate: 10Mbit]", 2), shared);
   EXPECT_EQ(unshareable("loss: 1%], match: {proto: udp, nth: 3}", 2), shared);
+  // What a node is has to be found out by one who sees all of its packets.
+  const std::string clock = "clock: {node: x, protocols: ptp, offset: 1s";
+  EXPECT_EQ(unshareable(clock + "}]", 2), shared);
+  EXPECT_EQ(unshareable(clock + ", as: source}]", 2), "");
+  EXPECT_EQ(unshareable(clock + ", as: victim}]", 2), "");
 }
 
 TEST(PolicyWorkers, OneStateForWiresOfDifferentWorkersIsRefused) {
