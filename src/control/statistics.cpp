@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "control/clock_report.hpp"
+
 namespace faultline {
 namespace {
 
@@ -85,6 +87,7 @@ void StatisticsSum::add(const WorkerSnapshot& part) {
   total_.stations.learned += part.stations.learned;
   total_.stations.moved += part.stations.moved;
   total_.stations.evicted += part.stations.evicted;
+  total_.clocks.add(part.clocks);
   const ModelBreaches& breaches = part.model;
   const std::uint64_t count = total_.model.count + breaches.count;
   if (breaches.count > 0 &&
@@ -248,6 +251,7 @@ Json StatisticsSum::to_json(std::uint64_t uptime_ns) const {
             {"max_ns", counters.lateness_max_ns},
             {"early", counters.early}}},
           {"model", model_json()},
+          {"clocks", clocks_json(total_.clocks, policy_)},
           {"unparsed", counters.unparsed},
           {"flushed", counters.flushed},
           {"ledger", ledger_json()}};

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "impair/clock.hpp"
+#include "impair/clock_pairs.hpp"
 #include "impair/edits.hpp"
 #include "packet/udp_payload.hpp"
 
@@ -71,15 +72,6 @@ ClockStart& start_of(Asked& asked) noexcept {
   return start;
 }
 
-bool is_symmetric(NtpMode mode) noexcept {
-  return mode == NtpMode::kSymmetricActive || mode == NtpMode::kSymmetricPassive;
-}
-
-/// Whether packets of this mode say what time it is at their sender.
-bool tells_time(NtpMode mode) noexcept {
-  return mode == NtpMode::kServer || mode == NtpMode::kBroadcast || is_symmetric(mode);
-}
-
 /// Whether messages of this type come from those who tell the time.
 bool comes_from_a_source(PtpType type) noexcept {
   return type == PtpType::kSync || type == PtpType::kFollowUp || type == PtpType::kDelayResp ||
@@ -129,6 +121,57 @@ ClockRole role_of(const WrongClock& clock, Asked& asked, const TimePacket& packe
   return start.role;
 }
 
+/// One packet that tells the time, and what comes of it.
+struct Telling {
+  const WrongClock& clock;
+  Asked& asked;
+  JudgedBurst& burst;
+  ImpairmentTally& tally;
+  std::uint8_t i;
+  ClockRole role;
+  bool is_ptp;
+
+  /// Where account is kept of who told whom; null: nowhere.
+  ToldPair* pair() const noexcept {
+    if (asked.clocks == nullptr)
+      return nullptr;
+    ToldPair* known = asked.clocks->of_told((*asked.fields)[i].key, is_ptp);
+    if (known != nullptr) {
+      known->rule_slot = asked.rule_slot;
+      known->role = role;
+    }
+    return known;
+  }
+  void plan(Rewrite rewrite, std::uint64_t value) const noexcept {
+    plan_edit(asked, burst, i, value, static_cast<std::uint64_t>(rewrite));
+  }
+  /// Its stamps, the last of which is off by so much.
+  void rewrite(Rewrite rewrite, std::uint64_t value, std::int64_t off_ns) const noexcept {
+    plan(rewrite, value);
+    if (ToldPair* known = pair()) {
+      known->first_ns = known->rewritten == 0 ? off_ns : known->first_ns;
+      known->last_ns = off_ns;
+      known->is_shifted = true;
+      ++known->rewritten;
+    }
+  }
+  void give_up() const noexcept {
+    ++tally.unrewritable;
+    if (ToldPair* known = pair())
+      ++known->unrewritable;
+  }
+  /// It cannot be rewritten validly.
+  void hold_back() const noexcept {
+    if (!clock.drops_authenticated) {
+      give_up();
+      return;
+    }
+    burst.reason[i] = DropReason::kReject;
+    if (ToldPair* known = pair())
+      ++known->dropped;
+  }
+};
+
 void hold_back(const WrongClock& clock, JudgedBurst& burst, ImpairmentTally& tally,
                std::uint8_t i) noexcept {
   if (clock.drops_authenticated)
@@ -150,21 +193,30 @@ std::uint64_t first_stamp(const NtpPacket& packet) noexcept {
   return packet.receive != 0 ? packet.receive : packet.reference;
 }
 
-void tell_ntp(const WrongClock& clock, ClockRole role, const NtpPacket& packet, Asked& asked,
-              JudgedBurst& burst, ImpairmentTally& tally, std::uint8_t i) noexcept {
+/// 2^-32 s in ns, to the nearest.
+std::int64_t ns_of(std::int64_t ticks) noexcept {
+  const Int128 scaled = static_cast<Int128>(ticks) * static_cast<Int128>(kNsPerSecond);
+  return static_cast<std::int64_t>((scaled + (Int128{1} << 31)) >> 32);
+}
+
+void tell_ntp(const Telling& telling, const NtpPacket& packet) noexcept {
   if (packet.trailer != NtpTrailer::kOpen) {
-    hold_back(clock, burst, tally, i);
+    telling.hold_back();
     return;
   }
+  const WrongClock& clock = telling.clock;
+  Asked& asked = telling.asked;
   ClockStart& start = start_of(asked);
   if (!start.has_ntp && first_stamp(packet) != 0) {
     start.ntp = first_stamp(packet);
     start.has_ntp = true;
   }
-  plan(asked, burst, i, Rewrite::kNtpSpoken, start.ntp);
-  if (role == ClockRole::kVictim || packet.mode == NtpMode::kBroadcast || !clock.shifts())
+  const std::int64_t off =
+      clock.ntp_law.off_by(static_cast<std::int64_t>(first_stamp(packet) - start.ntp));
+  telling.rewrite(Rewrite::kNtpSpoken, start.ntp, ns_of(off));
+  if (telling.role == ClockRole::kVictim || packet.mode == NtpMode::kBroadcast || !clock.shifts())
     return;
-  ClockMemory& memory = asked.state[i]->as<ClockMemory>();
+  ClockMemory& memory = asked.state[telling.i]->as<ClockMemory>();
   memory.begin(start.began_ns);
   // Interleaved modes send back when a packet was received (RFC 9769), symmetric ones also when one
   // was sent.
@@ -219,14 +271,6 @@ void edit_spoken(const WrongClock& clock, const NtpPacket& packet, std::uint64_t
 
 // --- PTP -----------------------------------------------------------------------------------------
 
-/// Whether it says T1 or T4. A Sync that a Follow_Up completes does not.
-bool tells_time(const PtpMessage& message) noexcept {
-  if (message.stamp.is_zero())
-    return false;
-  return message.type == PtpType::kFollowUp || message.type == PtpType::kDelayResp ||
-         (message.type == PtpType::kSync && !message.two_step);
-}
-
 std::int64_t off_by(const WrongClock& clock, const PtpMessage& message,
                     std::uint64_t start_ns) noexcept {
   return clock.ptp_law.off_by(static_cast<std::int64_t>(message.stamp.total_ns() - start_ns));
@@ -236,24 +280,29 @@ std::optional<std::int64_t> correction_of(const PtpMessage& message, std::int64_
   return corrected(message.correction, message.type == PtpType::kDelayResp ? -off : off);
 }
 
-void tell_ptp(const WrongClock& clock, const PtpMessage& message, Asked& asked, JudgedBurst& burst,
-              ImpairmentTally& tally, std::uint8_t i) noexcept {
+void tell_announce(const Telling& telling, const PtpMessage& message) noexcept {
+  const WrongClock& clock = telling.clock;
+  if (clock.drops_announce)
+    telling.burst.reason[telling.i] = DropReason::kReject;
+  else if (clock.announces && message.authenticated)
+    hold_back(clock, telling.burst, telling.tally, telling.i);
+  else if (clock.announces)
+    telling.plan(Rewrite::kAnnounce, 0);
+}
+
+void tell_ptp(const Telling& telling, const PtpMessage& message) noexcept {
+  const WrongClock& clock = telling.clock;
   if (message.type == PtpType::kAnnounce) {
-    if (clock.drops_announce)
-      burst.reason[i] = DropReason::kReject;
-    else if (clock.announces && message.authenticated)
-      hold_back(clock, burst, tally, i);
-    else if (clock.announces)
-      plan(asked, burst, i, Rewrite::kAnnounce, 0);
+    tell_announce(telling, message);
     return;
   }
   if (!tells_time(message) || !clock.shifts())
     return;
   if (message.authenticated && !(clock.corrects && clock.allows_mutable)) {
-    hold_back(clock, burst, tally, i);
+    telling.hold_back();
     return;
   }
-  ClockStart& start = start_of(asked);
+  ClockStart& start = start_of(telling.asked);
   if (!start.has_ptp && message.type != PtpType::kDelayResp) {
     start.ptp_ns = message.stamp.total_ns();
     start.has_ptp = true;
@@ -262,9 +311,9 @@ void tell_ptp(const WrongClock& clock, const PtpMessage& message, Asked& asked, 
   const std::int64_t off = off_by(clock, message, start_ns);
   if (clock.corrects ? correction_of(message, off).has_value()
                      : shifted(message.stamp, off).has_value())
-    plan(asked, burst, i, clock.corrects ? Rewrite::kPtpCorrection : Rewrite::kPtpStamp, start_ns);
+    telling.rewrite(clock.corrects ? Rewrite::kPtpCorrection : Rewrite::kPtpStamp, start_ns, off);
   else
-    ++tally.unrewritable;
+    telling.give_up();
 }
 
 void edit_ptp(const WrongClock& clock, const Edit& edit, EditFrame& frame) noexcept {
@@ -296,10 +345,11 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
     const Ends ends = ends_of(clock, asked, i);
     const ClockRole role = role_of(clock, asked, packet, ends);
     const Way way = way_of(role, ends);
+    const Telling telling{clock, asked, burst, tally, i, role, packet.ptp.has_value()};
     if (way.tells && packet.ptp)
-      tell_ptp(clock, *packet.ptp, asked, burst, tally, i);
+      tell_ptp(telling, *packet.ptp);
     else if (way.tells && tells_time(packet.ntp->mode))
-      tell_ntp(clock, role, *packet.ntp, asked, burst, tally, i);
+      tell_ntp(telling, *packet.ntp);
     else if (way.returns && packet.ntp)
       return_ntp(clock, *packet.ntp, asked, burst, tally, i);
   }
@@ -336,6 +386,22 @@ bool goes_late(const WrongClock& clock, ClockRole role, const Ends& ends) noexce
   return towards_node ? ends.to : ends.from;
 }
 
+/// Keeps account of a packet that is late on purpose, a question or what it is answered.
+void note_late(Asked& asked, const TimePacket& packet, ClockRole role, std::uint8_t i) noexcept {
+  if (asked.clocks == nullptr)
+    return;
+  const FlowKey& key = (*asked.fields)[i].key;
+  const bool asks = packet.ntp && packet.ntp->mode == NtpMode::kClient;
+  ToldPair* pair =
+      asks ? asked.clocks->of_asked(key) : asked.clocks->of_told(key, packet.ptp.has_value());
+  if (pair == nullptr)
+    return;
+  (asks ? pair->asked_late : pair->is_shifted) = true;
+  pair->rule_slot = asked.rule_slot;
+  pair->role = role;
+  ++pair->late;
+}
+
 /// One direction later than the other, by what is asked for as soon as the ramp allows it.
 void decide_late(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
                  const Selection& selection, ImpairmentTally&) noexcept {
@@ -360,6 +426,8 @@ void decide_late(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
         late_ns = static_cast<std::uint64_t>(grown_ns);
     }
     burst.time_ns[i] += late_ns;
+    if (late_ns > 0)
+      note_late(asked, packet, role, i);
   }
 }
 
@@ -394,6 +462,7 @@ CompiledImpairment compiled_of(std::shared_ptr<const WrongClock> clock) {
   CompiledImpairment compiled{.parameters = Parameters::from(ClockParameters{&wrong}),
                               .explain = explain,
                               .tables = std::move(clock),
+                              .tells_time = true,
                               .shares_paths = true};
   if (wrong.asymmetry.wanted) {
     compiled.decide = decide_late;

@@ -274,4 +274,7 @@ STATEMENTS = {
     "K13": "ImpairClock.TheFirstWhoTellsTheTimeSaysWhatTheNodeIs ImpairClock.AnEnabledRuleFindsOutAnew "
            "test_what_a_node_is_comes_first "
            "PolicyWorkers.WhatOneWorkerMustOwnIsRefusedOnASharedWire",
+    "K14": "test_each_client_and_its_sources test_a_victim_and_its_sources "
+           "test_the_report_of_ptp_and_of_what_is_late test_the_table_of_pairs_is_bounded "
+           "ImpairClockPairs.WhatTwoWorkersSawIsOnePair test_a_victim_is_told_so",
 }
