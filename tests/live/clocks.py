@@ -46,7 +46,7 @@ def ntpdig(wire, address):
 
 
 class Server:
-    """chronyd in `b`, on all its addresses, with key 1."""
+    """chronyd in `b`, on all its addresses, with key 1 and with NTS."""
 
     KEYS = "1 SHA1 HEX:0123456789ABCDEF0123456789ABCDEF01234567\n"
 
@@ -60,11 +60,24 @@ class Server:
         self.keys = wire.folder / "chrony.keys"
         self.keys.write_text(self.KEYS)
         self.keys.chmod(0o600)
+        self.certificate = wire.folder / "server.crt"
+        secret = self.certify(["10.77.0.2", *addresses])
         config = wire.folder / "server.conf"
         config.write_text(f"local stratum 8\nallow\ncmdport 0\nkeyfile {self.keys}\n"
+                          f"ntsservercert {self.certificate}\nntsserverkey {secret}\n"
                           f"pidfile {wire.folder}/server.pid\n")
         self.process = wire.spawn("b", chronyd(), "-x", "-d", "-u", "root", "-f", config,
                                   stdout=subprocess.DEVNULL)
+
+    def certify(self, addresses):
+        """Signs the server's certificate for these; returns where its key is."""
+        secret = self.wire.folder / "server.key"
+        names = ",".join(f"IP:{address}" for address in addresses)
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", secret, "-out", self.certificate, "-days", 2, "-subj", "/CN=server",
+            "-addext", f"subjectAltName={names}")
+        secret.chmod(0o600)
+        return secret
 
     def __enter__(self):
         return self
@@ -77,7 +90,8 @@ class Server:
         return self.wire.spawn(
             "a", chronyd(), "-Q", "-u", "root", "-t", seconds,
             *(f"server {address} iburst maxsamples 4 {more}" for address in addresses), "cmdport 0",
-            f"keyfile {self.keys}", f"pidfile {self.wire.folder}/{name}.pid")
+            f"keyfile {self.keys}", "nosystemcert", f"ntstrustedcerts {self.certificate}",
+            f"pidfile {self.wire.folder}/{name}.pid")
 
     def follow(self, name, *sources):
         """A client in `a` that asks on, four times a second; Follower.samples() reads its log."""

@@ -28,11 +28,20 @@ SOURCES = {
     "years": ("offset: 10957d", "", YEARS),
     "keyed": ("offset: 250ms, on_auth: pass", "key 1", 0),
     "refused": ("offset: 250ms, on_auth: drop", "key 1", None),
+    "nts": ("offset: 250ms, on_auth: pass", "nts", 0),
+    "nts_refused": ("offset: 250ms, on_auth: drop", "nts", None),
+    "nts_late": ("as: source, by: delay-asymmetry, offset: 10ms", "nts", 0.01),
     "late": ("as: source, by: delay-asymmetry, offset: 10ms", "key 1", 0.01),
     "early": ("as: source, by: delay-asymmetry, offset: -10ms", "", -0.01),
     "unsure": ("leap: unsync", "", None),
     "vague": ("root_dispersion: 10s", "", None),
 }
+
+
+def client_of(stats, address):
+    """The row of one client in the report of who told whom the time."""
+    (found,) = (one for one in stats["clocks"]["clients"] if one["client"] == address)
+    return found
 
 
 ROUNDS = 5  # a machine that does something else meanwhile moves a clock by more than what is asked
@@ -68,10 +77,20 @@ def test_a_source_is_wrong(wire):
         assert dug[name] == pytest.approx(expected, abs=50 * MS), dug
     stats = wire.settle()
     rules = stats["rules"]
-    assert rules["keyed"]["unrewritable"] > 0 and rules["keyed"]["edited"] == 0
-    assert rules["refused"]["dropped"] > 0 and rules["refused"]["unrewritable"] == 0
-    assert stats["ledger"]["dropped"]["reject"] == rules["refused"]["dropped"]
-    assert rules["late"]["delay"]["max_ns"] == 20_000_000
+    for name in ("keyed", "nts"):
+        assert rules[name]["unrewritable"] > 0 and rules[name]["edited"] == 0
+    for name in ("refused", "nts_refused"):
+        assert rules[name]["dropped"] > 0 and rules[name]["unrewritable"] == 0
+    assert stats["ledger"]["dropped"]["reject"] == sum(rules[name]["dropped"] for name in
+                                                       ("refused", "nts_refused"))
+    for name in ("late", "nts_late"):
+        assert rules[name]["delay"]["max_ns"] == 20_000_000
+        assert rules[name]["edited"] == rules[name]["unrewritable"] == 0
+    told = {pair["source"]: pair for pair in client_of(stats, "10.77.0.1")["pairs"]}
+    for name in ("nts", "nts_late"):
+        assert told[addresses[name]]["mode"] == "authenticated"
+    assert told[addresses["nts"]]["unrewritable"] == told[addresses["nts"]]["told"] > 0
+    assert not told[addresses["nts"]]["shifted"] and told[addresses["nts_late"]]["shifted"]
     assert law_holds(stats)
 
 
@@ -97,7 +116,20 @@ def test_a_victim_is_told_so(both):
         assert finds("one", 0, *three)
         wire.enable("two")
         assert finds("two", 2, *three)
-        assert law_holds(wire.settle())
+        stats = wire.settle()
+    assert law_holds(stats)
+    # Of the three that it asked last two lie; the third one is not even known to a rule.
+    client = client_of(stats, "10.77.0.1")
+    assert (client["sources"], client["shifted"]) == (3, 2)
+    assert "2 of 3 shifted" in wire.cli("stats").stdout
+    pairs = {pair["source"]: pair for pair in client["pairs"]}
+    for address, rule in (("10.77.0.21", "one"), ("10.77.0.22", "two")):
+        pair = pairs[address]
+        assert (pair["rule"], pair["as"], pair["mode"]) == (rule, "source", "basic")
+        assert pair["first_ns"] == pair["last_ns"] == 2 * 10**9 and pair["rewritten"] > 0
+    assert not pairs["10.77.0.2"]["shifted"] and pairs["10.77.0.2"]["first_ns"] == 250 * 10**6
+    victim = client_of(stats, "fd77::1")["pairs"][0]
+    assert (victim["source"], victim["as"]) == ("fd77::2", "victim")
 
 
 def slope(samples):
