@@ -44,34 +44,66 @@ def client_of(stats, address):
     return found
 
 
-ROUNDS = 5  # a machine that does something else meanwhile moves a clock by more than what is asked
+# A machine that does something else meanwhile moves a clock by more than what is asked, so it is asked
+# again and again, and the median counts.
+LEAST, MOST = 5, 20
+WITHIN = 0.2 * MS
 
 
-def is_near(found, expected, right=0):
-    """Whether a client found that, within 2 ms; None: nothing."""
+def is_median(found, expected, within=WITHIN):
+    return len(found) >= LEAST and abs(statistics.median(found) - expected) < within
+
+
+def is_near(found, expected):
+    """Whether one client found that, within 2 ms; None: nothing."""
     if found is None or expected is None:
         return found == expected
-    return abs(found - right - expected) < 2 * MS
+    return abs(found - expected) < 2 * MS
+
+
+def beside_control(server, addresses, sources):
+    """What is asked for and not found by the median of five, or up to 20, clients that ask beside a
+    control; and how each client's clock differed from the control's."""
+    found = {name: [] for name in sources}
+    for turn in range(MOST):
+        clients = {name: server.ask(f"{name}{turn}", addresses[name], more=SOURCES[name][1])
+                   for name in sources}
+        right = offset_of(server.ask(f"control{turn}", "10.77.0.2"))
+        for name, client in clients.items():
+            one = offset_of(client)
+            if one is not None and right is not None:
+                found[name].append(one - right)
+        missed = [name for name in sources if not is_median(found[name], SOURCES[name][2])]
+        if turn >= LEAST - 1 and not missed:
+            break
+    return missed, found
+
+
+def in_some_round(server, addresses, sources, rounds=3):
+    """What none of a few clients that ask alone find as they should."""
+    for turn in range(rounds):
+        clients = {name: server.ask(f"{name}{turn}", addresses[name], more=SOURCES[name][1])
+                   for name in sources}
+        sources = [name for name, client in clients.items()
+                   if not is_near(offset_of(client), SOURCES[name][2])]
+        if not sources:
+            break
+    return sources
 
 
 def test_a_source_is_wrong(wire):
-    """chrony asks each once, NTPsec some: what they find is what was asked for, and what cannot be
+    """chrony asks each some times, NTPsec some: what they find is what was asked for, and what cannot be
     rewritten is either not applied or dropped."""
     addresses = {name: f"10.77.0.{10 + at}" for at, name in enumerate(SOURCES)}
     wire.start(scenario({name: f"ip: {address}" for name, address in addresses.items()},
                         {name: keys for name, (keys, _, _) in SOURCES.items()}), "--start")
-    found, again = {}, list(SOURCES)
+    slow = [name for name, (keys, _, found) in SOURCES.items() if found is None or "delay" in keys]
     with Server(wire, addresses.values()) as server:
-        for turn in range(ROUNDS):
-            clients = {name: server.ask(f"{name}{turn}", addresses[name], more=SOURCES[name][1])
-                       for name in again}
-            right = offset_of(server.ask(f"control{turn}", "10.77.0.2"))
-            found |= {name: offset_of(client) for name, client in clients.items()}
-            again = [name for name in again if not is_near(found[name], SOURCES[name][2], right)]
-            if not again:
-                break
+        missed, found = beside_control(server, addresses,
+                                       [name for name in SOURCES if name not in slow])
+        assert not missed, (missed, found)
+        assert not in_some_round(server, addresses, slow)
         dug = {name: ntpdig(wire, addresses[name]) for name in ("plus", "minus", "years")}
-    assert not again, (again, found)
     # NTPsec asks just once, and takes what lies behind 2036 for the era before.
     for name, expected in (("plus", 0.25), ("minus", -3600), ("years", YEARS - 2**32)):
         assert dug[name] == pytest.approx(expected, abs=50 * MS), dug
@@ -104,9 +136,14 @@ def test_a_victim_is_told_so(both):
     with Server(wire, ["10.77.0.21", "10.77.0.22"]) as server:
 
         def finds(name, expected, *addresses):
-            """In one of the rounds."""
-            return any(is_near(offset_of(server.ask(f"{name}{turn}", *addresses)), expected)
-                       for turn in range(ROUNDS))
+            """By the median of five clients, or up to 20."""
+            found = []
+            for turn in range(MOST):
+                one = offset_of(server.ask(f"{name}{turn}", *addresses))
+                found += [] if one is None else [one]
+                if is_median(found, expected):
+                    return True
+            return False
 
         wire.enable("me")
         assert finds("v4", 0.25, "10.77.0.2")
@@ -143,7 +180,7 @@ def test_drift_steps_and_interleaved_mode(wire):
     """Asked four times a second: 50 ppm is 50 ppm, a step comes at its time, and a client that goes
     into interleaved mode stays there."""
     wire.start(scenario({"drifts": "ip: 10.77.0.31", "steps": "ip: 10.77.0.32", "leaves": "ip: 10.77.0.33"},
-                        {"drifts": "drift: 50ppm", "steps": "steps: [{at: 5s, by: -1s}]",
+                        {"drifts": "drift: 50ppm", "steps": "steps: [{at: 5s, by: -90ms}]",
                          "leaves": "offset: 250ms, drift: 50ppm"}), "--start")
     addresses = ["10.77.0.31", "10.77.0.32", "10.77.0.33"]
     with Server(wire, addresses) as server:
@@ -154,11 +191,13 @@ def test_drift_steps_and_interleaved_mode(wire):
     assert len(right) > 15
     assert slope(client.samples(addresses[0])) - slope(right) == pytest.approx(50e-6, abs=10e-6)
     stepped = client.samples(addresses[1])
-    before = [off for _, off, _ in stepped if off > -0.5]
-    assert len(before) >= 5 and statistics.median(before) == pytest.approx(0, abs=2 * MS)
+    exact = statistics.median(off for _, off, _ in right)
+    before = [off for _, off, _ in stepped if off > -45 * MS]
+    assert len(before) >= 5
+    assert statistics.median(before) - exact == pytest.approx(0, abs=WITHIN)
     behind = [off for _, off, _ in stepped[len(before):]]
-    assert len(behind) >= 5 and max(behind) < -0.9
-    assert statistics.median(behind) == pytest.approx(-1, abs=2 * MS)
+    assert len(behind) >= 5 and max(behind) < -45 * MS
+    assert statistics.median(behind) - exact == pytest.approx(-90 * MS, abs=WITHIN)
     # The first answer is a basic one, and from then on all are interleaved.
     leaving = client.samples(addresses[2])
     assert [interleaved for _, _, interleaved in leaving[2:]].count(False) <= 1
@@ -176,18 +215,20 @@ def test_ptp_is_ten_milliseconds_off(wire):
         f"  - {{name: {name}, enabled: false, impair: [clock: {{node: master, protocols: ptp, {more}}}]}}\n"
         for name, more in keys.items()))
     pairs = [PtpPair(wire, number, *kind) for number, kind in enumerate(PTP)]
+    found = {(name, kind): [] for name in keys for kind in PTP}
     try:
         for pair in pairs:
             pair.begin()
         with ThreadPool(len(pairs)) as pool:
-            for name in keys:
-                found = {kind: [] for kind in PTP}
-                for _ in range(ROUNDS):
-                    for kind, moved in zip(PTP, one_round(wire, pool, pairs, name)):
-                        found[kind].append(moved)
-                    if all(any(map(is_asked, moved)) for moved in found.values()):
-                        break
-                assert all(any(map(is_asked, moved)) for moved in found.values()), (name, found)
+            before = pool.map(PtpPair.ask, pairs)
+            for turn in range(MOST):
+                for name in keys:
+                    moved, before = one_round(wire, pool, pairs, name, before)
+                    for kind, each in zip(PTP, moved):
+                        found[name, kind].append(each)
+                if turn >= LEAST - 1 and all(map(is_asked, found.values())):
+                    break
+        assert all(map(is_asked, found.values())), found
     finally:
         for pair in pairs:
             pair.end()
@@ -195,17 +236,18 @@ def test_ptp_is_ten_milliseconds_off(wire):
 
 
 def is_asked(moved):
-    """The offset within 0.3 ms; either half of what changes, alone, would move the path by 5 ms."""
-    return abs(moved[0] + 10e6) < 0.3e6 and abs(moved[1]) < 1e6
+    """The offset as asked and the path as it was, each by the median; either half of what changes, alone,
+    would move the path by 5 ms."""
+    offsets, paths = zip(*moved)
+    return is_median(offsets, -10e6, 0.3e6) and is_median(paths, 0, 0.3e6)
 
 
-def one_round(wire, pool, pairs, name):
-    """By how much the rule moves each pair's offset and path delay, in ns. The slave is behind a master
-    that is ahead."""
-    before = pool.map(PtpPair.ask, pairs)
+def one_round(wire, pool, pairs, name, before):
+    """By how much the rule moves each pair's offset and path delay, in ns, and what they are behind it.
+    The slave is behind a master that is ahead."""
     wire.enable(name)
     wrong = pool.map(PtpPair.ask, pairs)
     assert wire.cli("heal").returncode == 0
     behind = pool.map(PtpPair.ask, pairs)
     return [tuple(one - (left + right) / 2 for one, left, right in zip(*each))
-            for each in zip(wrong, before, behind)]
+            for each in zip(wrong, before, behind)], behind
