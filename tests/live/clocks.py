@@ -167,6 +167,7 @@ class PtpPair:
 
     def __init__(self, wire, number, transport, mechanism):
         self.wire, self.number, self.processes = wire, number, []
+        self.path = "peerMeanPathDelay" if mechanism == "P2P" else "meanPathDelay"
         for which, role in (("b", "masterOnly"), ("a", "slaveOnly")):
             config = wire.folder / f"ptp-{which}{number}.conf"
             config.write_text(PTP4L.format(number=number, transport=transport, which=which, role=role,
@@ -191,16 +192,16 @@ class PtpPair:
                                   f"{folder}/a{self.number}.uds", "-i", f"{folder}/pmc{self.number}",
                                   stdin=subprocess.PIPE)
         for _ in range(times):
-            manager.stdin.write("GET CURRENT_DATA_SET\n")
+            manager.stdin.write("GET CURRENT_DATA_SET\nGET PORT_DATA_SET\n")
             manager.stdin.flush()
             time.sleep(0.035)
         time.sleep(0.1)
         said = manager.communicate(timeout=20)[0]
 
         def median(word):
-            return statistics.median(float(one) for one in re.findall(rf"{word}\s+(\S+)", said))
+            return statistics.median(float(one) for one in re.findall(rf"\b{word}\s+(\S+)", said))
 
-        return median("offsetFromMaster"), median("meanPathDelay")
+        return median("offsetFromMaster"), median(self.path)
 
     def end(self):
         for process in self.processes:
