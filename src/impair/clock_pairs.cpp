@@ -59,10 +59,18 @@ ToldPair* ClockPairs::find(const Ends& ends) noexcept {
 ToldPair* ClockPairs::find_or_make(const Ends& ends) noexcept {
   if (ToldPair* known = find(ends))
     return known;
-  if (count_ == kPairs)
-    return nullptr;
-  identities_[count_] = identity_of(ends);
-  ToldPair& made = pairs_[count_++];
+  std::size_t place = count_;
+  if (count_ < kPairs) {
+    ++count_;
+  } else {  // whoever was asked and has not answered makes room
+    const auto idle = std::find_if(pairs_.begin(), pairs_.end(),
+                                   [](const ToldPair& pair) { return pair.told == 0; });
+    if (idle == pairs_.end())
+      return nullptr;
+    place = static_cast<std::size_t>(idle - pairs_.begin());
+  }
+  identities_[place] = identity_of(ends);
+  ToldPair& made = pairs_[place];
   made = {};
   made.client = ends.client;
   made.source = ends.source;
@@ -92,7 +100,7 @@ void ClockPairs::see(std::span<const std::uint8_t> frame, const FrameFields& fie
 void ClockPairs::see_ntp(const NtpPacket& packet, const FlowKey& key,
                          std::uint64_t now_ns) noexcept {
   if (packet.mode == NtpMode::kClient) {
-    // A question is no telling; whoever is never answered takes a place, and is not shown.
+    // A question is no telling; who is not answered has a place until it is needed.
     if (ToldPair* pair = find_or_make(asked_ends(key))) {
       pair->question_in = packet.receive;
       pair->question_out = packet.transmit;

@@ -86,6 +86,24 @@ TEST(ImpairClockPairs, WhatTwoWorkersSawIsOnePair) {
   }
 }
 
+TEST(ImpairClockPairs, WhoIsNeverAnsweredMakesRoom) {
+  ClockPairs pairs;
+  const auto see_from = [&](unsigned mode, std::size_t client) {
+    Bytes frame = carry(Carrier::kIpv4, {123, 123}, ntp_message({.mode = mode})).frame;
+    test::put16(frame, mode == 3 ? 28 : 32, client);
+    FrameFields fields;
+    parse_frame(frame, frame.size(), fields);
+    pairs.see(frame, fields, 1);
+  };
+  for (std::size_t client = 0; client < 1'000; ++client) see_from(3, client);
+  EXPECT_EQ(pairs.pairs().size(), ClockPairs::kPairs);
+  EXPECT_EQ(pairs.uncounted(), 0U) << "nobody told the time";
+  for (std::size_t client = 0; client < ClockPairs::kPairs + 4; ++client) see_from(4, client);
+  EXPECT_EQ(pairs.pairs().size(), ClockPairs::kPairs);
+  EXPECT_EQ(pairs.uncounted(), 4U);
+  for (const ToldPair& pair : pairs.pairs()) EXPECT_EQ(pair.told, 1U);
+}
+
 TEST(ImpairClockPairs, ASlotThatIsAnothersIsForgotten) {
   ClockPairs pairs;
   see(pairs, {.mode = 4}, 1);
