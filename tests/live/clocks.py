@@ -92,6 +92,7 @@ class Server:
             "a", chronyd(), "-Q", "-u", "root", "-t", seconds,
             *(f"server {address} iburst minpoll -3 maxpoll -3 maxsamples 4 {more}"
               for address in addresses), "cmdport 0",
+            f"minsources {len(addresses) // 2 + 1}",  # or the first one that answers is followed
             f"keyfile {self.keys}", "nosystemcert", f"ntstrustedcerts {self.certificate}",
             f"pidfile {self.wire.folder}/{name}.pid")
 
@@ -153,6 +154,7 @@ logAnnounceInterval -2
 logMinDelayReqInterval -5
 logMinPdelayReqInterval -5
 tx_timestamp_timeout 100
+fault_reset_interval ASAP
 domainNumber {number}
 network_transport {transport}
 delay_mechanism {mechanism}
