@@ -9,6 +9,33 @@ std::string duration_text(std::uint64_t duration_ns) {
   return fmt::format("{:.3f} ms", static_cast<double>(duration_ns) / 1e6);
 }
 
+namespace {
+
+/// Clients with how many of their sources lie, and each source.
+void print_clocks(const Json& clocks) {
+  fmt::print("\n{:<28}{:<28}{:<15}{:>8}{:>11}{:>14}{:>18}\n", "client", "source", "mode", "told",
+             "rewritten", "unrewritable", "told last");
+  const auto word = [](const Json& json) {
+    return json.is_null() ? std::string("-") : json.get<std::string>();
+  };
+  for (const Json& client : clocks["clients"]) {
+    fmt::print("{:<28}{} of {} shifted\n", client["client"].get<std::string>(),
+               client["shifted"].get<std::uint64_t>(), client["sources"].get<std::uint64_t>());
+    for (const Json& pair : client["pairs"]) {
+      const bool offset = pair["shifted"].get<bool>() && !pair["last_ns"].is_null();
+      fmt::print(
+          "{:<28}{:<28}{:<15}{:>8}{:>11}{:>14}{:>18}\n", "", pair["source"].get<std::string>(),
+          word(pair["mode"]), pair["told"].get<std::uint64_t>(),
+          pair["rewritten"].get<std::uint64_t>(), pair["unrewritable"].get<std::uint64_t>(),
+          offset ? fmt::format("{:+.6f} s",
+                               static_cast<double>(pair["last_ns"].get<std::int64_t>()) / 1e9)
+                 : std::string(pair["shifted"].get<bool>() ? "late" : "as it is"));
+    }
+  }
+}
+
+}  // namespace
+
 void print_stats(const Json& stats) {
   fmt::print("{:<12}{:>14}{:>14}{:>12}{:>10}{:>10}\n", "port", "received", "sent", "rx missed",
              "tx full", "tx error");
@@ -25,6 +52,8 @@ void print_stats(const Json& stats) {
                rule["delayed"].get<std::uint64_t>(), 100.0 * rule["loss"]["rate"].get<double>(),
                rule["loss"]["mean_run"].get<double>(),
                duration_text(rule["delay"]["mean_ns"].get<std::uint64_t>()));
+  if (stats["clocks"].is_object())
+    print_clocks(stats["clocks"]);
   const Json& ledger = stats["ledger"];
   fmt::print("\nledger: received {} + copies {} + injected {} = sent {} + held {}",
              ledger["received"].get<std::uint64_t>(), ledger["copies"].get<std::uint64_t>(),

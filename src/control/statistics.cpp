@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "control/clock_report.hpp"
 #include "control/trigger_json.hpp"
 #include "policy/rule_links.hpp"
 
@@ -89,6 +90,7 @@ void StatisticsSum::add(const WorkerSnapshot& part) {
   total_.stations.learned += part.stations.learned;
   total_.stations.moved += part.stations.moved;
   total_.stations.evicted += part.stations.evicted;
+  total_.clocks.add(part.clocks);
   const ModelBreaches& breaches = part.model;
   const std::uint64_t count = total_.model.count + breaches.count;
   if (breaches.count > 0 &&
@@ -262,6 +264,7 @@ Json StatisticsSum::to_json(std::uint64_t uptime_ns) const {
             {"max_ns", counters.lateness_max_ns},
             {"early", counters.early}}},
           {"model", model_json()},
+          {"clocks", clocks_json(total_.clocks, policy_)},
           {"unparsed", counters.unparsed},
           {"flushed", counters.flushed},
           {"ledger", ledger_json()}};

@@ -62,6 +62,7 @@ Decide::Decide(const Settings& settings)
   gates_.reserve(scope_states_max(settings.paths) / settings.paths);
   asked_.backlog = &backlog_;
   asked_.served = &served_;
+  asked_.clocks = &clocks_;
   asked_.fields = &fields_;
   asked_.tcp = &tcp_;
 }
@@ -69,6 +70,7 @@ Decide::Decide(const Settings& settings)
 void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
   if (policy_ != nullptr)
     adopt_connections(policy);
+  adopt_clocks(policy);
   open_ended_gates(policy, now_ns);
   policy_ = &policy;
   adopt_scanner(policy);
@@ -110,6 +112,14 @@ void Decide::adopt_connections(const Policy& policy) noexcept {
   for (std::size_t path = 0; path < policy.paths.size(); ++path)
     if (policy.paths[path].follows_tcp && !policy_->paths[path].follows_tcp)
       connections_.forget_tracks(policy.paths[path].pair);
+}
+
+/// Who told whom the time is known from time zero on, or from when a clock is there.
+void Decide::adopt_clocks(const Policy& policy) noexcept {
+  watches_clocks_ = policy.watches_clocks();
+  if (asked_.zero_ns != policy.zero_ns)
+    clocks_.clear();
+  for (const std::uint16_t slot : policy.fresh_rules) clocks_.forget_rule(slot);
 }
 
 /// The same patterns as before are searched on; for others every stream begins anew.
@@ -208,6 +218,8 @@ void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& bu
     plan_by_flow(frames, part, burst, counters);
   else
     all = parse_all(frames, part, burst, counters);
+  if (watches_clocks_) [[unlikely]]
+    watch_clocks(frames, part, burst);
   if (witness_ != nullptr) [[unlikely]]
     witness_->arrived(
         {*policy_, part.first, part.count, part.path_id, fields_, connection_, tcp_, payload_},

@@ -19,6 +19,7 @@
 #include "dataplane/scope_table.hpp"
 #include "dataplane/wake_heap.hpp"
 #include "dataplane/witness.hpp"
+#include "impair/clock_pairs.hpp"
 #include "packet/frame_fields.hpp"
 #include "policy/policy.hpp"
 
@@ -171,8 +172,8 @@ class Decide {
 
   /// Whether anything would read the frames of this port: if not, nobody needs to touch them.
   bool reads_frames(PathId path_id) const noexcept {
-    return policy_ != nullptr &&
-           (!policy_->paths[path_id].rules.empty() || policy_->paths[path_id].needs_connection);
+    return policy_ != nullptr && (!policy_->paths[path_id].rules.empty() ||
+                                  policy_->paths[path_id].needs_connection || watches_clocks_);
   }
 
   const std::vector<RuleCounters>& rule_counters() const noexcept { return rule_counters_; }
@@ -183,6 +184,7 @@ class Decide {
   const FragmentCounters& fragment_counters() const noexcept { return fragments_.counters(); }
   const ConnectionCounters& connection_counters() const noexcept { return connections_.counters(); }
   const PayloadCounters& payload_counters() const noexcept { return payload_counters_; }
+  const ClockPairs& clocks() const noexcept { return clocks_; }
   /// Wherever they are kept.
   ScopeCounters scope_counters() const noexcept {
     return {scopes_.counters().active + flows_.states().active,
@@ -195,6 +197,8 @@ class Decide {
                     WorkerCounters& counters) noexcept;
   Selection parse_all(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
                       WorkerCounters& counters) noexcept;
+  void watch_clocks(const PerPacket<FrameView>& frames, BurstPart part,
+                    const JudgedBurst& burst) noexcept;
   void look_further(const FrameView& frame, std::uint32_t i, const PathProgram& path, Flow& flow,
                     const JudgedBurst& burst) noexcept;
   void follow_plans(BurstPart part, JudgedBurst& burst) noexcept;
@@ -216,6 +220,7 @@ class Decide {
   void adopt_scanner(const Policy& policy) noexcept;
   void adopt_connections(const Policy& policy) noexcept;
   void adopt_annexes(const Policy& policy) noexcept;
+  void adopt_clocks(const Policy& policy) noexcept;
   void follow_displaced(FlowTable::Displaced& displaced, std::uint32_t from,
                         std::uint32_t until) noexcept;
   Selection matching(std::uint16_t entry, PathId path_id, const Selection& among,
@@ -367,6 +372,8 @@ class Decide {
   ServedPool served_;
   ScopeTable scopes_;
   WakeHeap wakes_;
+  ClockPairs clocks_;
+  bool watches_clocks_ = false;
   std::uint64_t chases_ = 0;              ///< of the wakes
   std::vector<std::uint32_t> gates_;      ///< slots of states whose rules keep a queue closed
   bool set_aside_ = true;                 ///< some of these two are not 0

@@ -79,6 +79,13 @@ void Decide::follow_displaced(FlowTable::Displaced& displaced, std::uint32_t fro
   std::replace(annex_.begin() + from, annex_.begin() + until, displaced.from, &displaced.to);
 }
 
+/// All packets of the part that say what time it is, before anything befalls them.
+void Decide::watch_clocks(const PerPacket<FrameView>& frames, BurstPart part,
+                          const JudgedBurst& burst) noexcept {
+  for (std::uint32_t i = part.first; i < part.first + part.count; ++i)
+    clocks_.see({frames[i].bytes, frames[i].available}, fields_[i], burst.arrival_ns[i]);
+}
+
 /// At the packet's connection, and whether its stream is to be searched.
 void Decide::look_further(const FrameView& frame, std::uint32_t i, const PathProgram& path,
                           Flow& flow, const JudgedBurst& burst) noexcept {
@@ -117,7 +124,8 @@ void Decide::search_streams(const PerPacket<FrameView>& frames, PathId path_id,
 /// befalls it must not depend on which other rules there are. Those that can.
 Selection Decide::parse_all(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
                             WorkerCounters& counters) noexcept {
-  const bool all_fields = policy_->paths[part.path_id].needs_fields || witness_ != nullptr;
+  const bool all_fields =
+      policy_->paths[part.path_id].needs_fields || witness_ != nullptr || watches_clocks_;
   Selection parsed;
   for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
     const FrameView& frame = frames[i];

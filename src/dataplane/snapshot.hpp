@@ -13,6 +13,7 @@
 #include "dataplane/mac_table.hpp"
 #include "dataplane/model_watch.hpp"
 #include "dataplane/scope_table.hpp"
+#include "impair/clock_pairs.hpp"
 #include "match/payload_hits.hpp"
 #include "policy/scenario.hpp"
 
@@ -40,6 +41,7 @@ struct WorkerSnapshot {
   PayloadCounters payload;
   MacCounters stations;  ///< of switches
   ModelBreaches model;
+  ClockPairs clocks;
   HoldFigures hold;
 };
 

@@ -505,6 +505,7 @@ void Worker<Port, Time>::fill(WorkerSnapshot& snapshot) const noexcept {
   snapshot.connections = decide_.connection_counters();
   snapshot.payload = decide_.payload_counters();
   snapshot.stations = switching_.counters();
+  snapshot.clocks.copy_from(decide_.clocks());
   snapshot.model = act_.model().breaches();
   const Hold& hold = act_.held();
   snapshot.hold = {act_.held_packets(), act_.held_bytes(), hold.capacity_bytes(),

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "impair/clock.hpp"
+#include "impair/clock_pairs.hpp"
 #include "impair/edits.hpp"
 #include "packet/udp_payload.hpp"
 
@@ -27,6 +28,7 @@ struct ClockStart {
   bool has_ntp = false;
   bool has_ptp = false;
   bool is_late = false;
+  ClockRole role = ClockRole::kByItself;  ///< found out
 };
 static_assert(sizeof(ClockStart) <= ScopeState::kBytes);
 
@@ -39,13 +41,28 @@ struct Way {
   bool returns = false;  ///< it may say back what was told
 };
 
-Way way_of(const WrongClock& clock, const Asked& asked, std::uint8_t i) noexcept {
+/// Between whom a packet goes.
+struct Ends {
+  bool from = false;  ///< the node
+  bool to = false;    ///< to it, and not from it
+};
+
+Ends ends_of(const WrongClock& clock, const Asked& asked, std::uint8_t i) noexcept {
   const NodeMask bit = NodeMask{1} << clock.node;
   const bool from = (asked.sources[i] & bit) != 0;
-  const bool to = (asked.destinations[i] & bit) != 0;
-  if (clock.role == ClockRole::kVictim)
-    return {to && !from, false};
-  return {from, to && !from};
+  return {from, !from && (asked.destinations[i] & bit) != 0};
+}
+
+Way way_of(ClockRole role, const Ends& ends) noexcept {
+  switch (role) {
+    case ClockRole::kByItself:
+      return {};
+    case ClockRole::kSource:
+      return {ends.from, ends.to};
+    case ClockRole::kVictim:
+      return {ends.to, false};
+  }
+  return {};
 }
 
 ClockStart& start_of(Asked& asked) noexcept {
@@ -54,6 +71,106 @@ ClockStart& start_of(Asked& asked) noexcept {
     start = {.began_ns = asked.begins_ns + 1};
   return start;
 }
+
+/// Whether messages of this type come from those who tell the time.
+bool comes_from_a_source(PtpType type) noexcept {
+  return type == PtpType::kSync || type == PtpType::kFollowUp || type == PtpType::kDelayResp ||
+         type == PtpType::kAnnounce;
+}
+
+/// A packet about time: one of the two, or neither.
+struct TimePacket {
+  std::optional<NtpPacket> ntp;
+  std::optional<PtpMessage> ptp;
+
+  bool is_there() const noexcept { return ntp.has_value() || ptp.has_value(); }
+};
+
+TimePacket read_time(const WrongClock& clock, const Asked& asked, std::uint8_t i) noexcept {
+  const FrameFields& fields = (*asked.fields)[i];
+  TimePacket packet;
+  if (clock.ntp)
+    packet.ntp = read_ntp(asked.frames[i], fields);
+  if (clock.ptp && !packet.ntp)
+    packet.ptp = read_ptp(asked.frames[i], fields);
+  return packet;
+}
+
+/// What the node is, if this packet tells it where nothing did so far. It is one thing until the
+/// rule is enabled again: half a lie to it and half a lie by it would be two.
+ClockRole role_with(const WrongClock& clock, ClockRole known, const TimePacket& packet,
+                    const Ends& ends) noexcept {
+  if (clock.role != ClockRole::kByItself)
+    return clock.role;
+  if (known != ClockRole::kByItself || (!ends.from && !ends.to))
+    return known;
+  const bool tells = packet.ntp ? tells_time(packet.ntp->mode)
+                                : packet.ptp && comes_from_a_source(packet.ptp->type);
+  if (!tells)
+    return known;
+  return ends.from ? ClockRole::kSource : ClockRole::kVictim;
+}
+
+/// Learns from the packet, where it is left to that.
+ClockRole role_of(const WrongClock& clock, Asked& asked, const TimePacket& packet,
+                  const Ends& ends) noexcept {
+  if (clock.role != ClockRole::kByItself)
+    return clock.role;
+  ClockStart& start = start_of(asked);
+  start.role = role_with(clock, start.role, packet, ends);
+  return start.role;
+}
+
+/// One packet that tells the time, and what comes of it.
+struct Telling {
+  const WrongClock& clock;
+  Asked& asked;
+  JudgedBurst& burst;
+  ImpairmentTally& tally;
+  std::uint8_t i;
+  ClockRole role;
+  bool is_ptp;
+
+  /// Where account is kept of who told whom; null: nowhere.
+  ToldPair* pair() const noexcept {
+    if (asked.clocks == nullptr)
+      return nullptr;
+    ToldPair* known = asked.clocks->of_told((*asked.fields)[i].key, is_ptp);
+    if (known != nullptr) {
+      known->rule_slot = asked.rule_slot;
+      known->role = role;
+    }
+    return known;
+  }
+  void plan(Rewrite rewrite, std::uint64_t value) const noexcept {
+    plan_edit(asked, burst, i, value, static_cast<std::uint64_t>(rewrite));
+  }
+  /// Its stamps, the last of which is off by so much.
+  void rewrite(Rewrite rewrite, std::uint64_t value, std::int64_t off_ns) const noexcept {
+    plan(rewrite, value);
+    if (ToldPair* known = pair()) {
+      known->first_ns = known->rewritten == 0 ? off_ns : known->first_ns;
+      known->last_ns = off_ns;
+      known->is_shifted = true;
+      ++known->rewritten;
+    }
+  }
+  void give_up() const noexcept {
+    ++tally.unrewritable;
+    if (ToldPair* known = pair())
+      ++known->unrewritable;
+  }
+  /// It cannot be rewritten validly.
+  void hold_back() const noexcept {
+    if (!clock.drops_authenticated) {
+      give_up();
+      return;
+    }
+    burst.reason[i] = DropReason::kReject;
+    if (ToldPair* known = pair())
+      ++known->dropped;
+  }
+};
 
 void hold_back(const WrongClock& clock, JudgedBurst& burst, ImpairmentTally& tally,
                std::uint8_t i) noexcept {
@@ -70,36 +187,36 @@ void plan(const Asked& asked, JudgedBurst& burst, std::uint8_t i, Rewrite rewrit
 
 // --- NTP -----------------------------------------------------------------------------------------
 
-bool is_symmetric(NtpMode mode) noexcept {
-  return mode == NtpMode::kSymmetricActive || mode == NtpMode::kSymmetricPassive;
-}
-
-/// Whether packets of this mode say what time it is at their sender.
-bool tells_time(NtpMode mode) noexcept {
-  return mode == NtpMode::kServer || mode == NtpMode::kBroadcast || is_symmetric(mode);
-}
-
 std::uint64_t first_stamp(const NtpPacket& packet) noexcept {
   if (packet.transmit != 0)
     return packet.transmit;
   return packet.receive != 0 ? packet.receive : packet.reference;
 }
 
-void tell_ntp(const WrongClock& clock, const NtpPacket& packet, Asked& asked, JudgedBurst& burst,
-              ImpairmentTally& tally, std::uint8_t i) noexcept {
+/// 2^-32 s in ns, to the nearest.
+std::int64_t ns_of(std::int64_t ticks) noexcept {
+  const Int128 scaled = static_cast<Int128>(ticks) * static_cast<Int128>(kNsPerSecond);
+  return static_cast<std::int64_t>((scaled + (Int128{1} << 31)) >> 32);
+}
+
+void tell_ntp(const Telling& telling, const NtpPacket& packet) noexcept {
   if (packet.trailer != NtpTrailer::kOpen) {
-    hold_back(clock, burst, tally, i);
+    telling.hold_back();
     return;
   }
+  const WrongClock& clock = telling.clock;
+  Asked& asked = telling.asked;
   ClockStart& start = start_of(asked);
   if (!start.has_ntp && first_stamp(packet) != 0) {
     start.ntp = first_stamp(packet);
     start.has_ntp = true;
   }
-  plan(asked, burst, i, Rewrite::kNtpSpoken, start.ntp);
-  if (clock.role == ClockRole::kVictim || packet.mode == NtpMode::kBroadcast || !clock.shifts())
+  const std::int64_t off =
+      clock.ntp_law.off_by(static_cast<std::int64_t>(first_stamp(packet) - start.ntp));
+  telling.rewrite(Rewrite::kNtpSpoken, start.ntp, ns_of(off));
+  if (telling.role == ClockRole::kVictim || packet.mode == NtpMode::kBroadcast || !clock.shifts())
     return;
-  ClockMemory& memory = asked.state[i]->as<ClockMemory>();
+  ClockMemory& memory = asked.state[telling.i]->as<ClockMemory>();
   memory.begin(start.began_ns);
   // Interleaved modes send back when a packet was received (RFC 9769), symmetric ones also when one
   // was sent.
@@ -154,14 +271,6 @@ void edit_spoken(const WrongClock& clock, const NtpPacket& packet, std::uint64_t
 
 // --- PTP -----------------------------------------------------------------------------------------
 
-/// Whether it says T1 or T4. A Sync that a Follow_Up completes does not.
-bool tells_time(const PtpMessage& message) noexcept {
-  if (message.stamp.is_zero())
-    return false;
-  return message.type == PtpType::kFollowUp || message.type == PtpType::kDelayResp ||
-         (message.type == PtpType::kSync && !message.two_step);
-}
-
 std::int64_t off_by(const WrongClock& clock, const PtpMessage& message,
                     std::uint64_t start_ns) noexcept {
   return clock.ptp_law.off_by(static_cast<std::int64_t>(message.stamp.total_ns() - start_ns));
@@ -171,24 +280,29 @@ std::optional<std::int64_t> correction_of(const PtpMessage& message, std::int64_
   return corrected(message.correction, message.type == PtpType::kDelayResp ? -off : off);
 }
 
-void tell_ptp(const WrongClock& clock, const PtpMessage& message, Asked& asked, JudgedBurst& burst,
-              ImpairmentTally& tally, std::uint8_t i) noexcept {
+void tell_announce(const Telling& telling, const PtpMessage& message) noexcept {
+  const WrongClock& clock = telling.clock;
+  if (clock.drops_announce)
+    telling.burst.reason[telling.i] = DropReason::kReject;
+  else if (clock.announces && message.authenticated)
+    hold_back(clock, telling.burst, telling.tally, telling.i);
+  else if (clock.announces)
+    telling.plan(Rewrite::kAnnounce, 0);
+}
+
+void tell_ptp(const Telling& telling, const PtpMessage& message) noexcept {
+  const WrongClock& clock = telling.clock;
   if (message.type == PtpType::kAnnounce) {
-    if (clock.drops_announce)
-      burst.reason[i] = DropReason::kReject;
-    else if (clock.announces && message.authenticated)
-      hold_back(clock, burst, tally, i);
-    else if (clock.announces)
-      plan(asked, burst, i, Rewrite::kAnnounce, 0);
+    tell_announce(telling, message);
     return;
   }
   if (!tells_time(message) || !clock.shifts())
     return;
   if (message.authenticated && !(clock.corrects && clock.allows_mutable)) {
-    hold_back(clock, burst, tally, i);
+    telling.hold_back();
     return;
   }
-  ClockStart& start = start_of(asked);
+  ClockStart& start = start_of(telling.asked);
   if (!start.has_ptp && message.type != PtpType::kDelayResp) {
     start.ptp_ns = message.stamp.total_ns();
     start.has_ptp = true;
@@ -197,9 +311,9 @@ void tell_ptp(const WrongClock& clock, const PtpMessage& message, Asked& asked, 
   const std::int64_t off = off_by(clock, message, start_ns);
   if (clock.corrects ? correction_of(message, off).has_value()
                      : shifted(message.stamp, off).has_value())
-    plan(asked, burst, i, clock.corrects ? Rewrite::kPtpCorrection : Rewrite::kPtpStamp, start_ns);
+    telling.rewrite(clock.corrects ? Rewrite::kPtpCorrection : Rewrite::kPtpStamp, start_ns, off);
   else
-    ++tally.unrewritable;
+    telling.give_up();
 }
 
 void edit_ptp(const WrongClock& clock, const Edit& edit, EditFrame& frame) noexcept {
@@ -225,21 +339,19 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
   const WrongClock& clock = *parameters.as<ClockParameters>().clock;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    const Way way = way_of(clock, asked, i);
-    if ((!way.tells && !way.returns) || burst.piece[i] != Piece::kWhole)
+    const TimePacket packet = read_time(clock, asked, i);
+    if (!packet.is_there() || burst.piece[i] != Piece::kWhole)
       continue;
-    const FrameFields& fields = (*asked.fields)[i];
-    if (clock.ntp)
-      if (const auto packet = read_ntp(asked.frames[i], fields)) {
-        if (way.tells && tells_time(packet->mode))
-          tell_ntp(clock, *packet, asked, burst, tally, i);
-        else if (way.returns)
-          return_ntp(clock, *packet, asked, burst, tally, i);
-        continue;
-      }
-    if (clock.ptp && way.tells)
-      if (const auto message = read_ptp(asked.frames[i], fields))
-        tell_ptp(clock, *message, asked, burst, tally, i);
+    const Ends ends = ends_of(clock, asked, i);
+    const ClockRole role = role_of(clock, asked, packet, ends);
+    const Way way = way_of(role, ends);
+    const Telling telling{clock, asked, burst, tally, i, role, packet.ptp.has_value()};
+    if (way.tells && packet.ptp)
+      tell_ptp(telling, *packet.ptp);
+    else if (way.tells && tells_time(packet.ntp->mode))
+      tell_ntp(telling, *packet.ntp);
+    else if (way.returns && packet.ntp)
+      return_ntp(clock, *packet.ntp, asked, burst, tally, i);
   }
 }
 
@@ -261,12 +373,33 @@ void edit(const Edit& edit, EditFrame& frame) noexcept {
 }
 
 /// Whether a packet's way takes part in what its ends find out of their clocks.
-bool is_timed(const WrongClock& clock, const Asked& asked, std::uint8_t i) noexcept {
-  const FrameFields& fields = (*asked.fields)[i];
-  if (clock.ntp && read_ntp(asked.frames[i], fields))
-    return true;
-  const auto message = clock.ptp ? read_ptp(asked.frames[i], fields) : std::nullopt;
-  return message && (message->type == PtpType::kSync || message->type == PtpType::kDelayReq);
+bool is_timed(const TimePacket& packet) noexcept {
+  return packet.ntp || (packet.ptp && (packet.ptp->type == PtpType::kSync ||
+                                       packet.ptp->type == PtpType::kDelayReq));
+}
+
+/// Whether a packet between these ends goes the way that is to take longer.
+bool goes_late(const WrongClock& clock, ClockRole role, const Ends& ends) noexcept {
+  if (role == ClockRole::kByItself)
+    return false;
+  const bool towards_node = clock.asymmetry.ahead == (role == ClockRole::kSource);
+  return towards_node ? ends.to : ends.from;
+}
+
+/// Keeps account of a packet that is late on purpose, a question or what it is answered.
+void note_late(Asked& asked, const TimePacket& packet, ClockRole role, std::uint8_t i) noexcept {
+  if (asked.clocks == nullptr)
+    return;
+  const FlowKey& key = (*asked.fields)[i].key;
+  const bool asks = packet.ntp && packet.ntp->mode == NtpMode::kClient;
+  ToldPair* pair =
+      asks ? asked.clocks->of_asked(key) : asked.clocks->of_told(key, packet.ptp.has_value());
+  if (pair == nullptr)
+    return;
+  (asks ? pair->asked_late : pair->is_shifted) = true;
+  pair->rule_slot = asked.rule_slot;
+  pair->role = role;
+  ++pair->late;
 }
 
 /// One direction later than the other, by what is asked for as soon as the ramp allows it.
@@ -274,11 +407,12 @@ void decide_late(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
                  const Selection& selection, ImpairmentTally&) noexcept {
   const WrongClock& clock = *parameters.as<ClockParameters>().clock;
   const ClockAsymmetry& asymmetry = clock.asymmetry;
-  const NodeMask bit = NodeMask{1} << clock.node;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
-    const NodeMask nodes = asymmetry.delays_towards ? asked.destinations[i] : asked.sources[i];
-    if ((nodes & bit) == 0 || !is_timed(clock, asked, i))
+    const TimePacket packet = read_time(clock, asked, i);
+    const Ends ends = ends_of(clock, asked, i);
+    const ClockRole role = role_of(clock, asked, packet, ends);
+    if (!is_timed(packet) || !goes_late(clock, role, ends))
       continue;
     std::uint64_t late_ns = asymmetry.delay_ns;
     if (asymmetry.ramp_ns != 0) {
@@ -292,6 +426,8 @@ void decide_late(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
         late_ns = static_cast<std::uint64_t>(grown_ns);
     }
     burst.time_ns[i] += late_ns;
+    if (late_ns > 0)
+      note_late(asked, packet, role, i);
   }
 }
 
@@ -302,45 +438,49 @@ std::string_view word_of(const Way& way) {
 Explanation explain(const Parameters& parameters, const Asked& asked, const JudgedBurst&,
                     std::uint8_t i) {
   const WrongClock& clock = *parameters.as<ClockParameters>().clock;
-  const FrameFields& fields = (*asked.fields)[i];
-  const Way way = way_of(clock, asked, i);
-  if (const auto packet = clock.ntp ? read_ntp(asked.frames[i], fields) : std::nullopt)
-    return {
-        {},
-        {},
-        fmt::format("NTP mode {}{}, {}", static_cast<int>(packet->mode),
-                    packet->trailer == NtpTrailer::kOpen ? "" : ", authenticated", word_of(way))};
-  if (const auto message = clock.ptp ? read_ptp(asked.frames[i], fields) : std::nullopt)
+  const TimePacket packet = read_time(clock, asked, i);
+  const auto& start = asked.common->as<ClockStart>();
+  const Ends ends = ends_of(clock, asked, i);
+  const ClockRole known = start.began_ns == asked.begins_ns + 1 ? start.role : ClockRole::kByItself;
+  const std::string_view word = word_of(way_of(role_with(clock, known, packet, ends), ends));
+  if (packet.ntp)
     return {{},
             {},
-            fmt::format("PTP type {}{}, {}", static_cast<int>(message->type),
-                        message->authenticated ? ", authenticated" : "", word_of(way))};
+            fmt::format("NTP mode {}{}, {}", static_cast<int>(packet.ntp->mode),
+                        packet.ntp->trailer == NtpTrailer::kOpen ? "" : ", authenticated", word)};
+  if (packet.ptp)
+    return {{},
+            {},
+            fmt::format("PTP type {}{}, {}", static_cast<int>(packet.ptp->type),
+                        packet.ptp->authenticated ? ", authenticated" : "", word)};
   return {{}, {}, "not about time"};
 }
 
 CompiledImpairment compiled_of(std::shared_ptr<const WrongClock> clock) {
   const WrongClock& wrong = *clock;
+  const bool learns = wrong.role == ClockRole::kByItself;
   CompiledImpairment compiled{.parameters = Parameters::from(ClockParameters{&wrong}),
                               .explain = explain,
                               .tables = std::move(clock),
+                              .tells_time = true,
                               .shares_paths = true};
   if (wrong.asymmetry.wanted) {
     compiled.decide = decide_late;
     compiled.adds_ns = wrong.asymmetry.delay_ns;
     compiled.delays = true;
     compiled.breaks_order = true;
-    compiled.owns_scope = wrong.asymmetry.ramp_ns != 0;
+    compiled.owns_scope = learns || wrong.asymmetry.ramp_ns != 0;
     return compiled;
   }
   compiled.decide = decide;
   compiled.edit = edit;
   compiled.drops = wrong.drops_authenticated || wrong.drops_announce;
-  const bool remembers = wrong.ntp && wrong.role == ClockRole::kSource;
+  const bool remembers = wrong.ntp && wrong.role != ClockRole::kVictim;
   if (remembers) {
     compiled.scope = Per::kPair;
     compiled.state_bytes = sizeof(ClockMemory);
   }
-  compiled.owns_scope = remembers || wrong.ntp_law.has_start();
+  compiled.owns_scope = learns || remembers || wrong.ntp_law.has_start();
   return compiled;
 }
 

@@ -12,8 +12,9 @@
 
 namespace faultline {
 
-/// Who is told the wrong time: those who ask the node, or the node by those it asks.
-enum class ClockRole : std::uint8_t { kSource, kVictim };
+/// Who is told the wrong time: those who ask the node, or the node by those it asks. By itself:
+/// what the first packet says that tells the time from the node or to it.
+enum class ClockRole : std::uint8_t { kByItself, kSource, kVictim };
 
 /// What NTP's header says of the clock beside its stamps; absent: it stays.
 struct NtpFaults {
@@ -31,14 +32,14 @@ struct NtpFaults {
 /// By a delay that one direction has and the other has not.
 struct ClockAsymmetry {
   bool wanted = false;
-  bool delays_towards = false;  ///< the node; else what comes from it
-  std::uint64_t delay_ns = 0;   ///< at the end
-  std::uint64_t ramp_ns = 0;    ///< by so much more a second; 0: all of it at once
+  bool ahead = false;          ///< the one who tells the time
+  std::uint64_t delay_ns = 0;  ///< at the end
+  std::uint64_t ramp_ns = 0;   ///< by so much more a second; 0: all of it at once
 };
 
 struct WrongClock {
   std::uint32_t node = 0;  ///< index of the node
-  ClockRole role = ClockRole::kSource;
+  ClockRole role = ClockRole::kByItself;
   bool ntp = true;
   bool ptp = true;
   bool drops_authenticated = false;

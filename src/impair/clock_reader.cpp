@@ -246,7 +246,7 @@ void read_asymmetry(MappingReader& reader, const ConfigNode& node, WrongClock& c
       offset == nullptr ? 0 : read_signed_ns(*offset, 3'600 * kNsPerSecond, problems);
   // The client's offset is half of what the way there has more than the way back: a source that is
   // ahead is one whose questions come late.
-  asymmetry.delays_towards = (ns > 0) == (clock.role == ClockRole::kSource);
+  asymmetry.ahead = ns > 0;
   asymmetry.delay_ns = 2 * static_cast<std::uint64_t>(ns < 0 ? -ns : ns);
   if (const ConfigNode* value = reader.take("ramp")) {
     ConfigNode plain = *value;
@@ -302,8 +302,8 @@ WrongClock read_clock(const ConfigNode& node, const CompileContext& context, Pro
   if (const ConfigNode* value = reader.require("node"))
     clock.node = static_cast<std::uint32_t>(read_node(*value, context, problems).value_or(0));
   if (const ConfigNode* value = reader.take("as"))
-    if (read_word(*value, {"source", "victim"}, problems) == 1)
-      clock.role = ClockRole::kVictim;
+    if (const auto word = read_word(*value, {"source", "victim"}, problems))
+      clock.role = *word == 0 ? ClockRole::kSource : ClockRole::kVictim;
   read_protocols(reader, clock, problems);
   std::optional<std::size_t> by = 0;
   if (const ConfigNode* value = reader.take("by")) {

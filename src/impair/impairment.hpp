@@ -24,6 +24,7 @@
 namespace faultline {
 
 struct FrameSchedule;
+class ClockPairs;
 
 /// An impairment's parameters, compiled: a small trivially copyable struct of its own, as bytes, so
 /// that a policy is one flat object.
@@ -90,6 +91,7 @@ struct Asked {
   std::uint64_t zero_ns = 0;                        ///< time zero: processes in time count from it
   BacklogPool* backlog = nullptr;                   ///< the queues of all scopes of this worker
   ServedPool* served = nullptr;                     ///< likewise, of those that are served
+  ClockPairs* clocks = nullptr;  ///< with tells_time, who told whom the time; null: nobody counts
 };
 
 /// What an impairment counts beside the fates it gives.
@@ -194,6 +196,7 @@ struct CompiledImpairment {
   bool uses_step = false;                  ///< reads step
   bool uses_match_number = false;          ///< reads match_number
   bool follows_tcp = false;                ///< reads tcp
+  bool tells_time = false;                 ///< what packets say of the time is watched for it
   bool delays = false;                     ///< may advance a packet's time
   std::uint32_t copies = 0;                ///< it may make of one packet
   bool damages = false;                    ///< its edits are counted as corruption

@@ -110,18 +110,6 @@ std::string ipv6_text(const std::uint8_t* bytes) {
   return text;
 }
 
-std::string address_text(const FlowKey& key, const std::array<std::uint8_t, 16>& address) {
-  switch (key.kind) {
-    case FlowKind::kLink:
-      return mac_text(address.data());
-    case FlowKind::kIpv4:
-      return fmt::format("{}.{}.{}.{}", address[0], address[1], address[2], address[3]);
-    case FlowKind::kIpv6:
-      return ipv6_text(address.data());
-  }
-  return {};
-}
-
 std::string protocol_text(const FlowKey& key) {
   if (key.kind == FlowKind::kLink)
     return fmt::format("0x{:04x}", key.ethertype);
@@ -143,9 +131,21 @@ std::string protocol_text(const FlowKey& key) {
 
 }  // namespace
 
+std::string address_text(FlowKind kind, const std::array<std::uint8_t, 16>& address) {
+  switch (kind) {
+    case FlowKind::kLink:
+      return mac_text(address.data());
+    case FlowKind::kIpv4:
+      return fmt::format("{}.{}.{}.{}", address[0], address[1], address[2], address[3]);
+    case FlowKind::kIpv6:
+      return ipv6_text(address.data());
+  }
+  return {};
+}
+
 std::string to_text(const FlowKey& key) {
-  std::string source = address_text(key, key.source);
-  std::string destination = address_text(key, key.destination);
+  std::string source = address_text(key.kind, key.source);
+  std::string destination = address_text(key.kind, key.destination);
   if (has_ports(key.protocol) && key.kind != FlowKind::kLink) {
     const char* form = key.kind == FlowKind::kIpv6 ? "[{}]:{}" : "{}:{}";
     source = fmt::format(fmt::runtime(form), source, key.source_port);

@@ -83,6 +83,9 @@ std::uint64_t pair_identity(const FlowKey& key) noexcept;
 /// The same for both directions of a flow: which worker it belongs to.
 std::uint64_t flow_pair_hash(const FlowKey& key) noexcept;
 
+/// "10.0.0.1", "fd77::1", "02:00:00:00:00:01".
+std::string address_text(FlowKind kind, const std::array<std::uint8_t, 16>& address);
+
 /// "tcp 10.0.0.1:4242 > 10.0.0.2:80", "icmp 10.0.0.1 > 10.0.0.2",
 /// "0x0806 02:00:00:00:00:01 > ff:ff:ff:ff:ff:ff".
 std::string to_text(const FlowKey& key);

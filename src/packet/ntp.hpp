@@ -29,6 +29,14 @@ enum class NtpMode : std::uint8_t {
   kPrivate,
 };
 
+constexpr bool is_symmetric(NtpMode mode) noexcept {
+  return mode == NtpMode::kSymmetricActive || mode == NtpMode::kSymmetricPassive;
+}
+/// Whether packets of this mode say what time it is at their sender.
+constexpr bool tells_time(NtpMode mode) noexcept {
+  return mode == NtpMode::kServer || mode == NtpMode::kBroadcast || is_symmetric(mode);
+}
+
 /// What stands behind the header.
 enum class NtpTrailer : std::uint8_t {
   kOpen,  ///< nothing, or extension fields that vouch for nothing

@@ -53,6 +53,14 @@ struct PtpMessage {
   PtpStamp stamp;  ///< where the type has one; else zero
 };
 
+/// Whether it says T1 or T4. A Sync that a Follow_Up completes does not.
+inline bool tells_time(const PtpMessage& message) noexcept {
+  if (message.stamp.is_zero())
+    return false;
+  return message.type == PtpType::kFollowUp || message.type == PtpType::kDelayResp ||
+         (message.type == PtpType::kSync && !message.two_step);
+}
+
 /// Reads a message out of the frame whose first bytes and fields are given. Nothing where there is
 /// none, of another version, of no known type or cut short.
 std::optional<PtpMessage> read_ptp(std::span<const std::uint8_t> bytes,

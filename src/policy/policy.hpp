@@ -256,6 +256,14 @@ struct Policy {
     return false;
   }
 
+  /// Whether who tells whom the time is watched.
+  bool watches_clocks() const noexcept {
+    for (const RuleProgram& rule : rules)
+      for (const RuleStep& step : rule.steps)
+        if (step.impairment.tells_time)
+          return true;
+    return false;
+  }
   bool needs_connections() const noexcept {
     for (const PathProgram& path : paths)
       if (path.needs_connection)

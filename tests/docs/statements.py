@@ -271,4 +271,10 @@ STATEMENTS = {
            "test_a_source_is_wrong",
     "K12": "ImpairClock.Announce ImpairClock.WhatTheHeaderSays test_announce "
            "test_what_the_header_says",
+    "K13": "ImpairClock.TheFirstWhoTellsTheTimeSaysWhatTheNodeIs ImpairClock.AnEnabledRuleFindsOutAnew "
+           "test_what_a_node_is_comes_first "
+           "PolicyWorkers.WhatOneWorkerMustOwnIsRefusedOnASharedWire",
+    "K14": "test_each_client_and_its_sources test_a_victim_and_its_sources "
+           "test_the_report_of_ptp_and_of_what_is_late test_the_table_of_pairs_is_bounded "
+           "ImpairClockPairs.WhatTwoWorkersSawIsOnePair test_a_victim_is_told_so",
 }

@@ -46,7 +46,7 @@ def ntpdig(wire, address):
 
 
 class Server:
-    """chronyd in `b`, on all its addresses, with key 1."""
+    """chronyd in `b`, on all its addresses, with key 1 and with NTS."""
 
     KEYS = "1 SHA1 HEX:0123456789ABCDEF0123456789ABCDEF01234567\n"
 
@@ -60,11 +60,24 @@ class Server:
         self.keys = wire.folder / "chrony.keys"
         self.keys.write_text(self.KEYS)
         self.keys.chmod(0o600)
+        self.certificate = wire.folder / "server.crt"
+        secret = self.certify(["10.77.0.2", *addresses])
         config = wire.folder / "server.conf"
         config.write_text(f"local stratum 8\nallow\ncmdport 0\nkeyfile {self.keys}\n"
+                          f"ntsservercert {self.certificate}\nntsserverkey {secret}\n"
                           f"pidfile {wire.folder}/server.pid\n")
         self.process = wire.spawn("b", chronyd(), "-x", "-d", "-u", "root", "-f", config,
                                   stdout=subprocess.DEVNULL)
+
+    def certify(self, addresses):
+        """Signs the server's certificate for these; returns where its key is."""
+        secret = self.wire.folder / "server.key"
+        names = ",".join(f"IP:{address}" for address in addresses)
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", secret, "-out", self.certificate, "-days", 2, "-subj", "/CN=server",
+            "-addext", f"subjectAltName={names}")
+        secret.chmod(0o600)
+        return secret
 
     def __enter__(self):
         return self
@@ -73,11 +86,15 @@ class Server:
         end(self.process)
 
     def ask(self, name, *addresses, more="", seconds=8):
-        """A client in `a` that asks once and ends; offset_of() reads what it found."""
+        """A client in `a` that asks four times and ends, within half a second where answers come within
+        10 ms; offset_of() reads what it found."""
         return self.wire.spawn(
             "a", chronyd(), "-Q", "-u", "root", "-t", seconds,
-            *(f"server {address} iburst maxsamples 4 {more}" for address in addresses), "cmdport 0",
-            f"keyfile {self.keys}", f"pidfile {self.wire.folder}/{name}.pid")
+            *(f"server {address} iburst minpoll -3 maxpoll -3 maxsamples 4 {more}"
+              for address in addresses), "cmdport 0",
+            f"minsources {len(addresses) // 2 + 1}",  # or the first one that answers is followed
+            f"keyfile {self.keys}", "nosystemcert", f"ntstrustedcerts {self.certificate}",
+            f"pidfile {self.wire.folder}/{name}.pid")
 
     def follow(self, name, *sources):
         """A client in `a` that asks on, four times a second; Follower.samples() reads its log."""
@@ -132,11 +149,12 @@ def end(process):
 PTP4L = """[global]
 time_stamping software
 free_running 1
-logSyncInterval -4
+logSyncInterval -5
 logAnnounceInterval -2
-logMinDelayReqInterval -4
-logMinPdelayReqInterval -4
+logMinDelayReqInterval -5
+logMinPdelayReqInterval -5
 tx_timestamp_timeout 100
+fault_reset_interval ASAP
 domainNumber {number}
 network_transport {transport}
 delay_mechanism {mechanism}
@@ -151,6 +169,7 @@ class PtpPair:
 
     def __init__(self, wire, number, transport, mechanism):
         self.wire, self.number, self.processes = wire, number, []
+        self.path = "peerMeanPathDelay" if mechanism == "P2P" else "meanPathDelay"
         for which, role in (("b", "masterOnly"), ("a", "slaveOnly")):
             config = wire.folder / f"ptp-{which}{number}.conf"
             config.write_text(PTP4L.format(number=number, transport=transport, which=which, role=role,
@@ -166,25 +185,25 @@ class PtpPair:
             assert time.monotonic() < give_up, log.read_text()
             time.sleep(0.1)
 
-    def ask(self, times=30):
-        """The slave's (offset, path delay) in ns, as it has them over two seconds: medians. By then its
-        filters have forgotten what was before."""
-        time.sleep(1)
+    def ask(self, times=16):
+        """The slave's (offset, path delay) in ns, as it has them over half a second: medians. By then its
+        filters, of ten messages, have forgotten what was before."""
+        time.sleep(0.5)
         folder = self.wire.folder
         manager = self.wire.spawn("a", "pmc", "-u", "-b", 0, "-d", self.number, "-s",
                                   f"{folder}/a{self.number}.uds", "-i", f"{folder}/pmc{self.number}",
                                   stdin=subprocess.PIPE)
         for _ in range(times):
-            manager.stdin.write("GET CURRENT_DATA_SET\n")
+            manager.stdin.write("GET CURRENT_DATA_SET\nGET PORT_DATA_SET\n")
             manager.stdin.flush()
-            time.sleep(0.07)
-        time.sleep(0.2)
+            time.sleep(0.035)
+        time.sleep(0.1)
         said = manager.communicate(timeout=20)[0]
 
         def median(word):
-            return statistics.median(float(one) for one in re.findall(rf"{word}\s+(\S+)", said))
+            return statistics.median(float(one) for one in re.findall(rf"\b{word}\s+(\S+)", said))
 
-        return median("offsetFromMaster"), median("meanPathDelay")
+        return median("offsetFromMaster"), median(self.path)
 
     def end(self):
         for process in self.processes:

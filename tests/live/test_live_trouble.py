@@ -37,9 +37,10 @@ def test_the_page_tells_what_happens(transcripts, name):
     assert is_told(done), done.stdout
 
 
-def test_the_page_tells_how_long_a_pause_was():
-    """The same, alone: it tells times, if only in whole seconds."""
-    done = play("pause")
+@pytest.mark.parametrize("name", ["pause", "clocks"])
+def test_the_page_tells_times(name):
+    """The same, alone: they tell times, if only in whole seconds or milliseconds."""
+    done = play(name)
     assert is_told(done), done.stdout
 
 

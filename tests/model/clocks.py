@@ -158,3 +158,62 @@ class Source:
             return message[:8] + now.to_bytes(8, "big", signed=True) + message[16:]
         seconds, nanoseconds = divmod(stamp + off, PTP_TICKS)
         return message[:34] + seconds.to_bytes(6, "big") + nanoseconds.to_bytes(4, "big") + message[44:]
+
+
+def tells_the_time(message, is_ntp):
+    """Whether it comes from one who does."""
+    return message[0] & 7 in (1, 2, 4, 5) if is_ntp else message[0] & 0xF in (0, 8, 9, 11)
+
+
+class Node:
+    """One of which nobody said whether it lies or is lied to: the first who tells the time says it."""
+
+    def __init__(self, law):
+        self.law, self.role = Source(law), None
+
+    def passes(self, speaks, peer, message, is_ntp):
+        """What becomes of a message that it sends, or that is sent to it; None: it cannot be rewritten."""
+        if self.role is None and tells_the_time(message, is_ntp):
+            self.role = "source" if speaks else "victim"
+        if self.role is not None and speaks == (self.role == "source"):
+            return self.law.speaks(peer, message) if is_ntp else self.law.ptp(message)
+        if self.role == "source" and is_ntp:
+            return self.law.hears(peer, message)
+        return message
+
+
+# -- who told whom ----------------------------------------------------------------------------------
+
+class Witness:
+    """What passed between clients and their sources, as the report is to have it."""
+
+    def __init__(self):
+        self.told, self.asked = {}, {}
+
+    def asks(self, client, source, message):
+        self.asked[client, source] = stamp_of(message, RECEIVE), stamp_of(message, TRANSMIT)
+
+    def tells(self, source, client, message, after, off_ns):
+        """`after` is what became of it; None: it could not be rewritten."""
+        pair = self.told.setdefault((client, source), {
+            "mode": None, "shifted": False, "told": 0, "rewritten": 0, "unrewritable": 0,
+            "first_ns": None, "last_ns": None})
+        mode, origin = message[0] & 7, stamp_of(message, ORIGIN)
+        received, sent = self.asked.get((client, source), (0, 0))
+        if vouched(message):
+            pair["mode"] = "authenticated"
+        elif mode != 4:
+            pair["mode"] = "broadcast" if mode == 5 else "symmetric"
+        elif origin and origin == sent:
+            pair["mode"] = "basic"
+        elif origin and origin == received:
+            pair["mode"] = "interleaved"
+        pair["told"] += 1
+        pair["shifted"] = off_ns is not None and after is not None
+        if off_ns is None:
+            return
+        pair["unrewritable"] += after is None
+        if after is not None:
+            pair["rewritten"] += 1
+            pair["last_ns"] = off_ns
+            pair["first_ns"] = off_ns if pair["first_ns"] is None else pair["first_ns"]

@@ -153,13 +153,13 @@ def ptp_talk(law, count, correction=False, victim=False, seed=6):
 @pytest.mark.parametrize("keys", LAWS)
 def test_ptp_is_the_models(program, keys):
     """UDP over both and Ethernet, tagged or not: T1 and T4, and nothing else."""
-    ptp_talk(LAWS[keys], 2_000).check(program, scenario(f"protocols: [ptp], {keys}"))
+    ptp_talk(LAWS[keys], 2_000).check(program, scenario(f"as: source, protocols: [ptp], {keys}"))
 
 
 def test_ptp_by_its_correction(program):
     keys = "offset: -3600s, drift: 50ppm"
     ptp_talk(LAWS[keys], 2_000, correction=True).check(
-        program, scenario(f"{keys}, correction: true, allow_mutable: true"))
+        program, scenario(f"as: source, {keys}, correction: true, allow_mutable: true"))
 
 
 def test_ptp_of_a_victim(program):
@@ -168,9 +168,161 @@ def test_ptp_of_a_victim(program):
     ptp_talk(LAWS[keys], 2_000, victim=True).check(program, scenario(f"{keys}, as: victim"))
 
 
+def both_talk(law, seed, count=120):
+    """NTP and PTP, from the node and to it, in any order; and what the node turned out to be."""
+    rng = random.Random(seed)
+    talk, node = Talk(), clocks.Node(law)
+    for number in range(count):
+        speaks, is_ntp = rng.random() < 0.5, rng.random() < 0.5
+        if is_ntp:
+            mode = rng.choice((3, 3, 4, 1, 2, 5, 6))
+            told = [one for pair in node.law.told.get(PEERS[4][0], ()) for one in pair]
+            now = BEGIN + (number << 32) // 20
+            message = struct.pack(">BBBbIIIQQQQ", 4 << 3 | mode, 2, 6, -20, 1, 2, 3, now - (9 << 32),
+                                  rng.choice([0, *told[-20:]]), now - 99, now)
+            message += rng.choice(TRAILERS) if speaks or mode in (4, 5) else b""
+        else:
+            kind = rng.choice((0, 8, 9, 1, 1, 2, 3, 10, 11, 12))
+            message = ptp_message(rng, kind, 1_700_000_000 * 10**9 + number * 10**9 // 20)
+        after = node.passes(speaks, PEERS[4][0], message, is_ntp)
+        ends = (NODE[4], PEERS[4][0]) if speaks else (PEERS[4][0], NODE[4])
+        port = 123 if is_ntp else 319 if message[0] & 0xF < 4 else 320
+
+        def frame(payload):
+            return clocks.udp_frame(*ends, (port, port), payload)
+
+        talk.add("right" if speaks else "left", frame(message),
+                 frame(message if after is None else after))
+    return talk, node.role
+
+
+def test_what_a_node_is_comes_first(program):
+    """Thirty conversations, and who tells the time first says who is wrong in all of it; the same
+    with `as` said."""
+    keys, roles = "offset: 250ms, drift: 50ppm", []
+    for seed in range(30):
+        talk, role = both_talk(Law(offset=Fraction(1, 4), drift=50 * clocks.RATE), seed)
+        talk.check(program, scenario(keys), "--burst", seed % 5 * 15 + 1)
+        roles.append(role)
+    talk.check(program, scenario(f"{keys}, as: {role}"))
+    assert roles.count("source") > 5 and roles.count("victim") > 5
+
+
+def address(text):
+    return bytes(map(int, text.split(".")))
+
+
+def pairs_of(stats):
+    """By (client, source), the report's rows."""
+    clients = stats["clocks"]["clients"]
+    assert all(one["sources"] == len(one["pairs"]) for one in clients)
+    assert all(one["shifted"] == sum(pair["shifted"] for pair in one["pairs"]) for one in clients)
+    return {(one["client"], pair["source"]): pair for one in clients for pair in one["pairs"]}
+
+
+def test_each_client_and_its_sources(program):
+    """Three servers of which two lie, and four clients that ask in every mode: the report has what a
+    witness has, whatever the bursts."""
+    rng, law = random.Random(9), Law(offset=Fraction(1, 4), drift=50 * clocks.RATE)
+    servers = {"10.0.0.7": clocks.Source(law), "10.0.0.8": clocks.Source(law), "10.0.0.9": None}
+    talk, witness = Talk(), clocks.Witness()
+    for number in range(1_500):
+        source, client = rng.choice(list(servers)), f"10.0.1.{rng.randrange(4) + 1}"
+        node, now = servers[source], BEGIN + (number << 32) // 500
+        receive, transmit = rng.choice((0, now - 5)), now + 3
+        question = struct.pack(">BBBbIIIQQQQ", 4 << 3 | 3, 0, 6, -20, 0, 0, 0, 0, 0, receive, transmit)
+        frame = clocks.udp_frame(address(client), address(source), (40_000, 123), question)
+        talk.add("left", frame, frame)
+        witness.asks(client, source, question)
+        if rng.random() < 0.1:
+            continue  # not answered
+        mode = rng.choice((4, 4, 4, 4, 2, 5))
+        said = struct.pack(">BBBbIIIQQQQ", 4 << 3 | mode, 2, 6, -20, 1, 2, 3, now,
+                           rng.choice((receive, transmit, transmit)), now + 4, now + 6)
+        said += rng.choice(TRAILERS)
+        after = node.speaks(client, said) if node else said
+        off_ns = None
+        if node:
+            if node.ntp_start is None:
+                assert after is None  # nothing has begun
+            off = node.law.off((now + 6) - (node.ntp_start or 0), clocks.NTP_TICKS)
+            off_ns = (off * 10**9 + (1 << 31)) >> 32
+        witness.tells(source, client, said, after, off_ns)
+        ends = address(source), address(client)
+        talk.add("right", clocks.udp_frame(*ends, (123, 40_000), said),
+                 clocks.udp_frame(*ends, (123, 40_000), said if after is None else after))
+    text = scenario("as: source, offset: 250ms, drift: 50ppm", "").replace("x: {port: right}",
+                                                                          "x: {ip: 10.0.0.7}")
+    text = text.replace("nodes:\n", "nodes:\n  y: {ip: 10.0.0.8}\n")
+    text += text[text.index("  - name: lie"):].replace("lie", "too").replace("node: x", "node: y")
+    for burst in (1, 64):
+        found, stats = talk.through(program, text, "--burst", burst)
+        assert found == [frame for _, _, frame in talk.items]
+        pairs = pairs_of(stats)
+        assert pairs.keys() == witness.told.keys()
+        for (client, source), row in witness.told.items():
+            pair = pairs[client, source]
+            assert {key: pair[key] for key in row} == row, (client, source)
+            lies = {"10.0.0.7": "lie", "10.0.0.8": "too", "10.0.0.9": None}[source]
+            assert (pair["rule"], pair["as"]) == (lies, lies and "source")
+            assert (pair["protocol"], pair["late"], pair["dropped"]) == ("ntp", 0, 0)
+        assert stats["clocks"]["uncounted"] == 0
+    assert len(pairs) == 12
+
+
+def test_a_victim_and_its_sources(program):
+    """It is the client of all it asks, and finds out nothing of others."""
+    talk = Talk()
+    for number in range(10):
+        frame = clocks.udp_frame(PEERS[4][number % 2], NODE[4], (123, 123), answer())
+        talk.add("left", frame, frame)
+    _, stats = talk.through(program, scenario("offset: -1s"))
+    pairs = pairs_of(stats)
+    assert pairs.keys() == {("10.0.0.7", "10.0.1.1"), ("10.0.0.7", "10.0.1.2")}
+    for pair in pairs.values():
+        assert (pair["as"], pair["rule"], pair["told"], pair["rewritten"]) == ("victim", "lie", 5, 5)
+        assert pair["first_ns"] == pair["last_ns"] == -10**9 and pair["shifted"]
+
+
+def test_the_report_of_ptp_and_of_what_is_late(program):
+    rng = random.Random(4)
+    talk = Talk()
+    for kind in (0, 8, 9, 8):
+        message = ptp_message(rng, kind, 10**18)
+        message = message[:6] + b"\0" + message[7:34] + (10**9).to_bytes(6, "big") + message[40:]
+        frame = clocks.ethernet_frame(message)
+        talk.add("right", frame, frame)
+    _, stats = talk.through(program, scenario("as: source, offset: 10ms"))
+    (pair,) = pairs_of(stats).values()
+    assert (pair["protocol"], pair["mode"], pair["told"], pair["rewritten"]) == ("ptp", "ptp", 4, 4)
+    assert pair["first_ns"] == 10 * MS and pair["shifted"]
+    talk = Talk()
+    for number in range(6):
+        ends = (NODE[4], PEERS[4][0]) if number % 2 else (PEERS[4][0], NODE[4])
+        frame = clocks.udp_frame(*ends, (123, 123), answer(mode=4 if number % 2 else 3))
+        talk.add("right" if number % 2 else "left", frame, frame)
+    _, stats = talk.through(program, scenario("by: delay-asymmetry, as: source, offset: 100us"))
+    (pair,) = pairs_of(stats).values()
+    assert (pair["late"], pair["rewritten"], pair["told"], pair["shifted"]) == (3, 0, 3, True)
+    _, stats = talk.through(program, scenario("offset: 1s").replace("clock: {node: x, offset: 1s}", "loss: 0%"))
+    assert stats["clocks"] is None
+
+
+def test_the_table_of_pairs_is_bounded(program):
+    """256 pairs of all rules together; what finds no room is counted."""
+    talk = Talk()
+    for number in range(300):
+        client = bytes((10, 0, 2 + number // 200, number % 200))
+        frame = clocks.udp_frame(NODE[4], client, (123, 123), answer())
+        talk.add("right", frame, frame)
+    _, stats = talk.through(program, scenario("offset: 1s"))
+    assert len(pairs_of(stats)) == 256 and stats["clocks"]["uncounted"] == 44
+    assert stats["rules"]["lie"]["edited"] == 300
+
+
 def test_bursts_do_not_matter(program):
-    keys = "offset: -3600s, drift: 50ppm"
-    talk, _ = ntp_talk(LAWS[keys], 1_000)
+    keys = "as: source, offset: -3600s, drift: 50ppm"
+    talk, _ = ntp_talk(LAWS[keys.removeprefix("as: source, ")], 1_000)
     for options in (("--burst", 1), ("--burst", 64), ("--workers", 4)):
         talk.check(program, scenario(keys), *options)
 

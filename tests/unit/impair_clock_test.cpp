@@ -82,16 +82,16 @@ void expect_rows(const std::string& keys, const std::vector<ModeCase>& rows) {
 }
 
 TEST(ImpairClock, ASourceByMode) {
-  expect_rows("", {{1, Side::kFrom, true, true, true},
-                   {2, Side::kFrom, true, true, true},
-                   {3, Side::kFrom, false, false, false},
-                   {4, Side::kFrom, true, true, true},
-                   {5, Side::kFrom, true, false, true},
-                   {1, Side::kTo, false, false, false},
-                   {2, Side::kTo, false, false, false},
-                   {3, Side::kTo, false, false, false},
-                   {4, Side::kTo, false, false, false},
-                   {4, Side::kNeither, false, false, false}});
+  expect_rows(", as: source", {{1, Side::kFrom, true, true, true},
+                               {2, Side::kFrom, true, true, true},
+                               {3, Side::kFrom, false, false, false},
+                               {4, Side::kFrom, true, true, true},
+                               {5, Side::kFrom, true, false, true},
+                               {1, Side::kTo, false, false, false},
+                               {2, Side::kTo, false, false, false},
+                               {3, Side::kTo, false, false, false},
+                               {4, Side::kTo, false, false, false},
+                               {4, Side::kNeither, false, false, false}});
   for (const unsigned mode : {6U, 7U}) {
     OneImpairment bench(clock_of("offset: 250ms"));
     const Bytes frame = ntp_frame({.mode = mode});
@@ -321,20 +321,20 @@ void expect_types(const std::string& keys, const std::vector<TypeCase>& rows) {
 }
 
 TEST(ImpairClock, PtpByType) {
-  expect_types("", {{{.type = 8, .seconds = kT1}, Side::kFrom, kTenMs},
-                    {{.type = 8, .seconds = 0}, Side::kFrom, 0},
-                    {{.type = 0, .two_step = true, .seconds = 0}, Side::kFrom, 0},
-                    {{.type = 0, .two_step = true, .seconds = kT1}, Side::kFrom, 0},
-                    {{.type = 0, .seconds = kT1}, Side::kFrom, kTenMs},
-                    {{.type = 0, .seconds = 0}, Side::kFrom, 0},
-                    {{.type = 9, .seconds = kT1}, Side::kFrom, kTenMs},
-                    {{.type = 1, .seconds = kT1}, Side::kFrom, 0},
-                    {{.type = 2, .seconds = kT1}, Side::kFrom, 0},
-                    {{.type = 3, .seconds = kT1}, Side::kFrom, 0},
-                    {{.type = 10, .seconds = kT1}, Side::kFrom, 0},
-                    {{.type = 11, .seconds = kT1}, Side::kFrom, 0},
-                    {{.type = 8, .seconds = kT1}, Side::kTo, 0},
-                    {{.type = 9, .seconds = kT1}, Side::kTo, 0}});
+  expect_types(", as: source", {{{.type = 8, .seconds = kT1}, Side::kFrom, kTenMs},
+                                {{.type = 8, .seconds = 0}, Side::kFrom, 0},
+                                {{.type = 0, .two_step = true, .seconds = 0}, Side::kFrom, 0},
+                                {{.type = 0, .two_step = true, .seconds = kT1}, Side::kFrom, 0},
+                                {{.type = 0, .seconds = kT1}, Side::kFrom, kTenMs},
+                                {{.type = 0, .seconds = 0}, Side::kFrom, 0},
+                                {{.type = 9, .seconds = kT1}, Side::kFrom, kTenMs},
+                                {{.type = 1, .seconds = kT1}, Side::kFrom, 0},
+                                {{.type = 2, .seconds = kT1}, Side::kFrom, 0},
+                                {{.type = 3, .seconds = kT1}, Side::kFrom, 0},
+                                {{.type = 10, .seconds = kT1}, Side::kFrom, 0},
+                                {{.type = 11, .seconds = kT1}, Side::kFrom, 0},
+                                {{.type = 8, .seconds = kT1}, Side::kTo, 0},
+                                {{.type = 9, .seconds = kT1}, Side::kTo, 0}});
   expect_types(", as: victim", {{{.type = 8, .seconds = kT1}, Side::kTo, kTenMs},
                                 {{.type = 9, .seconds = kT1}, Side::kTo, kTenMs},
                                 {{.type = 0, .seconds = kT1}, Side::kTo, kTenMs},
@@ -420,8 +420,8 @@ TEST(ImpairClock, OneDirectionIsLate) {
     std::string keys;
     Side late;
   };
-  const LateCase cases[] = {{"offset: 10ms", Side::kTo},
-                            {"offset: -10ms", Side::kFrom},
+  const LateCase cases[] = {{"offset: 10ms, as: source", Side::kTo},
+                            {"offset: -10ms, as: source", Side::kFrom},
                             {"offset: 10ms, as: victim", Side::kFrom},
                             {"offset: -10ms, as: victim", Side::kTo}};
   const Bytes ntp = ntp_frame({.trailer = test::mac(16)});
@@ -442,7 +442,7 @@ TEST(ImpairClock, OneDirectionIsLate) {
 }
 
 TEST(ImpairClock, ItGetsLateByAndBy) {
-  OneImpairment bench(clock_of("by: delay-asymmetry, offset: 10ms, ramp: 1ms/s"));
+  OneImpairment bench(clock_of("by: delay-asymmetry, as: source, offset: 10ms, ramp: 1ms/s"));
   const auto late_at = [&](std::uint64_t time_ns) {
     return bench.offer_one(offered(ntp_frame({.mode = 3}), Side::kTo, time_ns)).time_ns - time_ns;
   };
@@ -453,23 +453,108 @@ TEST(ImpairClock, ItGetsLateByAndBy) {
   EXPECT_EQ(late_at(70'000'000'000), 2 * kTenMs);
 }
 
+// --- source or victim ----------------------------------------------------------------------------
+
+/// What a node without `as` does with an answer from it and one to it, behind this packet.
+std::pair<bool, bool> lies_behind(const Bytes& frame, Side side, const std::string& more = "") {
+  OneImpairment bench(clock_of("offset: 250ms" + more));
+  bench.offer_one(offered(frame, side));
+  const bool by_it = after(bench, ntp_frame({}), Side::kFrom) != ntp_frame({});
+  return {by_it, after(bench, ntp_frame({}), Side::kTo) != ntp_frame({})};
+}
+
+TEST(ImpairClock, TheFirstWhoTellsTheTimeSaysWhatTheNodeIs) {
+  using Both = std::pair<bool, bool>;
+  const Both source{true, false};
+  const Both victim{false, true};
+  for (const unsigned mode : {1U, 2U, 4U, 5U})
+    for (const Bytes& trailer : {Bytes{}, test::mac(16)}) {
+      const Bytes frame = ntp_frame({.mode = mode, .trailer = trailer});
+      EXPECT_EQ(lies_behind(frame, Side::kFrom), source) << mode;
+      EXPECT_EQ(lies_behind(frame, Side::kTo), victim) << mode;
+    }
+  for (const unsigned type : {0U, 8U, 9U, 11U}) {
+    const Bytes frame = carry(Carrier::kEthernet, {}, ptp_message({.type = type})).frame;
+    EXPECT_EQ(lies_behind(frame, Side::kFrom), source) << type;
+    EXPECT_EQ(lies_behind(frame, Side::kTo), victim) << type;
+    EXPECT_EQ(lies_behind(frame, Side::kTo, ", protocols: ntp"), source) << "not heard: " << type;
+  }
+  // These tell nothing, and the answer behind them comes from the node.
+  for (const unsigned mode : {3U, 6U, 7U})
+    EXPECT_EQ(lies_behind(ntp_frame({.mode = mode}), Side::kTo), source) << mode;
+  for (const unsigned type : {1U, 2U, 3U, 10U, 12U})
+    EXPECT_EQ(
+        lies_behind(carry(Carrier::kEthernet, {}, ptp_message({.type = type})).frame, Side::kTo),
+        source)
+        << type;
+  EXPECT_EQ(lies_behind(ntp_frame({}), Side::kNeither), source);
+}
+
+TEST(ImpairClock, TheFirstOneIsRewrittenToo) {
+  for (const Side side : {Side::kFrom, Side::kTo}) {
+    OneImpairment bench(clock_of("offset: 250ms"));
+    EXPECT_EQ(stamps_of(after(bench, ntp_frame({}), side)).transmit,
+              NtpWords{}.transmit + kQuarter);
+  }
+}
+
+TEST(ImpairClock, AnEnabledRuleFindsOutAnew) {
+  OneImpairment bench(clock_of("offset: 250ms"));
+  EXPECT_NE(after(bench, ntp_frame({}), Side::kFrom), ntp_frame({}));
+  EXPECT_EQ(after(bench, ntp_frame({}), Side::kTo), ntp_frame({}));
+  bench.begins_ns = 1;
+  EXPECT_NE(after(bench, ntp_frame({}), Side::kTo), ntp_frame({}));
+  EXPECT_EQ(after(bench, ntp_frame({}), Side::kFrom), ntp_frame({}));
+}
+
+TEST(ImpairClock, WhoIsLateIsFoundOut) {
+  OneImpairment bench(clock_of("by: delay-asymmetry, offset: 10ms"));
+  const Bytes question = ntp_frame({.mode = 3});
+  const auto late = [&](const Bytes& frame, Side side) {
+    return bench.offer_one(offered(frame, side)).time_ns;
+  };
+  EXPECT_EQ(late(question, Side::kTo), 0U) << "nobody has told the time so far";
+  EXPECT_EQ(late(ntp_frame({}), Side::kFrom), 0U) << "a source";
+  EXPECT_EQ(late(question, Side::kTo), 2 * kTenMs);
+  bench.begins_ns = 1;
+  EXPECT_EQ(late(question, Side::kFrom), 0U);
+  EXPECT_EQ(late(ntp_frame({}), Side::kTo), 0U) << "a victim";
+  EXPECT_EQ(late(question, Side::kFrom), 2 * kTenMs);
+}
+
+TEST(ImpairClock, ExplainsWhatTheNodeIs) {
+  OneImpairment bench(clock_of("offset: 1s"));
+  const Bytes question = ntp_frame({.mode = 3});
+  EXPECT_EQ(bench.explain(offered(question, Side::kTo)).state, "NTP mode 3, goes by");
+  EXPECT_EQ(bench.explain(offered(ntp_frame({}), Side::kTo)).state,
+            "NTP mode 4, tells the node's time");
+  EXPECT_EQ(bench.explain(offered(ntp_frame({}), Side::kFrom)).state,
+            "NTP mode 4, tells the node's time")
+      << "nothing was learned by that";
+  bench.offer_one(offered(ntp_frame({}), Side::kFrom));
+  EXPECT_EQ(bench.explain(offered(question, Side::kTo)).state, "NTP mode 3, answers the node");
+}
+
 // --- what it is to others ----------------------------------------------------------------------
 
 TEST(ImpairClock, WhatItNeeds) {
   EXPECT_TRUE(OneImpairment(clock_of("offset: 1s")).compiled.owns_scope) << "what it told";
   EXPECT_FALSE(OneImpairment(clock_of("offset: 1s, as: victim")).compiled.owns_scope);
-  EXPECT_FALSE(OneImpairment(clock_of("offset: 1s, protocols: ptp")).compiled.owns_scope);
+  const std::string ptp = "offset: 1s, protocols: ptp";
+  EXPECT_TRUE(OneImpairment(clock_of(ptp)).compiled.owns_scope) << "what the node is";
+  EXPECT_FALSE(OneImpairment(clock_of(ptp + ", as: source")).compiled.owns_scope);
   EXPECT_TRUE(OneImpairment(clock_of("drift: 1ppm, as: victim")).compiled.owns_scope);
   EXPECT_FALSE(OneImpairment(clock_of("offset: 1s")).compiled.drops);
   EXPECT_TRUE(OneImpairment(clock_of("offset: 1s, on_auth: drop")).compiled.drops);
   const std::string late = "by: delay-asymmetry, offset: 1s";
-  EXPECT_FALSE(OneImpairment(clock_of(late)).compiled.owns_scope);
+  EXPECT_TRUE(OneImpairment(clock_of(late)).compiled.owns_scope) << "what the node is";
+  EXPECT_FALSE(OneImpairment(clock_of(late + ", as: source")).compiled.owns_scope);
   EXPECT_TRUE(OneImpairment(clock_of(late + ", ramp: 1ms/s")).compiled.owns_scope);
   EXPECT_EQ(OneImpairment(clock_of(late)).compiled.adds_ns, 2'000'000'000U);
 }
 
 TEST(ImpairClock, Explains) {
-  OneImpairment bench(clock_of("offset: 1s"));
+  OneImpairment bench(clock_of("offset: 1s, as: source"));
   EXPECT_EQ(bench.explain(offered(ntp_frame({}), Side::kFrom)).state,
             "NTP mode 4, tells the node's time");
   EXPECT_EQ(

@@ -180,6 +180,11 @@ TEST(PolicyWorkers, WhatOneWorkerMustOwnIsRefusedOnASharedWire) {
   EXPECT_EQ(unshareable("pause: {node: n}]", 2), fixed);
   EXPECT_EQ(unshareable("pause: {node: n}], per: flow", 2), fixed);
   EXPECT_EQ(unshareable("clock: {node: n, offset: 1s}]", 2), fixed);
+  // What a node is has to be found out by one who sees all of its packets.
+  const std::string clock = "clock: {node: n, protocols: ptp, offset: 1s";
+  EXPECT_EQ(unshareable(clock + "}]", 2), fixed);
+  EXPECT_EQ(unshareable(clock + ", as: source}]", 2), "");
+  EXPECT_EQ(unshareable(clock + ", as: victim}]", 2), "");
 }
 
 TEST(PolicyWorkers, OneStateForWiresOfDifferentWorkersIsRefused) {
