@@ -85,11 +85,11 @@ ConfigNode partition_rule(const std::string& name, ConfigNode body) {
   rule.mark = body.mark;
   rule.set("name", scalar_node(name, body.mark));
   rule.set("optional", scalar_node("true", body.mark));
-  for (const std::string_view key : {"ttl", "lease"})
+  for (const std::string_view key : {"ttl", "lease", "in_flight"})
     if (const ConfigNode* value = body.find(key))
       rule.set(key, *value);
   std::erase_if(body.entries, [](const ConfigEntry& entry) {
-    return entry.key == "ttl" || entry.key == "lease";
+    return entry.key == "ttl" || entry.key == "lease" || entry.key == "in_flight";
   });
   ConfigNode item;
   item.kind = ConfigNode::Kind::kMapping;

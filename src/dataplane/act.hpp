@@ -15,6 +15,7 @@
 #include "dataplane/counters.hpp"
 #include "dataplane/histogram.hpp"
 #include "dataplane/hold.hpp"
+#include "dataplane/in_flight.hpp"
 #include "dataplane/injector.hpp"
 #include "dataplane/mbuf_stock.hpp"
 #include "dataplane/mbufs.hpp"
@@ -54,6 +55,9 @@ class Act {
   /// Holds packets against the scenario's model.
   ModelWatch& model() noexcept { return model_; }
   const ModelWatch& model() const noexcept { return model_; }
+
+  /// Cuts off what is on its way.
+  InFlight& in_flight() noexcept { return in_flight_; }
 
   /// From now on packets may overtake each other on their way to this port: that is measured.
   void expect_overtaking(std::size_t egress) noexcept { overtaken_[egress] = true; }
@@ -333,10 +337,21 @@ class Act {
     return released;
   }
 
+  /// Drops a packet that was on its way when a cut began that is in force.
+  bool is_cut_off(rte_mbuf* mbuf, const HeldKey& key) noexcept {
+    if (!in_flight_.takes(key.open(), {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len},
+                          mbuf->pkt_len))
+      return false;
+    drop(mbuf, key, DropReason::kInFlight);
+    return true;
+  }
+
   /// Sends a packet that was in the hold and notes how late it is.
   template <typename Departure>
   void leave(rte_mbuf* mbuf, const HeldKey& key, bool flushed, std::uint64_t now_ns,
              const Departure& departure) noexcept {
+    if (key.arrival_ns < in_flight_.before_ns() && is_cut_off(mbuf, key)) [[unlikely]]
+      return;
     const std::uint64_t departs_ns = departure(now_ns, key.release_ns);
     note_departure(key.release_ns, flushed, departs_ns);
     if (model_.is_on()) [[unlikely]]
@@ -495,6 +510,7 @@ class Act {
   MbufStock stock_;
   Witness* witness_ = nullptr;
   ModelWatch model_;
+  InFlight in_flight_;
   Hold hold_;
   PacketStore store_;  ///< what waits in served queues
   std::uint64_t queued_ = 0;

@@ -61,6 +61,7 @@ class Worker {
         whole_frames_(new WholeFrame[kBurstMax]),
         box_(ports_.size()) {
     rx_burst_ = settings.rx_burst;
+    act_.in_flight().count_in(&decide_.counters_of(0));
     for (std::size_t port = 0; port < ports_.size(); ++port)
       if (ports_[port] != nullptr)
         polled_.push_back(static_cast<std::uint8_t>(port));
@@ -165,6 +166,7 @@ class Worker {
     released += release(now_ns);
     send_direct(now_ns);
     act_.finish();
+    act_.in_flight().forget_ended();
     had_work_ = received + released > 0;
   }
 

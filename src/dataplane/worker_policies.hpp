@@ -63,7 +63,11 @@ void Worker<Port, Time>::advance(std::uint64_t now_ns) noexcept {
       adopted_generation_.store(policy.generation, std::memory_order_release);
     }
     const bool triggered = decide_.is_triggered();
-    next_instant_ns_ = decide_.policy() != nullptr ? decide_.refresh(instant_ns) : kNever;
+    next_instant_ns_ = kNever;
+    if (decide_.policy() != nullptr) {
+      next_instant_ns_ = decide_.refresh(instant_ns);
+      act_.in_flight().refresh(*decide_.policy(), instant_ns);
+    }
     if (triggered)
       inject_by(*decide_.policy(), instant_ns);
     if (pending_ != nullptr)

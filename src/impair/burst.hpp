@@ -23,6 +23,7 @@ enum class DropReason : std::uint8_t {
   kMtu,
   kReject,
   kFiltered,
+  kInFlight,
   kHeal,
   kCarrier,
   kShutdown,
@@ -36,9 +37,9 @@ inline constexpr std::size_t kDropReasons = static_cast<std::size_t>(DropReason:
 /// The reason's name in the statistics object; empty for kNone.
 constexpr std::string_view drop_reason_name(DropReason reason) noexcept {
   constexpr std::array<std::string_view, kDropReasons> kNames{
-      "",         "loss",     "queue",   "police",   "partition", "pause",
-      "crash",    "mtu",      "reject",  "filtered", "heal",      "carrier",
-      "shutdown", "overflow", "no_mbuf", "tx_full",  "tx_error"};
+      "",        "loss",     "queue",    "police",   "partition", "pause",
+      "crash",   "mtu",      "reject",   "filtered", "in_flight", "heal",
+      "carrier", "shutdown", "overflow", "no_mbuf",  "tx_full",   "tx_error"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 

@@ -83,6 +83,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   compiled.nodes = *context.nodes;
   compiled.follows_tcp = true;
   compiled.drops = true;
+  compiled.cuts = !crash.process;
   return compiled;
 }
 

@@ -201,6 +201,7 @@ struct CompiledImpairment {
   std::uint32_t copies = 0;                ///< it may make of one packet
   bool damages = false;                    ///< its edits are counted as corruption
   bool drops = false;                      ///< may end a packet's life
+  bool cuts = false;                       ///< nothing of its rule gets through while it holds
   bool owns_scope = false;       ///< one worker must see all packets of the scope, in order
   bool shares_paths = false;     ///< its states are the same for all paths of its rule; a queue
                                  ///< among them is a GatedQueue

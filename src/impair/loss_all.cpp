@@ -35,6 +35,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
                             .decide = decide,
                             .explain = explain,
                             .drops = true,
+                            .cuts = everything.action == LossAction::kDrop,
                             .loss = LossShare{1, 0}};
 }
 

@@ -67,6 +67,7 @@ class PartitionReader {
     compiled.decide = decide;
     compiled.explain = explain;
     compiled.drops = true;
+    compiled.cuts = true;
     read_spared(compiled);
     read_nodes();
     if (const ConfigNode* value = reader_.take("choice"))
@@ -229,6 +230,7 @@ class PartitionReader {
     std::vector<std::size_t> chosen = nodes_;
     shuffle_.shuffle(chosen);
     chosen.resize(count);
+    compiled.cuts = false;  // nodes go one after the other
     auto swizzle = std::make_shared<Swizzle>();
     LinkEnd cut;
     for (std::size_t place = 0; place < count; ++place) {

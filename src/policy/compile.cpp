@@ -8,6 +8,7 @@
 #include "impair/frame_schedule.hpp"
 #include "policy/rule_links.hpp"
 #include "policy/topology.hpp"
+#include "policy/trigger_reader.hpp"
 
 namespace faultline {
 namespace {
@@ -389,29 +390,6 @@ std::uint64_t expiry_of(const RuleSpec& spec, const CompileRequest& request, boo
   return ttl_ns == kNever ? kNever : request.active_from_ns + ttl_ns;
 }
 
-/// What the scenario's triggers do to its rules, and which of them count whose packets.
-void lay_triggers(const Scenario& scenario, const CompileRequest& request, Policy& policy) {
-  if (scenario.triggers.empty() || request.board == nullptr)
-    return;
-  policy.board = request.board;
-  for (const TriggerSpec& spec : scenario.triggers) {
-    const bool counts = spec.kind == TriggerSpec::Kind::kPackets;
-    if (counts) {
-      RuleProgram& rule = policy.rules[spec.rule];
-      rule.trips.push_back(static_cast<std::uint16_t>(policy.triggers.size()));
-      for (std::size_t path_id = 0; path_id < policy.paths.size(); ++path_id)
-        policy.paths[path_id].needs_flow |= rule.paths.test(path_id);
-    }
-    policy.triggers.push_back({spec.text, counts, spec.count});
-  }
-  for (const TimelineEntry& entry : scenario.timeline)
-    if (entry.trigger)
-      policy.rules[entry.rule].gates.push_back(
-          {&policy.board->trigger(*entry.trigger), entry.at_ns,
-           entry.until_ns == kNever ? kNever : entry.until_ns - entry.at_ns,
-           entry.action == TimelineAction::kEnable});
-}
-
 void compile_rule(const RuleSpec& spec, const Scenario& scenario, const CompileRequest& request,
                   PolicySlots& slots, Policy& policy, Problems& problems) {
   RuleProgram rule;
@@ -423,6 +401,7 @@ void compile_rule(const RuleSpec& spec, const Scenario& scenario, const CompileR
   rule.shared = spec.shared;
   rule.final = spec.final;
   rule.portless = spec.portless;
+  rule.cuts_in_flight = spec.cuts_in_flight;
   rule.begins_ns = begin_of(spec, request, rule.enabled);
   rule.expires_ns = expiry_of(spec, request, rule.enabled);
   rule.ttl_ns = ttl_of(spec, request);
@@ -441,6 +420,7 @@ void compile_rule(const RuleSpec& spec, const Scenario& scenario, const CompileR
     rule.match->spare_tcp_without_data();
   compile_steps(spec, scenario, request, slots, rule, problems);
   narrow_to_nodes(spec, scenario, rule, problems);
+  check_in_flight(spec, rule, problems);
   rule.counts_scopes |= spec.per != Per::kRule && rule.counts_packets();
   rule.needs_connection = (rule.match && rule.match->asks_connection()) ||
                           (rule.uses_dice && rule.draw == Draw::kConnection);
@@ -516,7 +496,7 @@ Result<Policy> compile_rules(const Scenario& scenario, const std::vector<RuleSpe
   release_old_names(rules, next);
   Problems problems;
   for (const RuleSpec& spec : rules) compile_rule(spec, scenario, request, next, policy, problems);
-  lay_triggers(scenario, request, policy);
+  lay_triggers(scenario, request.board, policy);
   lay_indices(policy);
   lay_stages(policy);
   lay_schedules(scenario, policy, problems);

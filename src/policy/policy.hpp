@@ -81,6 +81,7 @@ struct RuleProgram {
   Draw draw = Draw::kFlow;
   bool shared = false;            ///< one state for all paths
   bool final = false;             ///< no later rule sees a packet that this one matched
+  bool cuts_in_flight = false;    ///< `in_flight: drop`
   bool portless = false;          ///< later fragments have no ports
   bool needs_connection = false;  ///< it asks who opened what, or which connection it is
   bool follows_tcp = false;       ///< it asks for sequence numbers of TCP

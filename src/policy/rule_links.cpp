@@ -77,4 +77,20 @@ std::optional<FlappedLink> flapped_link_of(const RuleProgram& rule) {
   return std::nullopt;
 }
 
+void check_in_flight(const RuleSpec& spec, const RuleProgram& rule, Problems& problems) {
+  if (!rule.cuts_in_flight)
+    return;
+  const auto refuse = [&](const std::string& why, const std::string& allowed) {
+    problems.push_back(
+        problem_at(spec.mark, "rule '" + spec.name + "': in_flight: drop " + why, allowed));
+  };
+  if (std::ranges::none_of(rule.steps, [](const RuleStep& step) { return step.impairment.cuts; }))
+    refuse("of a rule that is no cut", "loss: all, partition, or crash of a host");
+  if (rule.match && (rule.match->counts_packets() || rule.match->asks_connection() ||
+                     rule.match->asks_tcp() || rule.match->root().asks_payload()))
+    refuse("of packets that their bytes alone do not tell",
+           "a match without role, nth, first, payload and tcp's retransmission, sequence and "
+           "connection");
+}
+
 }  // namespace faultline

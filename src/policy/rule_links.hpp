@@ -14,6 +14,10 @@ namespace faultline {
 void narrow_to_nodes(const RuleSpec& spec, const Scenario& scenario, RuleProgram& rule,
                      Problems& problems);
 
+/// What is on its way is asked for as it is then, by its bytes and nothing else; `in_flight: drop`
+/// of rules for which that does not do is a problem.
+void check_in_flight(const RuleSpec& spec, const RuleProgram& rule, Problems& problems);
+
 /// Finds the ports whose carrier goes down with a link that the rule takes down: where the rule is
 /// about whatever enters and leaves by the port, and so nobody loses more than the rule says.
 void take_carriers(const RuleSpec& spec, const Policy& policy, RuleProgram& rule);

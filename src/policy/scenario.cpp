@@ -155,7 +155,9 @@ class ScenarioReader {
     if (const ConfigNode* value = reader.take("ttl"))
       read_ttl(*value, rule);
     read_sharing(reader, rule);
-    accept_only(reader.take("in_flight"), "deliver", {"drop"});
+    if (const ConfigNode* value = reader.take("in_flight"))
+      if (const auto word = read_word(*value, {"deliver", "drop"}, problems_))
+        rule.cuts_in_flight = *word == 1;
     if (const ConfigNode* value = reader.take("optional"))
       rule.optional = read_bool(*value, problems_).value_or(false);
     if (const ConfigNode* value = reader.take("lease"))
@@ -212,20 +214,6 @@ class ScenarioReader {
       rule.ttl = TtlKind::kTime;
       rule.ttl_ns = *ttl;
     }
-  }
-
-  /// A key of which only its default can be honoured yet.
-  void accept_only(const ConfigNode* node, std::string_view supported,
-                   std::vector<std::string_view> not_yet) {
-    if (node == nullptr || (node->is_scalar() && node->text == supported))
-      return;
-    if (node->is_scalar() &&
-        std::find(not_yet.begin(), not_yet.end(), node->text) != not_yet.end()) {
-      complain(node->mark, describe(*node) + " is not yet supported", std::string(supported));
-      return;
-    }
-    not_yet.push_back(supported);
-    read_word(*node, not_yet, problems_);
   }
 
   void check_path(const RuleSpec& rule, const ConfigNode& node) {

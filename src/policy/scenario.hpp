@@ -73,6 +73,7 @@ struct RuleSpec {
   bool shared = false;
   bool final = false;
   bool portless = false;          ///< `fragments: portless`
+  bool cuts_in_flight = false;    ///< `in_flight: drop`: what is held when it begins is lost
   bool passes_tcp_acks = false;   ///< `tcp_acks: pass`: TCP without data is none of the rule's
   bool optional = false;          ///< it may match nothing
   std::uint64_t switched_ns = 0;  ///< when a timeline switched it last, since time zero

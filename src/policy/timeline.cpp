@@ -199,6 +199,11 @@ class TimelineReader {
                                : at != nullptr ? at->text
                                                : "";
       rule = add_node_fault(kind, fault, name, scenario_, problems_);
+      const ConfigNode* in_flight = reader.take("in_flight");
+      const auto word = in_flight != nullptr ? read_word(*in_flight, {"deliver", "drop"}, problems_)
+                                             : std::nullopt;
+      if (rule && word)
+        scenario_.rules[*rule].cuts_in_flight = *word == 1;
     }
     return rule;
   }

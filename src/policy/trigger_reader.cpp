@@ -1,4 +1,4 @@
-// Reading triggers.
+// Reading triggers, and laying them into policies.
 #include "policy/trigger_reader.hpp"
 
 #include <algorithm>
@@ -100,6 +100,28 @@ std::optional<std::size_t> read_trigger(const ConfigNode& node, Scenario& scenar
   }
   scenario.triggers.push_back(std::move(trigger));
   return scenario.triggers.size() - 1;
+}
+
+void lay_triggers(const Scenario& scenario, std::shared_ptr<TriggerBoard> board, Policy& policy) {
+  if (scenario.triggers.empty() || board == nullptr)
+    return;
+  policy.board = std::move(board);
+  for (const TriggerSpec& spec : scenario.triggers) {
+    const bool counts = spec.kind == TriggerSpec::Kind::kPackets;
+    if (counts) {
+      RuleProgram& rule = policy.rules[spec.rule];
+      rule.trips.push_back(static_cast<std::uint16_t>(policy.triggers.size()));
+      for (std::size_t path_id = 0; path_id < policy.paths.size(); ++path_id)
+        policy.paths[path_id].needs_flow |= rule.paths.test(path_id);
+    }
+    policy.triggers.push_back({spec.text, counts, spec.count});
+  }
+  for (const TimelineEntry& entry : scenario.timeline)
+    if (entry.trigger)
+      policy.rules[entry.rule].gates.push_back(
+          {&policy.board->trigger(*entry.trigger), entry.at_ns,
+           entry.until_ns == kNever ? kNever : entry.until_ns - entry.at_ns,
+           entry.action == TimelineAction::kEnable});
 }
 
 }  // namespace faultline

@@ -1,8 +1,10 @@
-// What an entry of the timeline waits for, as it is written: `when: {…}`.
+// What an entry of the timeline waits for: as it is written, `when: {…}`, and in a policy.
 #pragma once
 
+#include <memory>
 #include <optional>
 
+#include "policy/policy.hpp"
 #include "policy/scenario.hpp"
 
 namespace faultline {
@@ -12,5 +14,9 @@ namespace faultline {
 /// nothing.
 std::optional<std::size_t> read_trigger(const ConfigNode& node, Scenario& scenario,
                                         Problems& problems);
+
+/// Puts the scenario's triggers into a policy with its rules: what they do to rules, and which
+/// count whose packets. Without a board, or triggers, nothing is done.
+void lay_triggers(const Scenario& scenario, std::shared_ptr<TriggerBoard> board, Policy& policy);
 
 }  // namespace faultline

@@ -50,7 +50,7 @@ STATEMENTS = {
            "test_copies_take_up_room_behind",
     "C33": "DataplaneHold.EqualReleasesLeaveByArrivalThenPortThenSequence "
            "test_equal_times_leave_in_order_of_ports",
-    "C34": "later: there are no cuts yet",
+    "C34": "test_what_would_leave_while_it_holds_is_lost test_a_fault_on_the_timeline",
     "C35": "ImpairDelay.ShorterDelayDoesNotReorder test_a_shorter_delay_does_not_reorder",
     "C36": "test_the_held_finish_under_their_policy DataplanePolicyUse.NeverSaysTooYoung",
     "C37": "test_the_field_goes_on_through_changes",
