@@ -110,6 +110,7 @@ struct TimelineEntry {
   std::optional<std::size_t> trigger{};  ///< index into triggers
   std::uint64_t at_ns = 0;
   std::uint64_t until_ns = UINT64_MAX;  ///< UINT64_MAX: it does not end
+  std::uint64_t over_ns = 0;            ///< of a ramp: until its values are reached
   std::size_t rule = 0;                 ///< index
   TimelineAction action = TimelineAction::kEnable;
   const ConfigNode* set = nullptr;  ///< into the scenario's tree: impairments and their new keys

@@ -10,98 +10,30 @@
 
 #include "base/units.hpp"
 #include "policy/node_fault.hpp"
+#include "policy/overlay.hpp"
+#include "policy/ramp.hpp"
 #include "policy/trigger_reader.hpp"
 
 namespace faultline {
 namespace {
 
-/// "delay[2]" is the second delay of a rule.
-struct PartName {
-  std::string_view kind;
-  std::size_t number = 0;  ///< from 1; 0: not said
-  bool good = true;
-};
-
-PartName part_of(std::string_view key) {
-  const std::size_t open = key.find('[');
-  if (open == std::string_view::npos)
-    return {key};
-  PartName name{key.substr(0, open)};
-  const auto number =
-      key.back() == ']' ? parse_count(key.substr(open + 1, key.size() - open - 2)) : std::nullopt;
-  name.good = number && *number > 0;
-  name.number = number.value_or(0);
-  return name;
+/// Gives the instants of the entry: where something begins, ends or takes a step.
+template <typename Visit>
+void for_each_instant(const TimelineEntry& entry, const Visit& visit) {
+  if (entry.trigger)
+    return;
+  visit(entry.at_ns);
+  visit(entry.until_ns);
+  const std::uint64_t steps = entry.over_ns == 0 ? 0 : ramp_steps(entry.over_ns);
+  for (std::uint64_t step = 1; step <= steps; ++step)
+    visit(std::min(entry.until_ns, entry.at_ns + entry.over_ns / steps * step));
 }
 
-/// The positions of a rule's impairments of one kind.
-std::vector<std::size_t> positions_of(const ConfigNode& impair, std::string_view kind) {
-  std::vector<std::size_t> positions;
-  for (std::size_t index = 0; index < impair.items.size(); ++index) {
-    const ConfigNode& item = impair.items[index];
-    if (item.is_mapping() && item.entries.size() == 1 && item.entries.front().key == kind)
-      positions.push_back(index);
-  }
-  return positions;
-}
-
-/// What `set` may name.
-std::vector<std::string> part_names(const ConfigNode& impair) {
-  std::map<std::string_view, std::size_t> seen;
-  std::vector<std::string> names;
-  for (const ConfigNode& item : impair.items) {
-    if (!item.is_mapping() || item.entries.size() != 1)
-      continue;
-    const std::string& kind = item.entries.front().key;
-    const bool alone = positions_of(impair, kind).size() == 1;
-    names.push_back(alone ? kind : fmt::format("{}[{}]", kind, ++seen[kind]));
-  }
-  return names;
-}
-
-std::optional<std::size_t> position_of(const ConfigNode& impair, std::string_view key) {
-  const PartName name = part_of(key);
-  const std::vector<std::size_t> positions = positions_of(impair, name.kind);
-  const std::size_t number = name.number == 0 ? 1 : name.number;
-  if (!name.good || number > positions.size() || (name.number == 0 && positions.size() > 1))
-    return std::nullopt;
-  return positions[number - 1];
-}
-
-/// What a value written short stands for: {time: 40ms} for a delay of 40ms.
-ConfigNode long_form(const ConfigNode& value, std::string_view kind) {
-  if (value.is_mapping())
-    return value;
-  ConfigNode mapping;
-  mapping.kind = ConfigNode::Kind::kMapping;
-  mapping.mark = value.mark;
-  std::string_view key = kind == "delay" ? "time" : kind;
-  if (kind == "loss")
-    key = parse_probability(value.text) ? "rate" : "model";
-  mapping.set(key, value);
-  return mapping;
-}
-
-/// Lays the keys of `set` over the impairments.
-void overlay(ConfigNode& impair, const ConfigNode& set) {
-  for (const ConfigEntry& change : set.entries) {
-    const auto position = position_of(impair, change.key);
-    if (!position)
-      continue;
-    ConfigEntry& entry = impair.items[*position].entries.front();
-    if (!change.value.is_mapping()) {
-      entry.value = change.value;
-      continue;
-    }
-    entry.value = long_form(entry.value, entry.key);
-    entry.value.mark = change.value.mark;
-    for (const ConfigEntry& key : change.value.entries) {
-      entry.value.set(key.key, key.value);
-      for (ConfigEntry& merged : entry.value.entries)
-        if (merged.key == key.key)
-          merged.key_mark = key.key_mark;
-    }
-  }
+/// How far the entry, whose time it is, has got.
+RampStep step_of(const TimelineEntry& entry, std::uint64_t now_ns) {
+  const std::uint64_t steps = entry.over_ns == 0 ? 0 : ramp_steps(entry.over_ns);
+  const std::uint64_t step = steps == 0 ? 0 : (now_ns - entry.at_ns) / (entry.over_ns / steps);
+  return step < steps ? RampStep{step, steps} : RampStep{};
 }
 
 class TimelineReader {
@@ -118,11 +50,11 @@ class TimelineReader {
     }
     std::set<std::uint64_t> instants{0};
     for (const ConfigNode& item : node.items) {
+      const std::size_t known = scenario_.timeline.size();
       read_entry(item);
-      if (scenario_.timeline.empty() || scenario_.timeline.back().trigger)
-        continue;
-      instants.insert(scenario_.timeline.back().at_ns);
-      instants.insert(scenario_.timeline.back().until_ns);
+      for (std::size_t entry = known; entry < scenario_.timeline.size(); ++entry)
+        for_each_instant(scenario_.timeline[entry],
+                         [&](std::uint64_t time_ns) { instants.insert(time_ns); });
     }
     instants.erase(UINT64_MAX);
     if (instants.size() > kInstantsMax)
@@ -145,11 +77,11 @@ class TimelineReader {
   void read_entry(const ConfigNode& node) {
     const std::size_t problems_before = problems_.size();
     MappingReader reader(node, "timeline entry", problems_);
-    const bool later = reader.refuse_not_yet({"over", "every", "count", "random", "until"});
+    const bool later = reader.refuse_not_yet({"random"});
     if (later) {
       for (const std::string_view key :
-           {"at", "for", "when", "rule", "enable", "disable", "set", "partition", "pause", "crash",
-            "clock", "flap", "equivocate"})
+           {"at", "for", "over", "every", "count", "until", "when", "rule", "enable", "disable",
+            "set", "partition", "pause", "crash", "clock", "flap", "equivocate"})
         reader.take(key);
       reader.finish();
       return;
@@ -169,9 +101,58 @@ class TimelineReader {
       const bool known = find_rule(reader.require("rule"), entry);
       read_action(reader, node, known, entry);
     }
+    const Repeats repeats = read_repeats(reader, entry);
     reader.finish();
-    if (problems_.size() == problems_before)
+    if (problems_.size() != problems_before)
+      return;
+    for (std::uint64_t turn = 0; turn < repeats.count; ++turn) {
       scenario_.timeline.push_back(entry);
+      entry.at_ns += repeats.every_ns;
+      if (entry.until_ns != UINT64_MAX)
+        entry.until_ns += repeats.every_ns;
+    }
+  }
+
+  struct Repeats {
+    std::uint64_t every_ns = 0;
+    std::uint64_t count = 1;
+  };
+
+  /// `every`, with `count` or `until`: the entry again and again.
+  Repeats read_repeats(MappingReader& reader, const TimelineEntry& entry) {
+    const ConfigNode* every = reader.take("every");
+    const ConfigNode* count = reader.take("count");
+    const ConfigNode* until = reader.take("until");
+    if (every == nullptr) {
+      for (const ConfigNode* other : {count, until})
+        if (other != nullptr)
+          complain(other->mark, "what does not repeat has no count and no until", "every:, too");
+      return {};
+    }
+    Repeats repeats;
+    repeats.every_ns = read_duration_ns(*every, {1, kDurationMaxNs}, problems_).value_or(1);
+    if (entry.trigger)
+      complain(every->mark, "a trigger fires once", "at:, or no every:");
+    else if ((count == nullptr) == (until == nullptr))
+      complain(every->mark, count == nullptr ? "it repeats without end" : "it ends twice",
+               "one of count: and until:");
+    if (count != nullptr)
+      repeats.count = read_count(*count, {1, kInstantsMax}, problems_).value_or(1);
+    else if (until != nullptr)
+      repeats.count = repeats_until(*until, entry.at_ns, repeats.every_ns);
+    return repeats;
+  }
+
+  /// How many begin before that time.
+  std::uint64_t repeats_until(const ConfigNode& until, std::uint64_t at_ns,
+                              std::uint64_t every_ns) {
+    const auto end_ns = read_duration_ns(until, {at_ns + 1, kDurationMaxNs}, problems_);
+    const std::uint64_t count = end_ns ? (*end_ns - at_ns + every_ns - 1) / every_ns : 1;
+    if (count <= kInstantsMax)
+      return count;
+    complain(until.mark, fmt::format("it repeats {} times", count),
+             fmt::format("at most {}", kInstantsMax));
+    return 1;
   }
 
   static bool names_fault(const ConfigNode& node) {
@@ -234,11 +215,26 @@ class TimelineReader {
       else if (read_bool(*value, problems_) == false)
         complain(value->mark, std::string(key) + " is false", "true");
     }
+    if (const ConfigNode* over = reader.take("over"))
+      read_ramp(*over, rule_known, entry);
     if (actions != 1 && node.is_mapping())
       complain(node.mark,
                actions == 0 ? "an entry of the timeline that does nothing"
                             : "an entry of the timeline that does several things",
                "one of enable: true, disable: true, set: {…}");
+  }
+
+  void read_ramp(const ConfigNode& node, bool rule_known, TimelineEntry& entry) {
+    if (entry.set == nullptr)
+      complain(node.mark, "a ramp of nothing", "over:, beside set: {…}");
+    entry.over_ns = read_duration_ns(node, {1, kDurationMaxNs}, problems_).value_or(0);
+    const ConfigNode* impair = rule_known ? scenario_.rules[entry.rule].impair : nullptr;
+    if (entry.set == nullptr || impair == nullptr)
+      return;
+    ConfigNode changed = *impair;
+    if (!overlay(changed, *entry.set, {0, 2}))
+      complain(entry.set->mark, "values that have none between them and those of the rule",
+               "numbers, of keys that the rule has");
   }
 
   void read_set(const ConfigNode& node, bool rule_known, TimelineEntry& entry) {
@@ -301,30 +297,30 @@ class TimelineReader {
 /// The scenario at one instant.
 class Instants {
  public:
+  /// Entries, and how far each has got.
+  using Sets = std::vector<std::pair<std::size_t, RampStep>>;
+
   explicit Instants(const Scenario& scenario) : scenario_(scenario) {}
 
   /// `from_ns` and what comes after it.
   std::set<std::uint64_t> times(std::uint64_t from_ns) const {
     std::set<std::uint64_t> times{from_ns};
-    for (const TimelineEntry& entry : scenario_.timeline) {
-      if (entry.trigger)
-        continue;
-      times.insert(std::max(entry.at_ns, from_ns));
-      times.insert(std::max(entry.until_ns, from_ns));
-    }
+    for (const TimelineEntry& entry : scenario_.timeline)
+      for_each_instant(entry,
+                       [&](std::uint64_t time_ns) { times.insert(std::max(time_ns, from_ns)); });
     times.erase(UINT64_MAX);
     return times;
   }
 
   std::vector<RuleSpec> rules_at(std::uint64_t now_ns) {
     std::vector<RuleSpec> rules = scenario_.rules;
-    std::vector<std::vector<std::size_t>> sets(rules.size());
+    std::vector<Sets> sets(rules.size());
     for (const std::size_t index : in_order()) {
       const TimelineEntry& entry = scenario_.timeline[index];
       if (entry.trigger || now_ns < entry.at_ns || now_ns >= entry.until_ns)
         continue;
       if (entry.action == TimelineAction::kSet) {
-        sets[entry.rule].push_back(index);
+        sets[entry.rule].emplace_back(index, step_of(entry, now_ns));
         continue;
       }
       rules[entry.rule].enabled = entry.action == TimelineAction::kEnable;
@@ -377,11 +373,11 @@ class Instants {
   }
 
   /// The same list for the same sets, so that it is compiled once.
-  const ConfigNode& impair_of(std::size_t rule, const std::vector<std::size_t>& sets) {
+  const ConfigNode& impair_of(std::size_t rule, const Sets& sets) {
     const ConfigNode*& known = known_[{rule, sets}];
     if (known == nullptr) {
       ConfigNode& impair = lists_.emplace_back(*scenario_.rules[rule].impair);
-      for (const std::size_t set : sets) overlay(impair, *scenario_.timeline[set].set);
+      for (const auto& [set, step] : sets) overlay(impair, *scenario_.timeline[set].set, step);
       known = &impair;
     }
     return *known;
@@ -389,7 +385,7 @@ class Instants {
 
   const Scenario& scenario_;
   std::deque<ConfigNode> lists_;
-  std::map<std::pair<std::size_t, std::vector<std::size_t>>, const ConfigNode*> known_;
+  std::map<std::pair<std::size_t, Sets>, const ConfigNode*> known_;
 };
 
 }  // namespace

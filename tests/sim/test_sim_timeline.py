@@ -224,3 +224,67 @@ def test_at_the_end_of_time(program, few):
                          "at: 5s, rule: wan, disable: true", "at: 300d, rule: wan, enable: true")
     outcome = program.simulated(text, [program.folder / "late.pcapng"])
     assert (outcome.output.time_ns - late.time_ns == 2_000_000).all()
+
+
+def test_a_ramp(program, some):
+    """From 2 ms to 12 ms over 500 ms, in a hundred steps, each at its middle; then it stays."""
+    text = with_timeline(WAN, "at: 200ms, rule: wan, set: {delay: 12ms}, over: 500ms")
+    found = delays(program.simulated(text, [some.path]), some.capture)
+    ms = offsets(some.capture) / 10**6
+    step = np.floor((ms - 200) / 5)
+    expected = np.select([ms < 200, ms < 700], [2.0, 2 + 10 * (step + 0.5) / 100], 12.0)
+    assert np.allclose(found / 10**6, expected, atol=1e-6)
+
+
+def test_a_ramp_that_ends_and_one_over_another(program, some):
+    """`for` takes a ramp back, from wherever it is; a later one begins at what is beneath it."""
+    text = with_timeline(
+        WAN, "at: 100ms, for: 200ms, rule: wan, set: {delay: {time: 12ms}}, over: 100ms",
+        "at: 400ms, rule: wan, set: {delay: 1ms}", "at: 500ms, rule: wan, set: {delay: 3ms}, over: 100ms")
+    found = delays(program.simulated(text, [some.path]), some.capture) / 10**6
+    ms = offsets(some.capture) / 10**6
+    assert set(found[(ms >= 200) & (ms < 300)].tolist()) == {12.0}
+    assert set(found[(ms >= 310) & (ms < 400)].tolist()) == {2.0}
+    rising = found[(ms >= 500) & (ms < 600)]
+    assert rising[0] == pytest.approx(1.01) and rising[-1] == pytest.approx(2.99)
+    assert set(found[ms >= 600].tolist()) == {3.0}
+
+
+@pytest.mark.parametrize("ends", ["count: 4", "until: 750ms", "until: 701ms"])
+def test_again_and_again(program, some, ends):
+    """Every 200 ms for 50 ms, four times: as four entries do."""
+    text = scenario_of(("wan", ["loss: all"]), seed=1).replace("    impair", "    enabled: false\n    impair")
+    found = delays(program.simulated(
+        with_timeline(text, f"at: 100ms, for: 50ms, every: 200ms, {ends}, rule: wan, enable: true"),
+        [some.path]), some.capture) < 0
+    ms = offsets(some.capture) / 10**6
+    assert found.tolist() == ((ms >= 100) & ((ms - 100) % 200 < 50) & (ms < 900)).tolist()
+
+
+def test_a_crash_again_and_again(program, some):
+    """Each is one of its own: down from its own begin."""
+    text = ("version: 1\nseed: 1\nnodes: {b: {port: right}}\nrules: []\n")
+    found = delays(program.simulated(with_timeline(
+        text, "at: 100ms, for: 50ms, every: 300ms, count: 3, crash: {node: b}"), [some.path]),
+                   some.capture) < 0
+    ms = offsets(some.capture) / 10**6
+    down = (ms >= 100) & ((ms - 100) % 300 < 50) & (ms < 800)
+    assert found[down].all() and down.sum() > 1000
+
+
+@pytest.mark.parametrize("entry,told", [
+    ("at: 1s, every: 1s, rule: wan, disable: true", "it repeats without end"),
+    ("at: 1s, every: 1s, count: 2, until: 5s, rule: wan, disable: true", "it ends twice"),
+    ("at: 1s, count: 2, rule: wan, disable: true", "what does not repeat"),
+    ("at: 5s, every: 1s, until: 4s, rule: wan, disable: true", "out of range"),
+    ("at: 1s, every: 1ns, until: 4s, rule: wan, disable: true", "it repeats 3000000000 times"),
+    ("at: 1s, over: 1s, rule: wan, disable: true", "a ramp of nothing"),
+    ("at: 1s, over: 1s, rule: wan, set: {delay: {jitter: 1ms}}", "values that have none between"),
+    ("at: 1s, over: 1s, rule: wan, set: {delay: {time: 1ms, distribution: normal}}",
+     "values that have none between"),
+])
+def test_repeats_and_ramps_that_are_none(program, entry, told):
+    path = program.folder / "wrong.yaml"
+    path.write_text(with_timeline(WAN, entry))
+    done = program.run("check", path)
+    assert done.status == 1 and told in done.stderr, done.stderr

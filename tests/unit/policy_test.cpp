@@ -186,25 +186,6 @@ TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
   }
 }
 
-TEST(PolicyScenario, ValuesThatAreNotYet) {
-  struct ValueCase {
-    std::string_view text;
-    std::string_view value;
-    std::string_view supported;
-  };
-  const ValueCase cases[] = {
-      {"in_flight: drop", "drop", "deliver"},
-  };
-  for (const ValueCase& one : cases) {
-    const std::string key(one.text.substr(0, one.text.find(':')));
-    EXPECT_EQ(errors_of("version: 1\nrules: [{name: r, impair: [delay: 1ms], " +
-                        std::string(one.text) + "}]\n"),
-              std::vector<std::string>{"f:2:" + std::to_string(41 + key.size() + 2) + ": error: '" +
-                                       std::string(one.value) + "' is not yet supported; " +
-                                       std::string(one.supported)});
-  }
-}
-
 TEST(PolicyScenario, Errors) {
   const std::string ports = "version: 1\nports: {a: {driver: sim}, b: {driver: sim}}\n";
   struct ScenarioCase {
