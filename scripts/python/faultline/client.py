@@ -1,5 +1,5 @@
-"""The daemon's HTTP interface as methods: one for each path of /openapi.json. Bodies may be objects of
-scenario.py, mappings, or text in YAML, which is sent as it is."""
+"""The daemon's HTTP interface as methods: one for each path of /openapi.json. Bodies may be objects
+of scenario.py, mappings, or text in YAML, which is sent as it is."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def socket_path(path: str | os.PathLike[str] | None = None) -> str:
 
 @dataclass(frozen=True)
 class Change:
-    """What a change answers: the generation that all workers use by then, the seed, and whether it made
-    something that was not there."""
+    """What a change answers: the generation that all workers use by then, the seed, and whether it
+    made something that was not there."""
 
     generation: int
     seed: int
@@ -40,8 +40,9 @@ class Change:
 
 
 class Daemon:
-    """A faultlined at a Unix socket, or at the near end of `ssh -L local.sock:/run/…/faultline.sock`.
-    Each step of a request may take `timeout` seconds. Threads may share it."""
+    """A faultlined at a Unix socket, or at the near end of `ssh -L
+    local.sock:/run/…/faultline.sock`. Each step of a request may take `timeout` seconds. Threads
+    may share it."""
 
     def __init__(self, socket: str | os.PathLike[str] | None = None, timeout: float = 10.0) -> None:
         self.socket = socket_path(socket)
@@ -71,7 +72,8 @@ class Daemon:
     def _change(self, method: str, path: str, body: Any = None, if_match: int | None = None,
                 timeout: float | None = None) -> Change:
         answer = self.request(method, path, body, if_match=if_match, timeout=timeout)
-        return Change(int(answer.body["generation"]), int(answer.body["seed"]), answer.status == 201)
+        told = answer.body
+        return Change(int(told["generation"]), int(told["seed"]), answer.status == 201)
 
     # ---- reading
 
@@ -170,7 +172,8 @@ class Daemon:
         """Ends every fault at once; what waits is sent, kept ("keep") or dropped ("drop")."""
         return self._change("POST", "/v1/heal", {"held": held}, if_match)
 
-    def put_lease(self, name: str, ttl: str | timedelta = "1s", timeout: float | None = None) -> Change:
+    def put_lease(self, name: str, ttl: str | timedelta = "1s",
+                  timeout: float | None = None) -> Change:
         """Makes or renews a lease; `created` says that there was none, or none any more."""
         return self._change("PUT", f"/v1/leases/{quote(name, safe='')}", {"ttl": plain(ttl)},
                             timeout=timeout)

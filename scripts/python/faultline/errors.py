@@ -36,8 +36,8 @@ class FleetError(FaultlineError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong in a body: where (lines and columns count from 1), what was found, what
-    is allowed."""
+    """One thing that is wrong in a body: where (lines and columns count from 1), what was found,
+    what is allowed."""
 
     file: str
     line: int
@@ -56,8 +56,8 @@ class Problem:
 
 
 class Refused(FaultlineError):
-    """The daemon answered that it will not: `status` of HTTP, `detail` in words, `errors` with their
-    places."""
+    """The daemon answered that it will not: `status` of HTTP, `detail` in words, `errors` with
+    their places."""
 
     def __init__(self, status: int, detail: str, errors: tuple[Problem, ...] = ()) -> None:
         super().__init__("\n".join([detail, *map(str, errors)]))
@@ -81,7 +81,8 @@ class NotFound(Refused):
 
 
 class Conflict(Refused):
-    """409: it does not fit: other ports, no room in the hold, a name in use, a lease nobody holds."""
+    """409: it does not fit: other ports, no room in the hold, a name in use, a lease nobody
+    holds."""
 
 
 class PreconditionFailed(Refused):

@@ -1,5 +1,5 @@
-"""Following the daemon's events: server-sent events, and a new connection behind the last event seen
-when one breaks."""
+"""Following the daemon's events: server-sent events, and a new connection behind the last event
+seen when one breaks."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ AGAIN_S = 0.2     # between two tries to connect
 
 @dataclass(frozen=True)
 class Event:
-    """One event: its number, its time on the daemon's clock, and its fields. Of kind "lost", some were
-    forgotten before they were read; of kind "restarted", another daemon has begun from 1."""
+    """One event: its number, its time on the daemon's clock, and its fields. Of kind "lost", some
+    were forgotten before they were read; of kind "restarted", another daemon has begun from 1."""
 
     n: int
     t_ns: int
@@ -57,8 +57,8 @@ class Follower:
         self.process: int | None = None
 
     def follow(self, seconds: float | None, patience: float) -> Iterator[Event]:
-        """Until `seconds` are over (None: never). A daemon that is away for longer than `patience` is
-        gone: NoDaemon."""
+        """Until `seconds` are over (None: never). A daemon that is away for longer than `patience`
+        is gone: NoDaemon."""
         end = None if seconds is None else time.monotonic() + seconds
         lost_since: float | None = None
         while end is None or time.monotonic() < end:

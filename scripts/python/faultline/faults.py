@@ -1,5 +1,5 @@
-"""Faults as blocks: `with fault(loss="5%"): …`. Rules are added on a lease of their own and taken away
-at the end of the block, whatever ends it; with the process dead the lease ends them."""
+"""Faults as blocks: `with fault(loss="5%"): …`. Rules are added on a lease of their own and taken
+away at the end of the block, whatever ends it; with the process dead the lease ends them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 from . import impair, yaml
 from .client import Daemon, Json, default_daemon
-from .errors import (Conflict, FaultEnded, FaultlineError, FaultMissed, NotFound, PreconditionFailed)
+from .errors import (Conflict, FaultEnded, FaultlineError, FaultMissed, NotFound,
+                     PreconditionFailed)
 from .impair import Impairment
 from .lease import PREFIX, Lease
 from .scenario import Rule, Scenario, Value, rule
@@ -76,8 +77,8 @@ class Fault(ContextDecorator):
         for _ in range(TRIES):
             answer = daemon.request("GET", "/v1/rules")
             if any(one["name"] == wanted.name for one in answer.body["rules"]):
-                raise Conflict(409, f"there is a rule '{wanted.name}' already; fault('{wanted.name}') "
-                                    "uses a copy of it")
+                raise Conflict(409, f"there is a rule '{wanted.name}' already; "
+                                    f"fault('{wanted.name}') uses a copy of it")
             try:
                 daemon.put_rule(wanted.name, wanted, if_match=answer.generation)
                 self.names.append(wanted.name)
@@ -89,7 +90,8 @@ class Fault(ContextDecorator):
     # ---- in the middle
 
     def rules(self) -> dict[str, Json]:
-        """The rules as they are now, with their counters; after the block, as they were at its end."""
+        """The rules as they are now, with their counters; after the block, as they were at its
+        end."""
         if self._lease is None or self.daemon is None:
             return self.final
         return {one["name"]: one for one in self.daemon.rules() if one["name"] in self.names}
@@ -125,8 +127,8 @@ class Fault(ContextDecorator):
     # ---- the end
 
     def stop(self) -> None:
-        """Ends it and takes the rules away. Then raises FaultEnded when it was over before, FaultMissed
-        when it had to match and did not, or what went wrong with the daemon."""
+        """Ends it and takes the rules away. Then raises FaultEnded when it was over before,
+        FaultMissed when it had to match and did not, or what went wrong with the daemon."""
         if self._lease is None or os.getpid() != self._process:
             return  # a forked child leaves its parent's faults alone
         for trouble in self._take_away():
@@ -175,8 +177,8 @@ class Fault(ContextDecorator):
 
 
 def sweep(daemon: Daemon) -> None:
-    """Removes what killed processes have left: rules of this package that have ended with their lease.
-    They harm nothing, but would be there for ever."""
+    """Removes what killed processes have left: rules of this package that have ended with their
+    lease. They harm nothing, but would be there for ever."""
     for one in daemon.rules():
         if str(one.get("lease", "")).startswith(PREFIX) and one["enabled"] and not one["active"] \
                 and one.get("ttl") is None:
@@ -187,7 +189,8 @@ def sweep(daemon: Daemon) -> None:
 
 
 def fault(*what: What, daemon: Daemon | None = None, lease: str | float | timedelta = "1s",
-          must_match: bool = False, only: str | Iterable[str] | None = None, **keys: Value) -> Fault:
+          must_match: bool = False, only: str | Iterable[str] | None = None,
+          **keys: Value) -> Fault:
     """A fault for a block. What it is:
 
     * impairments, as objects or keywords, with keywords of a rule: fault(loss="5%", to="right");
@@ -195,8 +198,8 @@ def fault(*what: What, daemon: Daemon | None = None, lease: str | float | timede
     * a Scenario or the path of one: its enabled rules, or those named by `only`;
     * the name of a rule that the daemon has: a copy of it.
 
-    A rule without a name gets one that nobody has; dice are thrown by the name, so give `name` for the
-    same packets each time. With `must_match` a fault that matched no packet is FaultMissed."""
+    A rule without a name gets one that nobody has; dice are thrown by the name, so give `name` for
+    the same packets each time. With `must_match` a fault that matched no packet is FaultMissed."""
     where = daemon or default_daemon()
     names = [only] if isinstance(only, str) else list(only or ())
     rules: list[Rule] = []
@@ -236,8 +239,8 @@ def rules_of(what: What, only: list[str], daemon: Daemon) -> list[Rule]:
 def chosen(scenario: Scenario, only: list[str]) -> list[Rule]:
     """The rules of these names, else those that the scenario enables."""
     if scenario.timeline and not only:
-        raise FaultlineError("a scenario with a timeline is not a fault of a block: Daemon.put_policy(), "
-                             "or name its rules with `only`")
+        raise FaultlineError("a scenario with a timeline is not a fault of a block: "
+                             "Daemon.put_policy(), or name its rules with `only`")
     rules = [scenario[name] for name in only] or [
         one for one in scenario.rules if one.enabled is not False]
     if not rules:
@@ -256,9 +259,11 @@ def copied(name: str, daemon: Daemon) -> Rule:
 
 
 def partition(shape: str | None = None, *, daemon: Daemon | None = None, ttl: Value = None,
-              lease: str | float | timedelta = "1s", must_match: bool = False, **keys: Value) -> Fault:
-    """Nodes that do not hear each other: partition("one", node="n1"), partition(grudge={"n1": ["n2"]}).
-    Unlike Daemon.put_partition() it is a rule of its own, so that several may be there at once."""
+              lease: str | float | timedelta = "1s", must_match: bool = False,
+              **keys: Value) -> Fault:
+    """Nodes that do not hear each other: partition("one", node="n1"), partition(grudge={"n1":
+    ["n2"]}). Unlike Daemon.put_partition() it is a rule of its own, so that several may be there at
+    once."""
     shaped = keys if shape is None else {"shape": shape, **keys}
     cut = Rule([impair.partition(**shaped)], optional=True, ttl=ttl)
     return Fault(daemon, [cut], label="partition", lease=lease, must_match=must_match)

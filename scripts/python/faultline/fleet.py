@@ -71,8 +71,8 @@ class FleetFault:
 
 
 class Fleet:
-    """Daemons by name: Fleet({"east": "/run/east.sock", "west": Daemon(…)}); of a list, the names are
-    the sockets."""
+    """Daemons by name: Fleet({"east": "/run/east.sock", "west": Daemon(…)}); of a list, the names
+    are the sockets."""
 
     def __init__(self, members: Mapping[str, Member] | Iterable[Member]) -> None:
         named = dict(members) if isinstance(members, Mapping) else {
@@ -84,8 +84,8 @@ class Fleet:
         return self.daemons[name]
 
     def each(self, work: Callable[[Daemon], Result]) -> dict[str, Result]:
-        """Does something with every daemon at once: fleet.each(Daemon.stats). FleetError when one of
-        them fails; the others are done all the same."""
+        """Does something with every daemon at once: fleet.each(Daemon.stats). FleetError when one
+        of them fails; the others are done all the same."""
         done, errors = in_parallel({name: lambda one=one: work(one)  # type: ignore[misc]
                                     for name, one in self.daemons.items()})
         if errors:

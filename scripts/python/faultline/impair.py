@@ -1,6 +1,6 @@
 """Impairments by name: `impair.delay("40ms", jitter="5ms")`. The first value is the one that may be
-written short; keywords are the keys of the impairment's page in docs/faults, and a keyword that Python
-keeps for itself gets a "_" at its end (`with_`)."""
+written short; keywords are the keys of the impairment's page in docs/faults, and a keyword that
+Python keeps for itself gets a "_" at its end (`with_`)."""
 
 from __future__ import annotations
 
@@ -116,8 +116,10 @@ def rate(rate: Value = None, **keys: Value) -> Impairment:
 
 
 def reject(rate: Value = None, **keys: Value) -> Impairment:
-    """Dropped and answered as by a closed port."""
-    return made("reject", "rate", rate, keys)
+    """Dropped and answered as by a closed port; short is `reject(True)`."""
+    if isinstance(rate, bool):
+        return Impairment("reject", rate)
+    return Impairment("reject", keys if rate is None else {"rate": rate, **keys})
 
 
 def reorder(**keys: Value) -> Impairment:
@@ -156,6 +158,6 @@ def truncate(rate: Value = None, **keys: Value) -> Impairment:
 
 
 KINDS = {one.__name__.removesuffix("_"): one for one in (
-    clock, corrupt, crash, delay, duplicate, equivocate, flap, icmp_unreachable, inject, link_trace, loss,
-    mark_ce, mtu, partition, pause, police, queue, rate, reject, reorder, replay, set_, slot, stop_after,
-    tcp, truncate)}
+    clock, corrupt, crash, delay, duplicate, equivocate, flap, icmp_unreachable, inject, link_trace,
+    loss, mark_ce, mtu, partition, pause, police, queue, rate, reject, reorder, replay, set_, slot,
+    stop_after, tcp, truncate)}

@@ -1,5 +1,6 @@
-"""A lease that a thread of this process renews. When the process is killed, or stands still for longer
-than the lease, workers of the daemon end what hangs on it; that it lapsed is remembered here."""
+"""A lease that a thread of this process renews. When the process is killed, or stands still for
+longer than the lease, workers of the daemon end what hangs on it; that it lapsed is remembered
+here."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ class Lease:
         self.name = PREFIX + secrets.token_hex(6)
         self.lapsed: str | None = None  # why, when it is over before it was to be
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name=f"faultline {self.name}", daemon=True)
+        self._thread = threading.Thread(target=self._renew, name=f"faultline {self.name}",
+                                        daemon=True)
 
     def _put(self) -> bool:
         """Renews it; whether there was none any more."""
@@ -53,8 +55,8 @@ class Lease:
         while not self._stop.wait(self.ttl_s / RENEWALS):
             try:
                 if self._put():
-                    self.lapsed = (f"its lease of {self.ttl_s:g} s was not renewed in time: this process "
-                                   "or the daemon stood still, or somebody ended the lease")
+                    self.lapsed = (f"its lease of {self.ttl_s:g} s was not renewed in time: this "
+                                   "process or the daemon stood still, or somebody ended the lease")
                     return
                 held = time.monotonic()
             except NoDaemon as error:

@@ -1,5 +1,5 @@
-"""The pytest plugin: the fixture `faultline`, the marker `fault`, an artefact for each test, and a heal
-behind each test that used them, whatever happened in it.
+"""The pytest plugin: the fixture `faultline`, the marker `fault`, an artefact for each test, and a
+heal behind each test that used them, whatever happened in it.
 
     pytest -p faultline.pytest_plugin --faultline-socket /run/faultline/faultline.sock
 """
@@ -55,8 +55,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """The marker, and the daemon of `with fault(…)` that names none."""
     config.addinivalue_line(
-        "markers", "fault(*what, **keys): a fault for the time of the test, as faultline.fault() takes it: "
-                   "YAML of a rule, the path of a scenario, the name of a rule, keywords")
+        "markers", "fault(*what, **keys): a fault for the time of the test, as faultline.fault() "
+                   "takes it: YAML of a rule, the path of a scenario, the name of a rule, keywords")
     if config.getoption("--faultline-socket"):
         use(Daemon(socket_path(config.getoption("--faultline-socket"))))
 
@@ -68,7 +68,8 @@ def pytest_unconfigure() -> None:
 
 @hook(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who has the marker needs the fixture, and first: without a daemon nothing else is to start."""
+    """Who has the marker needs the fixture, and first: without a daemon nothing else is to
+    start."""
     for item in items:
         if item.get_closest_marker("fault") is None:
             continue
@@ -114,7 +115,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 @hook(hookwrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, None]:
-    """The faults of the markers are there while the test's own function runs, the outermost first."""
+    """The faults of the markers are there while the test's own function runs, the outermost
+    first."""
     watched = pyfuncitem.stash.get(WATCHED, None)
     markers = list(pyfuncitem.iter_markers("fault"))
     if watched is None or not markers:
@@ -177,7 +179,8 @@ def pytest_runtest_makereport(item: pytest.Item,
     watched = item.stash.get(WATCHED, None)
     if watched is None or call.when == "teardown" or (call.when == "setup" and report.passed):
         return
-    said = {"test": item.nodeid, "outcome": report.outcome, **told(watched.daemon, watched.first_event)}
+    said = {"test": item.nodeid, "outcome": report.outcome,
+            **told(watched.daemon, watched.first_event)}
     path = None
     if folder := item.config.getoption("--faultline-artefacts"):
         path = artefact_path(folder, item.nodeid)

@@ -110,7 +110,8 @@ def rule(*impair: Impairment, **keys: Value) -> Rule:
     return Rule.of({**others, "impair": [*made, *others.get("impair", ())]})
 
 
-def at(time: str | timedelta, *, lasts: str | timedelta | None = None, **keys: Value) -> dict[str, Any]:
+def at(time: str | timedelta, *, lasts: str | timedelta | None = None,
+       **keys: Value) -> dict[str, Any]:
     """An entry of a timeline: `at("10s", lasts="5s", partition={"shape": "one", "node": "n1"})`."""
     length = {} if lasts is None else {"for": duration(lasts)}
     return {"at": duration(time), **length, **plain(keys)}
@@ -175,15 +176,16 @@ class Scenario:
         known = {one.name for one in fields(cls)}
         for key in keys:
             if key not in known:
-                raise FaultlineError(f"unknown key '{key}' of a scenario; {', '.join(sorted(known))}")
+                raise FaultlineError(
+                    f"unknown key '{key}' of a scenario; {', '.join(sorted(known))}")
         written: dict[str, Any] = {key: one for key, one in keys.items() if one is not None}
         written["rules"] = [Rule.of(one) for one in written.get("rules", ())]
         return cls(**written)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Scenario:
-        """From a file. The files that its rules name (tables, traces, patterns) are put beside their
-        names, for the daemon opens none."""
+        """From a file. The files that its rules name (tables, traces, patterns) are put beside
+        their names, for the daemon opens none."""
         read = yaml.read(Path(path).read_text(encoding="utf-8"), os.fspath(path))
         if not isinstance(read, dict):
             raise FaultlineError(f"{os.fspath(path)}: a scenario is a mapping")
@@ -198,8 +200,8 @@ def put_files_in(written: Mapping[str, Any], folder: Path) -> None:
         for kind, value in impairment.items() if isinstance(impairment, dict) else ():
             if kind == "inject" and isinstance(value, dict) and "pcap" in value and \
                     "contents" not in value:
-                raise FaultlineError("captures are put in by `faultline apply` only; here an inject "
-                                     "takes hex, forge or contents")
+                raise FaultlineError("captures are put in by `faultline apply` only; here an "
+                                     "inject takes hex, forge or contents")
             put_file_in(value, ("file", "trace"), folder)
     for value in payloads(written.get("match")):
         put_file_in(value, ("patterns",), folder)

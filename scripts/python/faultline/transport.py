@@ -1,5 +1,5 @@
-"""HTTP/1.1 over a Unix socket: a connection a request, a time limit for each step, and the errors of
-sockets in words. Nothing here knows faults."""
+"""HTTP/1.1 over a Unix socket: a connection a request, a time limit for each step, and the errors
+of sockets in words. Nothing here knows faults."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def in_words(path: str, error: Exception, timeout: float) -> Exception:
     if isinstance(error, TimeoutError):
         return NoAnswer(f"the daemon at {path} did not answer within {timeout:g} s")
     if isinstance(error, PermissionError):
-        return Forbidden(0, f"no permission to use {path}: its group may (--group, --readers of faultlined)")
+        return Forbidden(0, f"no permission to use {path}: its group may "
+                            "(--group, --readers of faultlined)")
     if isinstance(error, FileNotFoundError):
         return NoDaemon(f"no daemon at {path}: there is no such socket")
     if isinstance(error, ConnectionRefusedError):
@@ -77,7 +78,8 @@ def decoded(text: bytes, kind: str) -> Any:
 
 def ask(path: str, timeout: float, method: str, target: str, body: Any = None,
         headers: Mapping[str, str] | None = None) -> Answer:
-    """One request and its answer. Raises Refused for 400 and more, NoDaemon, NoAnswer, Forbidden."""
+    """One request and its answer. Raises Refused for 400 and more, NoDaemon, NoAnswer,
+    Forbidden."""
     data, kind = encoded(body)
     sent = dict(headers or {}, Connection="close")
     if kind:

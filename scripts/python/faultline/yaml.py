@@ -1,6 +1,6 @@
 """Reads the YAML that scenarios are written in, for Python brings no reader: mappings and lists in
-blocks and on a line, scalars plain and quoted, literal blocks, comments. What else YAML knows (tags,
-anchors, folded text) is an error with its place, never a guess. JSON is YAML."""
+blocks and on a line, scalars plain and quoted, literal blocks, comments. What else YAML knows
+(tags, anchors, folded text) is an error with its place, never a guess. JSON is YAML."""
 
 from __future__ import annotations
 
