@@ -206,7 +206,7 @@ def test_killed_in_the_middle(daemon, lab):
     killed = time.monotonic()
     process.wait(timeout=5)
     while active(daemon):
-        assert time.monotonic() < killed + 1.4
+        assert time.monotonic() < killed + 1.5
         time.sleep(0.02)
     with fault(delay="1ms"):
         assert len(names(daemon)) == 3
@@ -220,9 +220,20 @@ def test_interrupted_in_the_middle(daemon, lab):
     assert names(daemon) == ["reply-lost", "request-lost"]
 
 
+def test_a_forked_child_leaves_its_parents_faults_alone(daemon, lab):
+    """It leaves the block, too, but it is not its fault."""
+    forks = ("import os, sys\nfrom faultline import fault\n"
+             "with fault(delay='1ms', name='mine') as mine:\n    child = os.fork()\n"
+             "    if child == 0:\n        sys.exit()\n    os.waitpid(child, 0)\n    mine.check()\n"
+             "    print('still there')\n")
+    process = python("-c", forks, env={"FAULTLINE_SOCKET": str(lab.socket)})
+    assert process.communicate(timeout=5)[0] == "still there\n"
+
+
 def test_a_lease_that_lapsed_is_told(daemon, lab):
     """A process that stood still finds out, and takes its rules away."""
     process = in_the_middle(lab, 1.8)
+    time.sleep(0.1)  # it sleeps by now
     process.send_signal(signal.SIGSTOP)
     time.sleep(1.3)
     assert active(daemon) == []
@@ -243,6 +254,10 @@ def test_a_heal_by_others_is_told(daemon):
     assert "somebody healed" in raised.value.__notes__[0]
     with fault(delay="5ms", ttl="50ms"):
         time.sleep(0.1)  # a fault with an end of its own may come to it
+    with pytest.raises(fl.FaultEnded, match="lease or its time"), \
+            fault(delay="5ms", ttl="1m") as mine:
+        daemon.delete_lease(daemon.rule(mine.names[0])["lease"])
+        mine.check()
 
 
 def test_two_daemons_and_the_end_of_one(daemon, lab):
@@ -265,6 +280,10 @@ def test_two_daemons_and_the_end_of_one(daemon, lab):
         ran = python("-c", block_of("Fleet"), env=source)
         assert ran.communicate(timeout=10)[0].strip().isdigit() and ran.returncode == 0
 
+        wire.daemon.send_signal(signal.SIGSTOP)
+        with pytest.raises(fl.NoAnswer, match="did not answer within 0.2 s"):
+            Daemon(wire.socket, timeout=0.2).status()
+        wire.daemon.send_signal(signal.SIGCONT)
         events = other.follow(start=1, seconds=20)
         assert next(events).n == 1
         last = max(event.n for event in other.follow(start=1, seconds=0.2))
@@ -380,6 +399,44 @@ def test_a_test_that_fails(daemon, lab, tmp_path):
     kept = json.loads((tmp_path / "faults/test_x.py_test_fails.json").read_text())
     assert kept["outcome"] == "failed" and kept["faults"][0]["name"] == "mute"
     assert {event["kind"] for event in kept["events"]} >= {"policy", "lease"}
+    assert active(daemon) == []
+    daemon.delete_rule("forgotten")
+
+
+SHARED = """
+import time, pytest
+
+@pytest.mark.fault(delay="1ms")
+def test_one(faultline):
+    give_up = time.monotonic() + 5
+    while sum(rule["active"] for rule in faultline.rules()) < 2:
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+
+@pytest.mark.fault(delay="1ms")
+def test_two():
+    time.sleep(0.3)
+
+def test_interrupted(faultline):
+    faultline.put_rule("forgotten", {"impair": [{"delay": "1ms"}], "ttl": "1m"})
+    time.sleep(30)
+"""
+
+
+def test_two_runs_at_once_and_an_interrupted_one(daemon, lab, tmp_path):
+    """With --faultline-shared runs on one daemon do not heal each other's faults; SIGINT heals."""
+    (tmp_path / "test_x.py").write_text(SHARED, encoding="utf-8")
+    words = ("-m", "pytest", "-p", "no:cacheprovider", "-p", "faultline.pytest_plugin", "test_x.py",
+             "-k")
+    env = {"FAULTLINE_SOCKET": str(lab.socket)}
+    runs = [python(*words, "one or two", "--faultline-shared", cwd=tmp_path, env=env) for _ in "ab"]
+    for run in runs:
+        said = run.communicate(timeout=20)[0]
+        assert run.returncode == 0, said
+    run = python(*words, "interrupted", cwd=tmp_path, env=env)
+    wait_for(lambda: "forgotten" in active(daemon))
+    run.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in run.communicate(timeout=10)[0] and run.returncode == 2
     assert active(daemon) == []
     daemon.delete_rule("forgotten")
 

@@ -4,7 +4,6 @@ of scenario.py, mappings, or text in YAML, which is sent as it is."""
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -49,7 +48,6 @@ class Daemon:
         self.timeout = timeout
         # What faults of this process did, as their rules were when they ended: for reports.
         self.history: deque[Json] = deque(maxlen=HISTORY)
-        self.lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Daemon({self.socket!r})"

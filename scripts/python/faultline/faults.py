@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 from . import impair, yaml
 from .client import Daemon, Json, default_daemon
-from .errors import (Conflict, FaultEnded, FaultlineError, FaultMissed, NotFound,
-                     PreconditionFailed)
+from .errors import (Conflict, FaultEnded, FaultlineError, FaultMissed, NoDaemon,
+                     NotFound, PreconditionFailed)
 from .impair import Impairment
 from .lease import PREFIX, Lease
 from .scenario import Rule, Scenario, Value, rule
@@ -33,10 +33,12 @@ class Fault(ContextDecorator):
     """Rules at work from the beginning of a block to its end; also a decorator. Made by fault(),
     partition() and pause()."""
 
-    def __init__(self, daemon: Daemon | None, rules: Iterable[Rule], *, label: str = "py",
-                 lease: str | float | timedelta = "1s", must_match: bool = False) -> None:
+    def __init__(self, daemon: Daemon | None, make: Callable[[Daemon], list[Rule]], *,
+                 label: str = "py", lease: str | float | timedelta = "1s",
+                 must_match: bool = False) -> None:
         self.daemon = daemon
-        self.wanted = list(rules)
+        self.make = make  # at the beginning: a decorator is there before its daemon is
+        self.wanted: list[Rule] = []
         self.label, self.lease_ttl, self.must_match = label, lease, must_match
         self.names: list[str] = []
         self.final: dict[str, Json] = {}  # the rules as they were at the end
@@ -55,6 +57,7 @@ class Fault(ContextDecorator):
             raise FaultlineError("this fault is at work already")
         self.daemon = self.daemon or default_daemon()
         self._process, self.names, self.final = os.getpid(), [], {}
+        self.wanted = self.make(self.daemon)
         sweep(self.daemon)
         self._lease = Lease(self.daemon, self.lease_ttl)
         try:
@@ -120,9 +123,14 @@ class Fault(ContextDecorator):
                 return f"{name}: the fault had ended: somebody removed the rule"
             if not now[name]["active"] and not now[name]["enabled"]:
                 return f"{name}: the fault had ended: somebody healed or disabled it"
-            if not now[name]["active"] and wanted.ttl is None:
+            if not now[name]["active"] and not (wanted.ttl and self._is_expired(now[name])):
                 return f"{name}: the fault had ended: its lease or its time is over"
         return None
+
+    def _is_expired(self, one: Json) -> bool:
+        """Whether a rule's own time is over."""
+        now_ns = self.daemon.status()["uptime_ns"] if self.daemon else 0
+        return one["expires_ns"] is not None and bool(one["expires_ns"] <= now_ns)
 
     # ---- the end
 
@@ -158,6 +166,9 @@ class Fault(ContextDecorator):
                 end()
             except NotFound:
                 pass
+            except NoDaemon as error:
+                troubles.append(error)
+                break  # each further one would wait as long; the lease ends it
             except FaultlineError as error:
                 troubles.append(error)
         return troubles
@@ -200,21 +211,22 @@ def fault(*what: What, daemon: Daemon | None = None, lease: str | float | timede
 
     A rule without a name gets one that nobody has; dice are thrown by the name, so give `name` for
     the same packets each time. With `must_match` a fault that matched no packet is FaultMissed."""
-    where = daemon or default_daemon()
     names = [only] if isinstance(only, str) else list(only or ())
-    rules: list[Rule] = []
     loose = [one for one in what if isinstance(one, Impairment)]
-    for one in what:
-        if not isinstance(one, Impairment):
-            rules += rules_of(one, names, where)
-    if loose or not rules:
-        rules.append(rule(*loose, **keys))
-    elif keys:
-        changed = rule(**keys).to_dict()
-        if not changed["impair"]:
+    others = [one for one in what if not isinstance(one, Impairment)]
+    own = rule(*loose, **keys)
+
+    def make(where: Daemon) -> list[Rule]:
+        """The rules, when the daemon is there that knows some of them."""
+        rules = [one for each in others for one in rules_of(each, names, where)]
+        if loose or not others:
+            return [*rules, own]
+        changed = own.to_dict()
+        if not own.impair:
             del changed["impair"]
-        rules = [Rule.of({**one.to_dict(), **changed}) for one in rules]
-    return Fault(where, rules, lease=lease, must_match=must_match)
+        return [Rule.of({**one.to_dict(), **changed}) for one in rules]
+
+    return Fault(daemon, make, lease=lease, must_match=must_match)
 
 
 def rules_of(what: What, only: list[str], daemon: Daemon) -> list[Rule]:
@@ -225,7 +237,9 @@ def rules_of(what: What, only: list[str], daemon: Daemon) -> list[Rule]:
         return rules_of(Scenario.of(what), only, daemon) if "rules" in what else [Rule.of(what)]
     if isinstance(what, Scenario):
         return chosen(what, only)
-    text = os.fspath(what) if not isinstance(what, Impairment) else ""
+    if isinstance(what, Impairment):
+        return [rule(what)]
+    text = os.fspath(what)
     if text.endswith(ENDINGS) and "\n" not in text:
         return chosen(Scenario.load(text), only)
     if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", text):
@@ -266,7 +280,7 @@ def partition(shape: str | None = None, *, daemon: Daemon | None = None, ttl: Va
     once."""
     shaped = keys if shape is None else {"shape": shape, **keys}
     cut = Rule([impair.partition(**shaped)], optional=True, ttl=ttl)
-    return Fault(daemon, [cut], label="partition", lease=lease, must_match=must_match)
+    return Fault(daemon, lambda _: [cut], label="partition", lease=lease, must_match=must_match)
 
 
 def pause(node: str, *, daemon: Daemon | None = None, ttl: Value = None,
@@ -274,4 +288,5 @@ def pause(node: str, *, daemon: Daemon | None = None, ttl: Value = None,
     """A node that stands still until the block ends, and comes back unaware: pause("n2",
     kind="machine", buffer="10kp")."""
     held = Rule([impair.pause(node=node, **keys)], optional=True, ttl=ttl)
-    return Fault(daemon, [held], label=f"pause.{node}", lease=lease, must_match=must_match)
+    return Fault(daemon, lambda _: [held], label=f"pause.{node}", lease=lease,
+                 must_match=must_match)

@@ -46,10 +46,12 @@ class FleetFault:
 
     def start(self) -> None:
         """Begins on all; where one refuses, the others are ended again."""
-        errors = in_parallel({name: one.start for name, one in self.faults.items()})[1]
-        if errors:
+        try:
+            if errors := in_parallel({name: one.start for name, one in self.faults.items()})[1]:
+                raise FleetError(errors)
+        except BaseException:  # SIGINT, too
             in_parallel({name: one.stop for name, one in self.faults.items()})
-            raise FleetError(errors)
+            raise
 
     def stop(self) -> None:
         """Ends all of them."""

@@ -4,6 +4,7 @@ Python keeps for itself gets a "_" at its end (`with_`)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,6 +156,18 @@ def tcp(**keys: Value) -> Impairment:
 def truncate(rate: Value = None, **keys: Value) -> Impairment:
     """Cut short: rate, to."""
     return made("truncate", "rate", rate, keys)
+
+
+def __getattr__(kind: str) -> Callable[..., Impairment]:
+    """One that is younger than this list: `impair.new_one(key=…)`, or `impair.new_one(short)`."""
+    if kind.startswith("_"):
+        raise AttributeError(kind)
+
+    def youngest(value: Value = None, **keys: Value) -> Impairment:
+        """Of this kind."""
+        return Impairment(kind.removesuffix("_"), keys if value is None else value)
+
+    return youngest
 
 
 KINDS = {one.__name__.removesuffix("_"): one for one in (

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import yaml
 from .errors import FaultlineError
-from .impair import KINDS, Impairment
+from .impair import Impairment
 
 Value = Any  # text, numbers, booleans, timedeltas, impairments, and lists and mappings of them
 PLAIN = re.compile(r"[A-Za-z0-9_./%+][A-Za-z0-9_./%+-]*")
@@ -97,16 +97,20 @@ class Rule:
         return cls.of(read)
 
 
+RULE_KEYS = {one.name.removesuffix("_") for one in fields(Rule)}
+
+
 def rule(*impair: Impairment, **keys: Value) -> Rule:
-    """A rule from impairments and keywords, those of a rule and those of impairments, in the order
-    written: `rule(delay="20ms", loss="1%", from_="left")`."""
+    """A rule from impairments and keywords: `rule(delay="20ms", loss="1%", from_="left")`. A
+    keyword that no rule has is an impairment, in the order written; the daemon knows which there
+    are."""
     made = list(impair)
     others = {}
     for key, value in keys.items():
-        if spelled(key) in KINDS:
-            made.append(Impairment(spelled(key), value))
-        else:
+        if spelled(key) in RULE_KEYS:
             others[spelled(key)] = value
+        else:
+            made.append(Impairment(spelled(key), value))
     return Rule.of({**others, "impair": [*made, *others.get("impair", ())]})
 
 
