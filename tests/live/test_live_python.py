@@ -450,6 +450,11 @@ def test_without_a_daemon(tmp_path):
     assert f"no daemon at {tmp_path}/absent.sock: there is no such socket" in said
     said, status = run_pytest(tmp_path, "--faultline-require", *words)
     assert status == 1 and "1 passed, 4 errors" in said, said
+    (tmp_path / "test_x.py").write_text(
+        "import pytest, unittest\nclass Case(unittest.TestCase):\n"
+        "    @pytest.mark.fault(loss='all')\n    def test_x(self):\n        pass\n", encoding="utf-8")
+    said, status = run_pytest(tmp_path, *words)
+    assert status == 4 and "a unittest takes `with fault" in said, said
 
 
 def test_etcd_by_the_page(monkeypatch, tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import unittest
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -73,8 +74,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("fault") is None:
             continue
-        if not isinstance(item, pytest.Function):
-            raise pytest.UsageError(f"{item.nodeid}: the marker fault is for functions")
+        # A unittest runs by itself, where the marker would do nothing and the test would pass.
+        of_unittest = isinstance(item, pytest.Function) and item.cls is not None and \
+            issubclass(item.cls, unittest.TestCase)
+        if not isinstance(item, pytest.Function) or of_unittest:
+            raise pytest.UsageError(f"{item.nodeid}: the marker fault is for functions and methods "
+                                    "of pytest; a unittest takes `with fault(…)`")
         if FIXTURE in item.fixturenames:
             item.fixturenames.remove(FIXTURE)
         item.fixturenames.insert(0, FIXTURE)

@@ -53,7 +53,8 @@ def in_words(path: str, error: Exception, timeout: float) -> Exception:
     if isinstance(error, ConnectionRefusedError):
         return NoDaemon(f"no daemon at {path}: nobody listens there any more")
     if isinstance(error, (OSError, http.client.HTTPException)):
-        return NoDaemon(f"the daemon at {path} went away: {error or type(error).__name__}")
+        return NoDaemon(f"the daemon at {path} cannot be reached, or went away: "
+                        f"{error or type(error).__name__}")
     return error
 
 
