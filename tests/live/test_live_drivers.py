@@ -218,6 +218,7 @@ def test_what_cannot_be_used_is_told(wire, port, said):
     assert "port 'left'" in stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WIRES)
 def test_throughput_is_at_least_half_of_testpmd(name):
     """TCP through faultline against TCP through testpmd on the same kind of wire, in turns."""

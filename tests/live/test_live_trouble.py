@@ -7,7 +7,9 @@ import pytest
 
 from wire import REPOSITORY
 
-TOGETHER = ("etcd", "sentinel", "mute")  # they wait for what happens; pause shows how long it took
+# They wait for what happens; pause shows how long it took. What they show is tested, with bounds, where
+# these programs are: here only the page is.
+TOGETHER = ("etcd", "sentinel", "mute")
 
 
 def play(name):
@@ -30,6 +32,7 @@ def is_told(done):
     return f"-->\n```\n{done.stdout}```\n" in page
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TOGETHER)
 def test_the_page_tells_what_happens(transcripts, name):
     """scripts/trouble does what docs/trouble.md shows."""
@@ -37,7 +40,7 @@ def test_the_page_tells_what_happens(transcripts, name):
     assert is_told(done), done.stdout
 
 
-@pytest.mark.parametrize("name", ["pause", "clocks"])
+@pytest.mark.parametrize("name", ["pause", pytest.param("clocks", marks=pytest.mark.long)])
 def test_the_page_tells_times(name):
     """The same, alone: they tell times, if only in whole seconds or milliseconds."""
     done = play(name)
