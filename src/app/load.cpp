@@ -28,10 +28,31 @@ void tell(const std::string& message, OutputForm form) {
   tell(Problems{problem}, form);
 }
 
-InlinedScenario read_inlined(const std::string& text, const std::string& path, ScenarioUse use) {
+namespace {
+
+/// What is drawn from it stands in the scenario before anything is.
+void put_seed(ConfigNode& tree, std::uint64_t seed, bool wins) {
+  if (!tree.is_mapping())
+    return;
+  const ConfigNode* written = tree.find("seed");
+  if (written != nullptr && (!wins || !written->is_scalar() || !parse_count(written->text)))
+    return;
+  ConfigNode node;
+  node.kind = ConfigNode::Kind::kScalar;
+  node.mark = tree.mark;
+  node.text = std::to_string(seed);
+  tree.set("seed", std::move(node));
+}
+
+}  // namespace
+
+InlinedScenario read_inlined(const std::string& text, const std::string& path, ScenarioUse use,
+                             const SeedChoice& seed) {
   Result<ConfigNode> tree = parse_config(text, intern_file_name(path));
   if (!tree)
     return {false, tl::unexpected(tree.error()), {}, {}};
+  if (seed.number)
+    put_seed(*tree, *seed.number, seed.wins);
   Problems problems;
   const bool has_files = inline_files(*tree, path, problems) > 0;
   InlinedScenario inlined{has_files, {}, *tree, {}};
@@ -57,7 +78,8 @@ InlinedScenario read_inlined(const std::string& text, const std::string& path, S
   return inlined;
 }
 
-Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form) {
+Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form,
+                     const SeedChoice& seed) {
   Loaded loaded;
   const FileText file = read_file(path, kConfigBytesMax);
   if (!file.readable) {
@@ -65,7 +87,7 @@ Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form) 
     loaded.exit = Exit::kUnusable;
     return loaded;
   }
-  InlinedScenario inlined = read_inlined(file.text, path, use);
+  InlinedScenario inlined = read_inlined(file.text, path, use, seed);
   if (!inlined.scenario) {
     tell(inlined.scenario.error(), form);
     loaded.exit = Exit::kWrong;
@@ -77,12 +99,13 @@ Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form) 
 
 LoadedPolicies load_policies(const std::string& path, std::optional<std::uint64_t> seed,
                              OutputForm form) {
-  Loaded loaded = load_scenario(path, ScenarioUse::kSimulate, form);
+  const std::uint64_t other = seed ? *seed : draw_seed();
+  Loaded loaded = load_scenario(path, ScenarioUse::kSimulate, form, {other, seed.has_value()});
   if (!loaded.scenario)
     return {{}, {}, loaded.exit};
-  const bool is_drawn = !seed && !loaded.scenario->seed;
   CompileRequest request;
-  request.seed = seed ? *seed : loaded.scenario->seed ? *loaded.scenario->seed : draw_seed();
+  request.seed = loaded.scenario->seed.value_or(other);
+  const bool is_drawn = !seed && request.seed == other;
   PolicySlots slots(loaded.scenario->path_count());
   Result<PolicyChain> policies = compile_chain(*loaded.scenario, request, slots);
   if (!policies) {

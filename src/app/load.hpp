@@ -34,8 +34,15 @@ struct Loaded {
   Exit exit = Exit::kDone;  ///< why there is none: kWrong or kUnusable
 };
 
+/// A seed for a scenario that has none, or that wins over its own.
+struct SeedChoice {
+  std::optional<std::uint64_t> number;
+  bool wins = false;
+};
+
 /// Reads and checks a scenario file and the files it names; problems are told.
-Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form);
+Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form,
+                     const SeedChoice& seed = {});
 
 /// A scenario for virtual time, and its policies.
 struct LoadedPolicies {
@@ -55,6 +62,7 @@ struct InlinedScenario {
   ConfigNode tree;
   Problems unreadable;  ///< files; they are among the scenario's errors too
 };
-InlinedScenario read_inlined(const std::string& text, const std::string& path, ScenarioUse use);
+InlinedScenario read_inlined(const std::string& text, const std::string& path, ScenarioUse use,
+                             const SeedChoice& seed = {});
 
 }  // namespace faultline

@@ -35,13 +35,18 @@ Result<std::unique_ptr<Engine>> Engine::create(Scenario scenario, WorkerLayout l
                                                std::optional<std::uint64_t> own_latency_ns) {
   std::unique_ptr<Engine> engine(
       new Engine(std::move(scenario), std::move(layout), clock, own_latency_ns));
+  if (!engine->base_.seed) {
+    engine->base_.seed = draw_seed();
+    engine->base_.tree.set(
+        "seed", scalar_node(std::to_string(*engine->base_.seed), engine->base_.tree.mark));
+  }
   engine->tree_ = engine->base_.tree;
   disable_all(engine->tree_);
   const Result<Scenario> pass_through = read_scenario(engine->tree_, ScenarioUse::kLive);
   if (!pass_through)
     return tl::unexpected(pass_through.error());
   CompileRequest request;
-  request.seed = engine->base_.seed ? *engine->base_.seed : draw_seed();
+  request.seed = *engine->base_.seed;
   request.own_latency_ns = own_latency_ns;
   Result<Policy> policy = compile_policy(*pass_through, request, engine->slots_);
   if (!policy)

@@ -316,6 +316,10 @@ std::optional<ChangeFailure> Engine::check_fits(const Scenario& scenario,
 }
 
 ChangeResult Engine::change(Request request) {
+  if (request.seed != 0 || (request.tree.is_mapping() && request.tree.find("seed") == nullptr))
+    request.tree.set("seed",
+                     scalar_node(std::to_string(request.seed != 0 ? request.seed : draw_seed()),
+                                 request.tree.mark));
   Result<Scenario> scenario = read_scenario(request.tree, ScenarioUse::kLive);
   if (!scenario)
     return refuse(Refusal::kInvalid, "the policy is not valid", scenario.error());

@@ -61,41 +61,6 @@ CompiledImpairment constant_delay(std::uint64_t time_ns) {
 
 // --- reading -------------------------------------------------------------------------------------
 
-/// "uniform(10ms, 50ms)" and its like.
-std::optional<FlowTime> parse_draw(std::string_view text) {
-  const std::size_t open = text.find('(');
-  if (open == std::string_view::npos || text.back() != ')')
-    return std::nullopt;
-  const std::string_view name = text.substr(0, open);
-  std::string_view list = text.substr(open + 1, text.size() - open - 2);
-  std::vector<std::uint64_t> times_ns;
-  while (true) {
-    std::string_view word = list.substr(0, list.find(','));
-    while (word.starts_with(' ')) word.remove_prefix(1);
-    while (word.ends_with(' ')) word.remove_suffix(1);
-    const auto time_ns = parse_duration_ns(word);
-    if (!time_ns || *time_ns > kDelayMaxNs)
-      return std::nullopt;
-    times_ns.push_back(*time_ns);
-    if (list.find(',') == std::string_view::npos)
-      break;
-    list.remove_prefix(list.find(',') + 1);
-  }
-  const auto drawn_around = [](std::uint64_t fixed_ns, std::uint64_t scale_ns, Law law) {
-    return FlowTime{.fixed_ns = static_cast<std::int64_t>(fixed_ns),
-                    .scale_ns = scale_ns,
-                    .drawn = std::make_shared<const QuantileTable>(*quantile_of(law, 0))};
-  };
-  if (name == "uniform" && times_ns.size() == 2 && times_ns[0] <= times_ns[1])
-    return drawn_around((times_ns[0] + times_ns[1]) / 2, (times_ns[1] - times_ns[0]) / 2,
-                        Law::kUniform);
-  if (name == "normal" && times_ns.size() == 2)
-    return drawn_around(times_ns[0], times_ns[1], Law::kNormal);
-  if (name == "exponential" && times_ns.size() == 1)
-    return drawn_around(0, times_ns[0], Law::kExponential);
-  return std::nullopt;
-}
-
 std::optional<FlowTime> read_flow_time(const ConfigNode& node, Problems& problems) {
   if (!node.is_mapping()) {
     const auto time_ns = read_duration_ns(node, {0, kDelayMaxNs}, problems);
@@ -107,7 +72,7 @@ std::optional<FlowTime> read_flow_time(const ConfigNode& node, Problems& problem
   MappingReader reader(node, "drawn time", problems);
   if (const ConfigNode* value = reader.require("draw")) {
     if (value->is_scalar() && !value->text.empty())
-      time = parse_draw(value->text);
+      time = parse_drawn_time(value->text);
     if (!time)
       problems.push_back(problem_at(
           value->mark, "found " + describe(*value),
@@ -346,6 +311,40 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
 }
 
 }  // namespace
+
+std::optional<FlowTime> parse_drawn_time(std::string_view text) {
+  const std::size_t open = text.find('(');
+  if (open == std::string_view::npos || text.back() != ')')
+    return std::nullopt;
+  const std::string_view name = text.substr(0, open);
+  std::string_view list = text.substr(open + 1, text.size() - open - 2);
+  std::vector<std::uint64_t> times_ns;
+  while (true) {
+    std::string_view word = list.substr(0, list.find(','));
+    while (word.starts_with(' ')) word.remove_prefix(1);
+    while (word.ends_with(' ')) word.remove_suffix(1);
+    const auto time_ns = parse_duration_ns(word);
+    if (!time_ns || *time_ns > kDelayMaxNs)
+      return std::nullopt;
+    times_ns.push_back(*time_ns);
+    if (list.find(',') == std::string_view::npos)
+      break;
+    list.remove_prefix(list.find(',') + 1);
+  }
+  const auto drawn_around = [](std::uint64_t fixed_ns, std::uint64_t scale_ns, Law law) {
+    return FlowTime{.fixed_ns = static_cast<std::int64_t>(fixed_ns),
+                    .scale_ns = scale_ns,
+                    .drawn = std::make_shared<const QuantileTable>(*quantile_of(law, 0))};
+  };
+  if (name == "uniform" && times_ns.size() == 2 && times_ns[0] <= times_ns[1])
+    return drawn_around((times_ns[0] + times_ns[1]) / 2, (times_ns[1] - times_ns[0]) / 2,
+                        Law::kUniform);
+  if (name == "normal" && times_ns.size() == 2)
+    return drawn_around(times_ns[0], times_ns[1], Law::kNormal);
+  if (name == "exponential" && times_ns.size() == 1)
+    return drawn_around(0, times_ns[0], Law::kExponential);
+  return std::nullopt;
+}
 
 extern const ImpairmentModel kModel_delay;
 const ImpairmentModel kModel_delay{"delay", "", "", true, compile, true};

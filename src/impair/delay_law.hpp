@@ -38,6 +38,10 @@ struct FlowTime {
   std::int64_t most() const noexcept { return of(drawn == nullptr ? 0 : UINT64_MAX); }
 };
 
+/// "uniform(10ms, 50ms)", "normal(40ms, 5ms)", "exponential(10ms)": nothing where it is none of
+/// them.
+std::optional<FlowTime> parse_drawn_time(std::string_view text);
+
 /// A delay with jitter. Kept by CompiledImpairment::tables.
 struct DelayLaw {
   FlowTime time;

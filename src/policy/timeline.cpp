@@ -12,6 +12,7 @@
 #include "policy/node_fault.hpp"
 #include "policy/overlay.hpp"
 #include "policy/ramp.hpp"
+#include "policy/random_faults.hpp"
 #include "policy/trigger_reader.hpp"
 
 namespace faultline {
@@ -76,16 +77,11 @@ class TimelineReader {
 
   void read_entry(const ConfigNode& node) {
     const std::size_t problems_before = problems_.size();
-    MappingReader reader(node, "timeline entry", problems_);
-    const bool later = reader.refuse_not_yet({"random"});
-    if (later) {
-      for (const std::string_view key :
-           {"at", "for", "over", "every", "count", "until", "when", "rule", "enable", "disable",
-            "set", "partition", "pause", "crash", "clock", "flap", "equivocate"})
-        reader.take(key);
-      reader.finish();
+    if (node.is_mapping() && node.find("random") != nullptr) {
+      read_random_faults(node, scenario_, problems_);
       return;
     }
+    MappingReader reader(node, "timeline entry", problems_);
     TimelineEntry entry;
     if (const ConfigNode* when = reader.take("when"))
       entry.trigger = read_trigger(*when, scenario_, problems_);

@@ -288,3 +288,49 @@ def test_repeats_and_ramps_that_are_none(program, entry, told):
     path.write_text(with_timeline(WAN, entry))
     done = program.run("check", path)
     assert done.status == 1 and told in done.stderr, done.stderr
+
+
+RANDOM = """version: 1
+nodes: {a: {port: left}, b: {port: right}}
+rules: []
+timeline:
+  - {random: {seed: same, kinds: [partition, pause], every: "exponential(100ms)", for: "uniform(10ms, 30ms)"}, at: 100ms, until: 900ms}
+"""
+
+
+def test_faults_at_random(program, some):
+    """The same for a seed, others for another; none outside its time; as many as were asked for, and
+    as long."""
+    ms = offsets(some.capture) / 10**6
+
+    def hit(*options):
+        outcome = program.simulated(RANDOM, [some.path], *options)
+        assert outcome.stats["ledger"]["balanced"]
+        found = delays(outcome, some.capture)
+        return found != 0, {name for name in outcome.stats["rules"]}
+
+    one, rules = hit("--seed", 5)
+    again, same = hit("--seed", 5, "--burst", 1)
+    other, _ = hit("--seed", 6)
+    assert one.tolist() == again.tolist() and rules == same
+    assert one.tolist() != other.tolist()
+    for found in (one, other):
+        assert found.any() and not found[ms < 100].any() and not found[ms >= 931].any()
+    assert 3 <= len(rules) <= 16 and {name.split(".")[0] for name in rules} <= {"partition", "pause"}
+    # Each lasts 10 to 30 ms, some of them at once.
+    assert 0.01 * 0.5 < one.mean() < 0.03 * 16
+
+
+@pytest.mark.parametrize("change,told", [
+    (("kinds: [partition, pause]", "kinds: [clock]"), "clock"),
+    (("exponential(100ms)", "sometimes"), "sometimes"),
+    (("exponential(100ms)", "1ms"), "more than 500"),
+    ((", until: 900ms", ""), "until"),
+    (("until: 900ms", "until: 50ms"), "out of range"),
+    (("nodes: {a: {port: left}, b: {port: right}}\n", ""), "there are none"),
+])
+def test_faults_at_random_that_are_none(program, change, told):
+    path = program.folder / "wrong.yaml"
+    path.write_text(RANDOM.replace(*change))
+    done = program.run("check", path)
+    assert done.status == 1 and told in done.stderr, done.stderr
