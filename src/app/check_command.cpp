@@ -137,7 +137,9 @@ class Findings {
       return;
     }
     constexpr double kRounding = 1e-12;
-    if (loss->rate < expectation.least - kRounding || loss->rate > expectation.most + kRounding)
+    const bool contradicts =
+        loss->rate < expectation.least - kRounding || loss->rate > expectation.most + kRounding;
+    if (contradicts)
       warn(rule.name, fmt::format("{}: the rule loses {:.4g} %, so a long run fails",
                                   expectation.text, loss->rate * 100));
     if (!expectation.wanted)
@@ -148,7 +150,7 @@ class Findings {
       return;
     }
     const double usual = chance_of(expectation, *loss, scenario_.confidence, kUsualPackets);
-    if (usual < kPowerLeast)
+    if (!contradicts && usual < kPowerLeast)
       warn(rule.name,
            fmt::format("{}: 10^5 packets tell a loss {:.3g}% off with {:.2f} only",
                        expectation.text, power->deviation * 100, std::floor(usual * 100) / 100));

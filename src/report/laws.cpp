@@ -54,6 +54,14 @@ std::vector<std::size_t> ports_of(const Policy& policy, const RuleProgram& rule)
   return ports;
 }
 
+std::size_t fan_out_of(const Policy& policy, const RuleProgram& rule) {
+  std::vector<std::size_t> by_ingress(kPortsMax);
+  for (std::size_t path = 0; path < policy.paths.size(); ++path)
+    if (rule.paths.test(path) && policy.paths[path].exists)
+      ++by_ingress[policy.paths[path].ingress];
+  return std::max<std::size_t>(1, *std::ranges::max_element(by_ingress));
+}
+
 std::vector<LawTrigger> triggers_of(const Policy& policy, const RuleProgram& rule) {
   std::vector<LawTrigger> triggers;
   for (const RuleGate& gate : rule.gates)
@@ -74,6 +82,7 @@ std::vector<RuleLaw> laws_of(const Scenario& scenario, const PolicyChain& polici
                 .optional = scenario.rules[index].optional,
                 .loses = rule.loses,
                 .delays = rule.delays,
+                .fan_out = fan_out_of(first, rule),
                 .ports = ports_of(first, rule),
                 .triggers = triggers_of(first, rule)};
     if (rule.per == Per::kRule)

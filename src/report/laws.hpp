@@ -32,6 +32,7 @@ struct RuleLaw {
   bool optional = false;  ///< it may match nothing
   bool loses = false;     ///< it has a `loss`
   bool delays = false;
+  std::size_t fan_out = 1;         ///< paths on which a flooded frame meets it, by the same dice
   std::size_t scopes = 0;          ///< that keep a state each; 0: as many as the traffic makes
   std::vector<std::size_t> ports;  ///< where its packets leave
   std::vector<LawTerm> terms;      ///< in the order of their times

@@ -247,7 +247,19 @@ class Judge {
     return terms.front()->loss;
   }
 
+  /// How many fates one throw may have decided: flooded frames count as copies.
+  double shared_dice(const RuleLaw& law) const {
+    const bool flooded = statistics_["ledger"]["copies"].get<std::uint64_t>() > 0;
+    return flooded ? static_cast<double>(law.fan_out) : 1;
+  }
+
   LossCount losses_of(const RuleLaw& law) const {
+    LossCount losses = losses_on_one_path(law);
+    losses.factor *= shared_dice(law);
+    return losses;
+  }
+
+  LossCount losses_on_one_path(const RuleLaw& law) const {
     const Json& rule = counted(law.name);
     if (!law.loses)
       return {{rule["dropped"].get<double>(), rule["matched"].get<double>()}, 1};
@@ -333,7 +345,7 @@ class Judge {
     finding.measure = Measure::kDistance;
     finding.packets = static_cast<double>(sample.packets());
     finding.observed = sample.distance_from(*terms.front()->delay);
-    finding.p_value = kolmogorov_tail(*finding.observed, *finding.packets);
+    finding.p_value = kolmogorov_tail(*finding.observed, *finding.packets / shared_dice(law));
     finding.passes = *finding.p_value >= 1 - scenario_.confidence;
     verdict_.findings.push_back(std::move(finding));
   }

@@ -280,7 +280,8 @@ STATEMENTS = {
     "V1": "ReportVerdict.ATolerancePassesWhatIsCompatibleWithOneOfItsRates "
           "ReportVerdict.ALossIsComparedWithinTheStatisticsOwnWidth "
           "ReportBinomial.IntervalsOfClopperAndPearson",
-    "V2": "ReportVerdict.LossesInRunsTellLess ReportVerdict.ARuleIsHeldToItsOwnLaw",
+    "V2": "ReportVerdict.LossesInRunsTellLess ReportVerdict.ARuleIsHeldToItsOwnLaw "
+          "ReportVerdict.AFloodedFrameMeetsTheSameDiceOnEachPath",
     "V3": "ReportVerdict.QuantilesCarryBucketsAndRanks ReportBinomial.RanksAroundAQuantile "
           "test_delays",
     "V4": "test_a_field_tells_less_than_its_packets",

@@ -77,12 +77,14 @@ def test_two_hundred_runs(program, four_flows):
 def test_delays(program, some):
     """Quantiles within ranks and buckets; what a constant delay adds is known to the nanosecond."""
     scenario = scenario_of(
-        ("free", ["delay: {time: 40ms, jitter: 5ms, distribution: normal, order: free}"], "{dport: 20000-20009}"),
+        ("free", ["delay: {time: 40ms, jitter: 5ms, distribution: normal, order: free}"],
+         "{dport: 20000-20009}"),
         ("same", ["delay: 20ms"], "{dport: 20010-20019}"), seed=5) + """
 expect:
   - {rule: free, delay_p50: 40ms, delay_p90: 46.4ms, delay_p99: 51.6ms, delay_mean: 40ms}
   - {rule: free, delay_min: ">= 10ms", delay_max: "<= 80ms", pdv_p99: "<= 45ms"}
-  - {rule: same, delay_p50: 20ms, delay_p99: 20ms, delay_min: 20ms, delay_max: 20ms, delay_mean: 20ms, pdv_p99: 0ms}
+  - {rule: same, delay_p50: 20ms, delay_p99: 20ms, delay_min: 20ms, delay_max: 20ms}
+  - {rule: same, delay_mean: 20ms, pdv_p99: 0ms}
   - {rule: free, delay_p50: 42ms}
   - {rule: free, delay_mean: 40.5ms}
   - {rule: same, delay_max: 20000001ns}

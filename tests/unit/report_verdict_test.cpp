@@ -25,7 +25,9 @@ class JudgedRun {
     PolicySlots slots(scenario_.path_count());
     policies_ = std::move(*compile_chain(scenario_, {}, slots));
     laws_ = laws_of(scenario_, policies_);
-    statistics = StatisticsSum(*policies_.front(), {"left", "right"}).to_json(0);
+    std::vector<std::string> ports;
+    for (const PortSpec& port : scenario_.ports) ports.push_back(port.name);
+    statistics = StatisticsSum(*policies_.front(), ports).to_json(0);
     matched(1000);
   }
 
@@ -88,6 +90,16 @@ TEST(ReportVerdict, ARuleIsHeldToItsOwnLaw) {
   JudgedRun bursts("impair: [{loss: {model: gilbert-elliott, rate: 10%, burst: 5}}]");
   bursts.lost(135);
   EXPECT_EQ(bursts.outcome(), Outcome::kPass);
+}
+
+TEST(ReportVerdict, AFloodedFrameMeetsTheSameDiceOnEachPath) {
+  JudgedRun run("impair: [{loss: 10%}]",
+                "ports: {a: {driver: sim}, b: {driver: sim}, c: {driver: sim}}\n"
+                "switches: {rack: [a, b, c]}\n");
+  run.lost(138);  // 4 σ of 1,000 throws, 2.8 σ of 500
+  EXPECT_EQ(run.outcome(), Outcome::kFail);
+  run.statistics["ledger"]["copies"] = 500;
+  EXPECT_EQ(run.outcome(), Outcome::kPass);
 }
 
 TEST(ReportVerdict, ACountIsHeldToItself) {
