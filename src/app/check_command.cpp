@@ -20,6 +20,8 @@ using Json = nlohmann::ordered_json;
 /// Beyond these, a delay that is not the one asked for is worth a warning.
 constexpr double kWaitingMost = 1e-3;
 constexpr double kCutMost = 1e-3;
+/// A run of so many packets should tell.
+constexpr double kUsualPackets = 1e5;
 /// How long each of them is looked at, and all together (about a second).
 constexpr std::uint64_t kKnotsEach = 10'000;
 constexpr std::uint64_t kKnotsLeast = 100;
@@ -114,7 +116,20 @@ class Findings {
   }
 
   void weigh(const Expectation& expectation) {
-    const RuleProgram& rule = policy_.rules[expectation.rule];
+    if (expectation.quantity == Quantity::kLoss)
+      weigh_loss(expectation, policy_.rules[*expectation.rule]);
+    else if (is_of_delay(expectation.quantity) && !policy_.rules[*expectation.rule].delays)
+      warn(policy_.rules[*expectation.rule].name,
+           fmt::format("{}: the rule delays nothing", expectation.text));
+  }
+
+  static bool is_of_delay(Quantity quantity) {
+    return quantity == Quantity::kDelayQuantile || quantity == Quantity::kDelayMean ||
+           quantity == Quantity::kDelayMin || quantity == Quantity::kDelayMax ||
+           quantity == Quantity::kPdvQuantile;
+  }
+
+  void weigh_loss(const Expectation& expectation, const RuleProgram& rule) {
     const std::string text = fmt::format("{}: {}", rule.name, expectation.text);
     const auto loss = loss_of(rule);
     if (!loss) {
@@ -122,16 +137,23 @@ class Findings {
       return;
     }
     constexpr double kRounding = 1e-12;
-    if (loss->rate < expectation.least - kRounding || loss->rate > expectation.most + kRounding)
+    const bool contradicts =
+        loss->rate < expectation.least - kRounding || loss->rate > expectation.most + kRounding;
+    if (contradicts)
       warn(rule.name, fmt::format("{}: the rule loses {:.4g} %, so a long run fails",
                                   expectation.text, loss->rate * 100));
-    if (!expectation.rate)
+    if (!expectation.wanted)
       return;
     const auto power = power_of(expectation, *loss, scenario_.confidence);
     if (!power) {
       warn(rule.name, fmt::format("{}: no run up to 10^12 packets tells", expectation.text));
       return;
     }
+    const double usual = chance_of(expectation, *loss, scenario_.confidence, kUsualPackets);
+    if (!contradicts && usual < kPowerLeast)
+      warn(rule.name,
+           fmt::format("{}: 10^5 packets tell a loss {:.3g}% off with {:.2f} only",
+                       expectation.text, power->deviation * 100, std::floor(usual * 100) / 100));
     power_.push_back(
         {{"expect", text},
          {"detects", fmt::format("{:.3g}% at 10^{} packets with {:.2f}", power->deviation * 100,

@@ -28,6 +28,7 @@ struct SimulateOptions {
   std::string output;
   std::string drops;    ///< empty: not asked for
   std::string journal;  ///< empty: not asked for
+  std::string junit;    ///< empty: not asked for
   Annotate annotate = Annotate::kTouched;
   std::optional<std::uint64_t> seed;
   std::uint32_t burst = 32;
@@ -81,8 +82,8 @@ struct PauseOptions {
   std::string node;                                       ///< empty: nothing on the wire
   std::vector<std::pair<std::string, std::string>> keys;  ///< of the impairment, values in YAML
   std::uint64_t lasts_ns = 0;
-  std::string command;  ///< stops the real thing; empty: none
-  std::string resume;   ///< lets it go on
+  std::string command;                        ///< stops the real thing; empty: none
+  std::string resume;                         ///< lets it go on
   std::uint64_t timeout_ns = 10'000'000'000;  ///< of each command
 };
 Exit run_pause(const DaemonOptions& daemon, const PauseOptions& options);

@@ -79,6 +79,7 @@ void add_offline_commands(CLI::App& app, Arguments& arguments) {
   add_seed(*simulate, options.seed);
   simulate->add_option("--drops", options.drops, "pcapng of the packets that were dropped");
   simulate->add_option("--journal", options.journal, "what rules did, one line of JSON each");
+  simulate->add_option("--junit", options.junit, "the verdict as JUnit XML");
   simulate->add_option("--annotate", options.annotate, "which packets carry a comment")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Annotate>{
           {"none", Annotate::kNone}, {"touched", Annotate::kTouched}, {"all", Annotate::kAll}}));

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <fstream>
 
 #include <fmt/format.h>
 
@@ -10,6 +11,7 @@
 #include "app/inputs.hpp"
 #include "drivers/eal.hpp"
 #include "policy/compile.hpp"
+#include "report/verdict.hpp"
 #include "sim/capture_sink.hpp"
 #include "sim/simulation.hpp"
 
@@ -50,7 +52,8 @@ Prepared open_inputs(const SimulateOptions& options, const Scenario& scenario) {
       prepared.exit = Exit::kUsage;
     if (prepared.exit != Exit::kDone)
       return prepared;
-    for (const std::string& output : {options.output, options.drops, options.journal}) {
+    for (const std::string& output :
+         {options.output, options.drops, options.journal, options.junit}) {
       if (output.empty() || !same_file(input->path, output))
         continue;
       tell(Problems{problem_at({output, 0, 0}, "is an input as well")}, options.form);
@@ -164,16 +167,47 @@ void tell_result(const SimulateOptions& options, const Scenario& scenario,
 
 /// What a reader of the numbers should know.
 void warn_of_result(const Scenario& scenario, const SimulationResult& result) {
+  if (!scenario.expectations.empty())
+    return;  // the verdict tells
   for (const RuleSpec& rule : scenario.rules)
     if (rule.enabled && !rule.optional &&
         result.statistics["rules"][rule.name]["matched"].get<std::uint64_t>() == 0)
       fmt::print(stderr,
                  "faultline: warning: rule {} matched nothing (`optional: true` allows it)\n",
                  rule.name);
-  if (!scenario.expectations.empty())
-    fmt::print(stderr,
-               "faultline: warning: expectations are checked, but simulate does not judge "
-               "by them\n");
+}
+
+/// Without expectations only a rule that breaks its own law is worth a word.
+void tell_verdict(const Scenario& scenario, const RunVerdict& verdict) {
+  if (!scenario.expectations.empty()) {
+    for (const std::string& line : to_lines(verdict)) fmt::print(stderr, "{}\n", line);
+    fmt::print(stderr, "verdict: {}\n", outcome_word(verdict.outcome));
+    return;
+  }
+  for (const Finding& finding : verdict.findings)
+    if (!finding.passes && finding.expected.starts_with("law:"))
+      fmt::print(stderr, "faultline: warning: rule {} is off its {}\n", finding.about,
+                 finding.expected);
+}
+
+/// What the scenario expects decides; a run without expectations cannot fail.
+Exit judge_result(const SimulateOptions& options, const Scenario& scenario,
+                  const std::vector<RuleLaw>& laws, SimulationResult& result) {
+  const RunVerdict verdict =
+      judge(scenario, laws, {result.statistics, result.delays, result.lasted_ns});
+  result.statistics["verdict"] = to_json(verdict);
+  tell_verdict(scenario, verdict);
+  if (!options.junit.empty()) {
+    std::ofstream file(options.junit, std::ios::binary);
+    file << to_junit(verdict, scenario.name.empty() ? "faultline" : scenario.name);
+    file.close();
+    if (!file) {
+      tell(Problems{problem_at({options.junit, 0, 0}, "cannot be written")}, options.form);
+      return Exit::kUnusable;
+    }
+  }
+  const bool passes = scenario.expectations.empty() || verdict.outcome == Outcome::kPass;
+  return passes ? Exit::kDone : Exit::kWrong;
 }
 
 /// An output that ends too early must not be taken for a whole one.
@@ -222,6 +256,7 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
     return Exit::kRefused;
   }
   SimulationSettings settings = settings_for(options, scenario, policies);
+  const std::vector<RuleLaw> laws = laws_of(scenario, policies);
   ProgressLine line(prepared.bytes);
   if (isatty(STDERR_FILENO) == 1)
     settings.progress = [&line](const SimulationProgress& progress) { line.show(progress); };
@@ -236,8 +271,10 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
     return Exit::kUnusable;
   }
   warn_of_result(scenario, *result);
-  tell_result(options, scenario, *result);
-  return Exit::kDone;
+  const Exit exit = judge_result(options, scenario, laws, *result);
+  if (exit != Exit::kUnusable)
+    tell_result(options, scenario, *result);
+  return exit;
 }
 
 }  // namespace

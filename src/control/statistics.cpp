@@ -35,6 +35,7 @@ void add_rule(RuleCounters& sum, const RuleCounters& part) {
   sum.injected += part.injected;
   sum.reordered += part.reordered;
   sum.unrewritable += part.unrewritable;
+  sum.judged += part.judged;
   sum.lost += part.lost;
   sum.loss_runs += part.loss_runs;
   sum.delay_sum_ns += part.delay_sum_ns;
@@ -161,7 +162,9 @@ Json StatisticsSum::rules_json() const {
         {"unrewritable", counters.unrewritable},
         {"loss",
          {{"rate", ratio(counters.lost, judged + counters.duplicated)},
-          {"mean_run", ratio(counters.lost, counters.loss_runs)}}},
+          {"mean_run", ratio(counters.lost, counters.loss_runs)},
+          {"judged", counters.judged},
+          {"lost", counters.lost}}},
         {"delay",
          {{"mean_ns", mean_ns},
           {"p50_ns", constant ? mean_ns : bounded(0.50)},
@@ -169,6 +172,20 @@ Json StatisticsSum::rules_json() const {
           {"max_ns", counters.delay_max_ns}}}};
     if (Json flap = flap_json(policy_.rules[index]); !flap.is_null())
       rules[policy_.rules[index].name]["flap"] = std::move(flap);
+  }
+  return rules;
+}
+
+Json StatisticsSum::delays_json() const {
+  Json rules = Json::object();
+  for (std::size_t index = 0; index < policy_.rules.size(); ++index) {
+    Json buckets = Json::array();
+    delays_[index].for_each(
+        [&](std::uint64_t least_ns, std::uint64_t most_ns, std::uint64_t packets) {
+          buckets.push_back({least_ns, most_ns, packets});
+        });
+    if (!buckets.empty())
+      rules[policy_.rules[index].name] = std::move(buckets);
   }
   return rules;
 }

@@ -40,6 +40,9 @@ class StatisticsSum {
   std::uint64_t memories_lost() const;
 
   Json to_json(std::uint64_t uptime_ns) const;
+  /// By rule that delays, what it added to the packets that went on: [least, most, packets] for
+  /// each bucket of its histogram, ns, ascending.
+  Json delays_json() const;
 
  private:
   Json ports_json() const;

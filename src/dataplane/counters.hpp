@@ -61,6 +61,7 @@ struct RuleCounters {
   std::uint64_t injected = 0;
   std::uint64_t reordered = 0;     ///< sent early or late on purpose
   std::uint64_t unrewritable = 0;  ///< could not be changed validly, and passed
+  std::uint64_t judged = 0;        ///< where a `loss` is: those that its dice were thrown for
   std::uint64_t lost = 0;          ///< by the rule's own dice
   std::uint64_t loss_runs = 0;     ///< runs of consecutive losses, in the order of a path's matches
   std::uint64_t delay_sum_ns = 0;

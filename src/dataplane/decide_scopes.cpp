@@ -177,6 +177,7 @@ void Decide::count_losses(const RuleProgram& rule, PathId path_id, const Selecti
   if (judged.count == 0)
     return;
   RuleCounters& counters = rule_counters_[rule.slot];
+  counters.judged += judged.count;
   const auto count = [&](bool hit, RuleScopeState& state) {
     counters.lost += hit ? 1 : 0;
     counters.loss_runs += hit && !state.last_lost ? 1 : 0;

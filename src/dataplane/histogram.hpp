@@ -51,7 +51,28 @@ class Histogram {
     return 0;
   }
 
+  /// Calls `visit(least, most, count)` for each bucket in which something is, values ascending.
+  template <typename Visit>
+  void for_each(const Visit& visit) const {
+    for (std::uint32_t index = 0; index < kBuckets; ++index)
+      if (buckets_[index] > 0)
+        visit(least_of(index), least_of(index) + (width_of(index) - 1), buckets_[index]);
+  }
+
  private:
+  static std::uint64_t width_of(std::uint32_t index) noexcept {
+    const std::uint32_t row = index >> kSubBits;
+    return row == 0 ? 1 : std::uint64_t{1} << (row - 1);
+  }
+  static std::uint64_t least_of(std::uint32_t index) noexcept {
+    const std::uint64_t sub = index & ((1U << kSubBits) - 1);
+    const std::uint32_t row = index >> kSubBits;
+    return row == 0 ? sub : ((std::uint64_t{1} << kSubBits) + sub) << (row - 1);
+  }
+  static std::uint64_t middle_of(std::uint32_t index) noexcept {
+    return least_of(index) + width_of(index) / 2;
+  }
+
   static std::uint32_t bucket_of(std::uint64_t value) noexcept {
     if (value < (1U << kSubBits))
       return static_cast<std::uint32_t>(value);
@@ -59,15 +80,6 @@ class Histogram {
     const auto sub =
         static_cast<std::uint32_t>((value >> (top - kSubBits)) & ((1U << kSubBits) - 1));
     return ((top - kSubBits + 1) << kSubBits) + sub;
-  }
-
-  static std::uint64_t middle_of(std::uint32_t index) noexcept {
-    const std::uint32_t row = index >> kSubBits;
-    const std::uint64_t sub = index & ((1U << kSubBits) - 1);
-    if (row == 0)
-      return sub;
-    const std::uint32_t shift = row - 1;
-    return (((std::uint64_t{1} << kSubBits) + sub) << shift) + ((std::uint64_t{1} << shift) >> 1);
   }
 
   std::array<std::uint64_t, kBuckets> buckets_{};

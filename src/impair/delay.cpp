@@ -51,12 +51,17 @@ void decide(const Parameters& parameters, Asked& asked, JudgedBurst& burst,
   tally.clamped += clamped;
 }
 
+double share_within(const Parameters& parameters, std::uint64_t delay_ns) {
+  return delay_ns >= parameters.as<ConstantDelay>().time_ns ? 1 : 0;
+}
+
 CompiledImpairment constant_delay(std::uint64_t time_ns) {
   return CompiledImpairment{.parameters = Parameters::from(ConstantDelay{time_ns}),
                             .decide = decide,
                             .adds_ns = time_ns,
                             .state_bytes = kDelayStateBytes,
-                            .delays = true};
+                            .delays = true,
+                            .delay_shape = DelayShape{.share_within = share_within}};
 }
 
 // --- reading -------------------------------------------------------------------------------------

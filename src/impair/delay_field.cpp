@@ -198,6 +198,10 @@ CompiledImpairment compile_field_delay(SharedLaw law) {
       .breaks_order = law->per_flow(),
       .usual_ns = delay_with(*law, most, law->gaussian->at(3.0902)).delay_ns,
       .review = law->per_flow() ? nullptr : review};
+  // ∫ρ over the field's autocorrelation ρ is 1/∫B₃² = 315/151 knots.
+  constexpr std::uint64_t kGridApart = kGridAKnot * 315 / 151;
+  if (!law->per_flow())
+    compiled.delay_shape = DelayShape{.apart_ns = law->grid_ns * kGridApart};
   if (law->per_flow())
     compiled.scope = Per::kFlow;
   compiled.tables = std::move(law);

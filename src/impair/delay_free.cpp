@@ -146,6 +146,37 @@ std::uint64_t usual(const DelayLaw& law) {
   return delay_with(law, most, law.quantiles->at(UINT64_MAX / 1000 * 999)).delay_ns;
 }
 
+/// The share of a law's delays for which `holds`; it holds up to some delay and no further.
+template <typename Holds>
+double share_until(const DelayLaw& law, const Holds& holds) {
+  const FlowDelay delay = delay_of_flow(law, 0);
+  std::uint64_t below = 0;  // the first for which it does not lies between
+  std::uint64_t above = UINT64_MAX;
+  while (below < above) {
+    const std::uint64_t middle = below + (above - below) / 2;
+    if (holds(delay_with(law, delay, law.quantiles->at(middle))))
+      below = middle + 1;
+    else
+      above = middle;
+  }
+  return static_cast<double>(below) * 0x1p-64;
+}
+
+double share_within(const Parameters& parameters, std::uint64_t delay_ns) {
+  return share_until(law_of(parameters),
+                     [&](const DelayGiven& given) { return given.delay_ns <= delay_ns; });
+}
+
+/// Draws of an autoregression with ρ tell as much as (1−ρ)/(1+ρ) times as many, as means do; what
+/// lies beyond a bound is less alike.
+std::optional<DelayShape> shape_of(const DelayLaw& law) {
+  if (law.per_flow())
+    return std::nullopt;
+  if (law.correlation == 0)
+    return DelayShape{.share_within = share_within};
+  return DelayShape{.packets = std::max(1.0, (1 + law.correlation) / (1 - law.correlation))};
+}
+
 DelayReview review(const Parameters& parameters, std::uint64_t) {
   return {0, cut_share(*parameters.as<const DelayLaw*>())};
 }
@@ -153,19 +184,9 @@ DelayReview review(const Parameters& parameters, std::uint64_t) {
 }  // namespace
 
 double cut_share(const DelayLaw& law) {
-  if (law.quantiles == nullptr)
-    return 0;
-  const FlowDelay delay = delay_of_flow(law, 0);
-  std::uint64_t below = 0;  // the first that is not cut lies between
-  std::uint64_t above = UINT64_MAX;
-  while (below < above) {
-    const std::uint64_t middle = below + (above - below) / 2;
-    if (delay_with(law, delay, law.quantiles->at(middle)).cut)
-      below = middle + 1;
-    else
-      above = middle;
-  }
-  return static_cast<double>(below) * 0x1p-64;
+  return law.quantiles == nullptr
+             ? 0
+             : share_until(law, [](const DelayGiven& given) { return given.cut; });
 }
 
 CompiledImpairment compile_per_flow_delay(SharedLaw law) {
@@ -194,7 +215,8 @@ CompiledImpairment compile_free_delay(SharedLaw law) {
                               .owns_scope = correlated,
                               .breaks_order = true,
                               .usual_ns = usual(*law),
-                              .review = law->per_flow() ? nullptr : review};
+                              .review = law->per_flow() ? nullptr : review,
+                              .delay_shape = shape_of(*law)};
   if (law->per_flow())
     compiled.scope = Per::kFlow;
   compiled.tables = std::move(law);

@@ -146,6 +146,17 @@ struct LossShare {
   /// How much more the share found in a run varies than if losses were independent:
   /// 1 + 2·Σ ρ_k over the autocorrelations ρ_k of the losses, (1+ρ)/(1−ρ) where ρ_k = ρᵏ.
   double variance_factor = 1;
+  /// Losses that a scope may be short of in the long run, as it does not begin as it goes on.
+  double settling = 0;
+};
+
+/// The law of the delays that an impairment gives, and how many of them tell as much as
+/// independent ones.
+struct DelayShape {
+  double packets = 1;          ///< that tell as much as an independent one
+  std::uint64_t apart_ns = 0;  ///< delays so far apart are as good as independent
+  /// P(delay ≤ delay_ns) of independent delays; null: not known.
+  double (*share_within)(const Parameters& parameters, std::uint64_t delay_ns) = nullptr;
 };
 
 /// In how much of time, or of packets, a delay is not the one asked for.
@@ -216,6 +227,7 @@ struct CompiledImpairment {
   std::optional<std::uint64_t> usual_ns;  ///< what 999 packets of 1,000 get less than; else adds_ns
   ReviewFunction review = nullptr;        ///< null: the delay is as asked
   std::optional<LossShare> loss;          ///< absent: not a loss, or it depends on the traffic
+  std::optional<DelayShape> delay_shape{};  ///< absent: no delay, or it depends on the traffic
 };
 
 struct ImpairmentModel {

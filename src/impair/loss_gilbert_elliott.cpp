@@ -2,6 +2,8 @@
 // and Bad, with a loss probability in each. E. N. Gilbert, "Capacity of a burst-noise channel",
 // BSTJ 39 (1960); E. O. Elliott, "Estimates of error rates for codes on burst-noise channels", BSTJ
 // 42 (1963). The chain steps with packets, or with time (`clock: time`).
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "base/units.hpp"
@@ -248,7 +250,10 @@ LossShare share_of(const Spelling& spelling) {
   const double state = bad * (1 - bad) * (lost_bad - lost_good) * (lost_bad - lost_good);
   if (variance == 0)
     return {rate, 0};
-  return {rate, 1 + 2 * state / variance * (1 - p - r) / (p + r)};
+  // Good at first: the states' share of losses comes near with (1−p−r)ᵏ.
+  const double settling =
+      spelling.starts_good ? std::abs(bad * (lost_bad - lost_good)) / (p + r) : 0;
+  return {rate, 1 + 2 * state / variance * (1 - p - r) / (p + r), settling};
 }
 
 std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileContext& context,

@@ -1,5 +1,5 @@
-// What a scenario expects of a run: `expect:`, read and weighed. A run passes an expectation "P ±
-// T" of a loss when the share found is within T of P plus the width of the statistics themselves.
+// What a scenario expects of a run: `expect:`, read and weighed before a packet comes. A run is
+// judged by it in src/report.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,18 @@
 
 namespace faultline {
 
-/// Reads `expect:` and `confidence:` into the scenario, whose rules have been read.
+/// Reads `expect:`, `confidence:` and `lateness:` into the scenario, whose ports, rules and model
+/// have been read.
 void read_expectations(const ConfigNode& node, Scenario& scenario, Problems& problems);
 void read_confidence(const ConfigNode& node, Scenario& scenario, Problems& problems);
+void read_lateness(const ConfigNode& node, Scenario& scenario, Problems& problems);
 
 /// What all loss models of a rule take together; a packet lost to one does not come to the next.
 /// Absent: a model whose losses depend on the traffic.
 std::optional<LossShare> loss_of(const RuleProgram& rule);
 
+/// A test that fails less often when it should is told of.
+inline constexpr double kPowerLeast = 0.9;
 /// The smallest run, in powers of ten, that tells a loss `deviation` beyond the tolerance from one
 /// within it.
 struct Power {
@@ -29,5 +33,8 @@ struct Power {
 /// chance = Φ((D − T)/σ − z). Absent where no run up to 10^12 packets tells.
 std::optional<Power> power_of(const Expectation& expectation, const LossShare& loss,
                               double confidence);
+/// The chance of the same deviation in a run of `packets`.
+double chance_of(const Expectation& expectation, const LossShare& loss, double confidence,
+                 double packets);
 
 }  // namespace faultline

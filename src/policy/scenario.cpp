@@ -22,7 +22,7 @@ class ScenarioReader {
     expand_presets(scenario_.tree, use, problems_);
     MappingReader reader(scenario_.tree, "scenario", problems_);
     reader.take("use");
-    reader.refuse_not_yet({"lateness", "stop_when", "capture"});
+    reader.refuse_not_yet({"stop_when", "capture"});
     read_version(reader.require("version"));
     if (const ConfigNode* node = reader.take("name"))
       scenario_.name = read_name(*node, problems_).value_or("");
@@ -42,6 +42,8 @@ class ScenarioReader {
       read_timeline(*node, scenario_, problems_);
     if (const ConfigNode* node = reader.take("confidence"))
       read_confidence(*node, scenario_, problems_);
+    if (const ConfigNode* node = reader.take("lateness"))
+      read_lateness(*node, scenario_, problems_);
     if (const ConfigNode* node = reader.take("expect"))
       read_expectations(*node, scenario_, problems_);
     reader.finish();

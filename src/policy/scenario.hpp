@@ -116,14 +116,43 @@ struct TimelineEntry {
   const ConfigNode* set = nullptr;  ///< into the scenario's tree: impairments and their new keys
 };
 
-/// How many of the packets that a rule matched it should lose.
+/// What an expectation is about.
+enum class Quantity : std::uint8_t {
+  kLoss,           ///< share, of the packets that a rule's dice judged
+  kDelayQuantile,  ///< ns, of what the rule added to those that went on
+  kDelayMean,
+  kDelayMin,
+  kDelayMax,
+  kPdvQuantile,  ///< ns, less the least (RFC 5481)
+  kMatched,      ///< packets, as the rule's counters have them
+  kDropped,
+  kDuplicated,
+  kCorrupted,
+  kReordered,
+  kInjected,
+  kOvertaken,  ///< packets, where ports send (RFC 4737)
+  kRate,       ///< bit/s, likewise
+  kLedger,     ///< that it balances
+  kModel,      ///< that nothing broke it
+};
+
+/// What a run should come out as.
 struct Expectation {
-  std::string text;      ///< as written
-  std::size_t rule = 0;  ///< index
-  double least = 0;      ///< share
-  double most = 1;
-  std::optional<double> rate;  ///< what is expected; absent with a bound on one side
+  std::string text;  ///< as written
+  Quantity quantity = Quantity::kLoss;
+  double quantile = 0;                ///< which one, where it is about one
+  std::optional<std::size_t> rule{};  ///< index; absent: it is about a port, or about the run
+  std::optional<std::size_t> port{};  ///< index
+  double least = 0;                   ///< in the quantity's unit
+  double most = 1;                    ///< likewise; infinite: no bound
+  std::optional<double> wanted{};     ///< between them; absent with a bound on one side
   Mark mark;
+};
+
+/// How late the injector itself may be.
+struct LatenessBound {
+  std::optional<std::uint64_t> p99_ns{};  ///< absent: not bounded
+  bool warns = false;                     ///< beyond it a run is told of, and not invalid
 };
 
 struct Scenario {
@@ -141,6 +170,7 @@ struct Scenario {
   std::vector<TimelineEntry> timeline;  ///< in file order
   std::vector<Expectation> expectations;
   SystemModel model;
+  LatenessBound lateness;
   double confidence = 0.999;  ///< of statistical expectations
   std::uint64_t flows_max = 65'536;
   std::uint32_t streams_max = 16'384;  ///< TCP streams that a worker searches at once

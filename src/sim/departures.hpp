@@ -5,6 +5,7 @@
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <queue>
@@ -38,6 +39,7 @@ class Departures final : public SimulatedOutput, public DropListener {
       : sink_(sink), cut_frames_(cut_frames), detail_(detail), trail_(detail, *this) {}
 
   void sent(const HoldKey& key, const rte_mbuf* mbuf) noexcept override {
+    last_sent_ns_ = std::max(last_sent_ns_, key.release_ns);
     wait(key, mbuf, DropReason::kNone);
   }
   void dropped(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept override {
@@ -52,6 +54,8 @@ class Departures final : public SimulatedOutput, public DropListener {
   void hand_over_until(std::uint64_t horizon_ns);
 
   Witness& witness() { return trail_; }
+  /// When the last packet left; 0: none has.
+  std::uint64_t last_sent_ns() const { return last_sent_ns_; }
 
  private:
   struct Waiting {
@@ -73,6 +77,7 @@ class Departures final : public SimulatedOutput, public DropListener {
   std::priority_queue<Waiting, std::vector<Waiting>, Later> waiting_;
   std::vector<std::vector<std::byte>> buffers_;
   std::vector<std::size_t> free_buffers_;
+  std::uint64_t last_sent_ns_ = 0;
 };
 
 }  // namespace faultline

@@ -97,6 +97,11 @@ class Simulation {
     return adopted != policies_.end() ? **adopted : *policies_.front();
   }
 
+  std::uint64_t lasted_ns() const {
+    const std::uint64_t end_ns = std::max(last_arrival_ns_, output_.last_sent_ns());
+    return end_ns - std::min(end_ns, policies_.front()->zero_ns);
+  }
+
   std::vector<std::uint64_t> two_way_flows() const {
     std::vector<std::uint64_t> flows(ports_a_worker_);
     for (std::size_t port = 0; port < flows.size(); ++port) flows[port] = two_way_.flows(port);
@@ -149,6 +154,7 @@ class Simulation {
     const std::size_t worker = workers_.size() == 1 ? 0 : flow_pair_hash(key) % workers_.size();
     ports_[worker * ports_a_worker_ + source.port()]->put(mbuf, source.arrival_ns(), sequence_++);
     time_.set(source.arrival_ns());
+    last_arrival_ns_ = source.arrival_ns();
   }
 
   /// Tells how far it is, now and then.
@@ -253,6 +259,7 @@ class Simulation {
   std::uint32_t sequence_ = 0;
   std::uint64_t packets_ = 0;
   std::uint64_t report_at_ = 0;
+  std::uint64_t last_arrival_ns_ = 0;
   TwoWayFlows two_way_;
 };
 
@@ -312,6 +319,8 @@ Result<SimulationResult> simulate(PolicyChain policies, const std::vector<std::s
     result.balanced = statistics.balanced();
     result.own_drops = statistics.own_drops();
     result.statistics = statistics.to_json(0);
+    result.delays = statistics.delays_json();
+    result.lasted_ns = simulation.lasted_ns();
     result.two_way_flows = simulation.two_way_flows();
   }
   for (const Source& source : sources) {

@@ -43,6 +43,8 @@ struct SimulationSettings {
 
 struct SimulationResult {
   Json statistics;
+  Json delays;                  ///< StatisticsSum::delays_json
+  std::uint64_t lasted_ns = 0;  ///< until the last packet came, or left
   bool balanced = false;
   std::uint64_t own_drops = 0;
   std::uint64_t backwards = 0;  ///< packets whose time-stamp ran backwards

@@ -277,4 +277,21 @@ STATEMENTS = {
     "K14": "test_each_client_and_its_sources test_a_victim_and_its_sources "
            "test_the_report_of_ptp_and_of_what_is_late test_the_table_of_pairs_is_bounded "
            "ImpairClockPairs.WhatTwoWorkersSawIsOnePair test_a_victim_is_told_so",
+    "V1": "ReportVerdict.ATolerancePassesWhatIsCompatibleWithOneOfItsRates "
+          "ReportVerdict.ALossIsComparedWithinTheStatisticsOwnWidth "
+          "ReportBinomial.IntervalsOfClopperAndPearson",
+    "V2": "ReportVerdict.LossesInRunsTellLess ReportVerdict.ARuleIsHeldToItsOwnLaw "
+          "ReportVerdict.AFloodedFrameMeetsTheSameDiceOnEachPath",
+    "V3": "ReportVerdict.QuantilesCarryBucketsAndRanks ReportBinomial.RanksAroundAQuantile "
+          "test_delays",
+    "V4": "test_a_field_tells_less_than_its_packets",
+    "V5": "test_every_law_is_kept ReportVerdict.ARuleIsHeldToItsOwnLaw "
+          "ReportVerdict.ACountIsHeldToItself ReportVerdict.AChangedLawIsNotJudged",
+    "V6": "test_every_law_of_delays_is_kept ReportBinomial.KolmogorovsLaw "
+          "ReportVerdict.QuantilesCarryBucketsAndRanks",
+    "V7": "test_counts test_overtaken_packets_are_those_of_the_ports test_rate test_model",
+    "V8": "test_a_rule_that_met_nothing_fails ReportVerdict.ARuleThatMetNothingFails",
+    "V9": "test_what_the_tool_lost_makes_a_run_invalid ReportVerdict.TheToolsOwnFaultsAreInvalid",
+    "V10": "test_without_expectations_nothing_fails test_both_forms_and_junit_say_the_same",
+    "V11": "test_a_planted_error_fails test_two_hundred_runs",
 }

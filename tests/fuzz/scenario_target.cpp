@@ -54,7 +54,9 @@ void compile(const ConfigNode& tree, ScenarioUse use) {
     FAULTLINE_CHECK(capacity.fits() || !capacity.misfit.empty());
   }
   for (const Expectation& expectation : scenario->expectations) {
-    const auto loss = loss_of(policies->front()->rules[expectation.rule]);
+    if (expectation.quantity != Quantity::kLoss)
+      continue;
+    const auto loss = loss_of(policies->front()->rules[*expectation.rule]);
     FAULTLINE_CHECK(!loss || (loss->rate >= 0 && loss->rate <= 1 && loss->variance_factor >= 0));
     if (loss)
       power_of(expectation, *loss, scenario->confidence);

@@ -17,11 +17,12 @@ BELOW = {
     "dataplane": {"base", "packet", "impair", "match", "policy"},
     "record": {"base", "packet", "impair", "match", "policy", "dataplane"},
     "control": {"base", "packet", "impair", "match", "policy", "dataplane"},
+    "report": {"base", "packet", "impair", "match", "policy", "control"},
     "drivers": {"base", "packet", "impair", "match", "policy", "dataplane"},
     "sim": {"base", "packet", "impair", "match", "policy", "dataplane", "record", "control",
             "drivers"},
     "app": {"base", "packet", "impair", "match", "policy", "dataplane", "record", "control",
-            "drivers", "sim"},
+            "drivers", "sim", "report"},
 }
 
 # Which files may include a library, by the beginning of their path.

@@ -15,7 +15,7 @@ PORT = dict.fromkeys(("rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "rx_mi
                       "tx_extent_sum", "tx_extent_max"), int)
 RULE = {**dict.fromkeys(("matched", "dropped", "delayed", "duplicated", "corrupted", "reordered",
                          "edited", "injected", "clamped", "unrewritable"), int),
-        "loss": {"rate": float, "mean_run": float},
+        "loss": {"rate": float, "mean_run": float, "judged": int, "lost": int},
         "delay": dict.fromkeys(("mean_ns", "p50_ns", "p99_ns", "max_ns"), int)}
 SHAPE = {
     "name": str, "seed": int, "generation": int, "uptime_ns": int,

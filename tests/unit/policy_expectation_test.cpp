@@ -51,7 +51,7 @@ TEST(PolicyExpectation, Spellings) {
     const Expectation& expectation = scenario->expectations.at(0);
     EXPECT_NEAR(expectation.least, one.least, 1e-12) << one.text;
     EXPECT_NEAR(expectation.most, one.most, 1e-12) << one.text;
-    EXPECT_EQ(expectation.rate.has_value(), one.two_sided) << one.text;
+    EXPECT_EQ(expectation.wanted.has_value(), one.two_sided) << one.text;
   }
   for (const char* wrong : {"often", "2", "'1% ±'", "'± 1%'", "'< 1%'", "'<='", "101%", "[1%]",
                             "'1% ± 1ms'", "'1% ± 1% ± 1%'", "''"})

@@ -1,0 +1,97 @@
+// Reading the laws of rules out of compiled policies.
+#include "report/laws.hpp"
+
+#include <algorithm>
+
+namespace faultline {
+namespace {
+
+/// Whether a step other than a delay with a law changes when packets leave, or how many.
+bool disturbs(const RuleStep& step) {
+  const CompiledImpairment& impairment = step.impairment;
+  return impairment.delays || step.parks || step.kind == "reorder" || impairment.copies > 0 ||
+         impairment.serve != nullptr;
+}
+
+LawTerm term_of(const Policy& policy, const RuleProgram& rule) {
+  LawTerm term{.from_ns = policy.active_from_ns - std::min(policy.active_from_ns, policy.zero_ns),
+               .enabled = rule.enabled,
+               .loss = loss_of(rule)};
+  const auto makes_copies = [](const RuleStep& step) { return step.impairment.copies > 0; };
+  // A copy is judged by what stands behind its step only.
+  if (std::ranges::any_of(rule.steps, makes_copies))
+    term.loss.reset();
+  std::size_t disturbing = 0;
+  bool known = true;
+  DelayShape shape;
+  const CompiledImpairment* delay = nullptr;
+  for (const RuleStep& step : rule.steps) {
+    disturbing += disturbs(step) ? 1U : 0U;
+    if (!step.impairment.delays)
+      continue;
+    delay = &step.impairment;
+    known = known && step.impairment.delay_shape.has_value();
+    if (!known)
+      continue;
+    shape.packets = std::max(shape.packets, step.impairment.delay_shape->packets);
+    shape.apart_ns = std::max(shape.apart_ns, step.impairment.delay_shape->apart_ns);
+  }
+  if (delay == nullptr || !known)
+    return term;
+  term.shape = shape;
+  if (disturbing == 1 && delay->delay_shape->share_within != nullptr)
+    term.delay = *delay;
+  return term;
+}
+
+std::vector<std::size_t> ports_of(const Policy& policy, const RuleProgram& rule) {
+  std::vector<std::size_t> ports;
+  for (std::size_t path = 0; path < policy.paths.size(); ++path)
+    if (rule.paths.test(path) && policy.paths[path].exists)
+      ports.push_back(policy.paths[path].egress);
+  std::ranges::sort(ports);
+  ports.erase(std::ranges::unique(ports).begin(), ports.end());
+  return ports;
+}
+
+std::size_t fan_out_of(const Policy& policy, const RuleProgram& rule) {
+  std::vector<std::size_t> by_ingress(kPortsMax);
+  for (std::size_t path = 0; path < policy.paths.size(); ++path)
+    if (rule.paths.test(path) && policy.paths[path].exists)
+      ++by_ingress[policy.paths[path].ingress];
+  return std::max<std::size_t>(1, *std::ranges::max_element(by_ingress));
+}
+
+std::vector<LawTrigger> triggers_of(const Policy& policy, const RuleProgram& rule) {
+  std::vector<LawTrigger> triggers;
+  for (const RuleGate& gate : rule.gates)
+    for (std::size_t index = 0; gate.on && index < policy.triggers.size(); ++index)
+      if (&policy.board->trigger(index) == gate.trigger)
+        triggers.push_back({index, gate.after_ns});
+  return triggers;
+}
+
+}  // namespace
+
+std::vector<RuleLaw> laws_of(const Scenario& scenario, const PolicyChain& policies) {
+  std::vector<RuleLaw> laws;
+  const Policy& first = *policies.front();
+  for (std::size_t index = 0; index < first.rules.size(); ++index) {
+    const RuleProgram& rule = first.rules[index];
+    RuleLaw law{.name = rule.name,
+                .optional = scenario.rules[index].optional,
+                .loses = rule.loses,
+                .delays = rule.delays,
+                .fan_out = fan_out_of(first, rule),
+                .ports = ports_of(first, rule),
+                .triggers = triggers_of(first, rule)};
+    if (rule.per == Per::kRule)
+      law.scopes = rule.shared ? 1 : rule.paths.count();
+    for (const std::unique_ptr<Policy>& policy : policies)
+      law.terms.push_back(term_of(*policy, policy->rules[index]));
+    laws.push_back(std::move(law));
+  }
+  return laws;
+}
+
+}  // namespace faultline

@@ -1,0 +1,45 @@
+// What is known of each rule before a packet comes: what it should lose and how it should delay,
+// when it may act and where. Taken from the policies, which need not live on for the verdict.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policy/expectation.hpp"
+#include "policy/timeline.hpp"
+
+namespace faultline {
+
+/// A rule in one policy of the chain.
+struct LawTerm {
+  std::uint64_t from_ns = 0;  ///< since time zero
+  bool enabled = false;
+  std::optional<LossShare> loss{};            ///< absent: it depends on the traffic
+  std::optional<DelayShape> shape{};          ///< of all of its delays; absent: likewise
+  std::optional<CompiledImpairment> delay{};  ///< the only thing that delays, with its law
+};
+
+/// A trigger that switches a rule on, and when after it has fired.
+struct LawTrigger {
+  std::size_t trigger = 0;  ///< of the policy's
+  std::uint64_t after_ns = 0;
+};
+
+struct RuleLaw {
+  std::string name;
+  bool optional = false;  ///< it may match nothing
+  bool loses = false;     ///< it has a `loss`
+  bool delays = false;
+  std::size_t fan_out = 1;         ///< paths on which a flooded frame meets it, by the same dice
+  std::size_t scopes = 0;          ///< that keep a state each; 0: as many as the traffic makes
+  std::vector<std::size_t> ports;  ///< where its packets leave
+  std::vector<LawTerm> terms;      ///< in the order of their times
+  std::vector<LawTrigger> triggers;
+};
+
+/// By rule, in the scenario's order.
+std::vector<RuleLaw> laws_of(const Scenario& scenario, const PolicyChain& policies);
+
+}  // namespace faultline
