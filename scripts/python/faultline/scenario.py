@@ -140,6 +140,7 @@ class Scenario:
     rules: list[Rule] = field(default_factory=list)
     timeline: list[Mapping[str, Any]] = field(default_factory=list)
     confidence: Value = None
+    lateness: Value = None
     expect: list[Mapping[str, Any]] = field(default_factory=list)
     version: int = 1
 
