@@ -11,6 +11,7 @@
 #include "policy/capacity.hpp"
 #include "policy/expectation.hpp"
 #include "policy/timeline.hpp"
+#include "report/laws.hpp"
 
 namespace faultline {
 namespace {
@@ -31,7 +32,9 @@ constexpr std::uint64_t kKnotsAll = 100'000;
 class Findings {
  public:
   Findings(const Scenario& scenario, const PolicyChain& policies, const WorkerLayout& layout)
-      : scenario_(scenario), policy_(*policies.front()) {
+      : scenario_(scenario),
+        policy_(*policies.front()),
+        confidence_(confidence_of_each(scenario, laws_of(scenario, policies))) {
     for (const std::unique_ptr<Policy>& policy : policies) {
       Capacity capacity =
           capacity_of(scenario, *policy, FlowTable::bytes_for(scenario.flows_max), layout);
@@ -144,12 +147,12 @@ class Findings {
                                   expectation.text, loss->rate * 100));
     if (!expectation.wanted)
       return;
-    const auto power = power_of(expectation, *loss, scenario_.confidence);
+    const auto power = power_of(expectation, *loss, confidence_);
     if (!power) {
       warn(rule.name, fmt::format("{}: no run up to 10^12 packets tells", expectation.text));
       return;
     }
-    const double usual = chance_of(expectation, *loss, scenario_.confidence, kUsualPackets);
+    const double usual = chance_of(expectation, *loss, confidence_, kUsualPackets);
     if (!contradicts && usual < kPowerLeast)
       warn(rule.name,
            fmt::format("{}: 10^5 packets tell a loss {:.3g}% off with {:.2f} only",
@@ -162,6 +165,7 @@ class Findings {
 
   const Scenario& scenario_;
   const Policy& policy_;
+  double confidence_;  ///< of each test
   Capacity capacity_;
   std::uint64_t knots_ = kKnotsEach;
   Json warnings_ = Json::array();

@@ -37,11 +37,7 @@ void put_seed(ConfigNode& tree, std::uint64_t seed, bool wins) {
   const ConfigNode* written = tree.find("seed");
   if (written != nullptr && (!wins || !written->is_scalar() || !parse_count(written->text)))
     return;
-  ConfigNode node;
-  node.kind = ConfigNode::Kind::kScalar;
-  node.mark = tree.mark;
-  node.text = std::to_string(seed);
-  tree.set("seed", std::move(node));
+  tree.set("seed", scalar_node(std::to_string(seed), tree.mark));
 }
 
 }  // namespace

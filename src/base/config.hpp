@@ -43,6 +43,9 @@ struct ConfigEntry {
   ConfigNode value;
 };
 
+/// A scalar that nobody wrote, in the place of what it stands for.
+ConfigNode scalar_node(std::string text, const Mark& mark);
+
 /// Reads one document. An empty text is a null node.
 /// Errors: not UTF-8 or not YAML, larger than kConfigBytesMax, deeper than kConfigDepthMax,
 /// anchors, aliases, tags, several documents, keys that are not scalars, duplicate keys (all of

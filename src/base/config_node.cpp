@@ -11,6 +11,14 @@
 
 namespace faultline {
 
+ConfigNode scalar_node(std::string text, const Mark& mark) {
+  ConfigNode node;
+  node.kind = ConfigNode::Kind::kScalar;
+  node.text = std::move(text);
+  node.mark = mark;
+  return node;
+}
+
 const ConfigNode* ConfigNode::find(std::string_view key) const {
   const auto place = std::find_if(entries.begin(), entries.end(),
                                   [key](const ConfigEntry& entry) { return entry.key == key; });

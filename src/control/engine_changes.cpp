@@ -56,7 +56,7 @@ tl::unexpected<ChangeFailure> refuse(Refusal refusal, std::string detail, Proble
 
 std::string lease_missing(const Policy& policy) {
   for (const RuleProgram& rule : policy.rules)
-    if (rule.enabled && !rule.lease_id.empty() && rule.lease == nullptr)
+    if (rule.may_apply() && !rule.lease_id.empty() && rule.lease == nullptr)
       return fmt::format(
           "rule '{0}' hangs on lease '{1}', which nobody holds: PUT /v1/leases/{1} "
           "first",

@@ -28,14 +28,6 @@ Json scalar_to_json(const ConfigNode& node) {
 
 }  // namespace
 
-ConfigNode scalar_node(std::string text, const Mark& mark) {
-  ConfigNode node;
-  node.kind = ConfigNode::Kind::kScalar;
-  node.text = std::move(text);
-  node.mark = mark;
-  return node;
-}
-
 void disable_all(ConfigNode& tree) {
   ConfigNode* rules = tree.find("rules");
   if (rules == nullptr)

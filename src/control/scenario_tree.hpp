@@ -23,7 +23,6 @@ void put_rule_first(ConfigNode& tree, const std::string& name, ConfigNode rule);
 /// False when there is no such rule.
 bool remove_rule(ConfigNode& tree, const std::string& name);
 
-ConfigNode scalar_node(std::string text, const Mark& mark);
 /// Plain numbers and truth values as such, every other scalar as text.
 Json to_json(const ConfigNode& node);
 

@@ -96,7 +96,8 @@ class ForgeReader {
     constexpr std::pair<std::string_view, Read> kKinds[] = {{"arp", &ForgeReader::arp},
                                                             {"vrrp", &ForgeReader::vrrp},
                                                             {"tcp", &ForgeReader::tcp},
-                                                            {"icmp", &ForgeReader::icmp}};
+                                                            {"icmp", &ForgeReader::icmp},
+                                                            {"announce", &ForgeReader::announce}};
     ForgedFrame frame;
     std::size_t named = 0;
     for (const auto& [key, read] : kKinds)
@@ -106,8 +107,8 @@ class ForgeReader {
       }
     reader.finish();
     if (node_.is_mapping() && named != 1)
-      problems_.push_back(
-          problem_at(node_.mark, "forge: which frame?", "just one of arp, vrrp, tcp, icmp"));
+      problems_.push_back(problem_at(node_.mark, "forge: which frame?",
+                                     "just one of arp, vrrp, tcp, icmp, announce"));
     if (problems_.size() != before)
       return std::nullopt;
     return frame;
@@ -238,6 +239,41 @@ class ForgeReader {
     keys.number("dport", {0, kPortMax}, icmp.destination_port);
     keys.finish();
     return forge_icmp(link_of(said), icmp);
+  }
+
+  ForgedFrame announce(const ConfigNode& node, const LinkSaid& said) {
+    Kind keys(node, "announce", problems_);
+    ForgedAnnounce announce;
+    if (!said.source || said.destination)
+      problems_.push_back(problem_at(node_.mark, "announce: from which card?",
+                                     "src_mac, and no dst_mac: it goes to PTP's group"));
+    const MacAddress source = said.source.value_or(MacAddress{});
+    // EUI-64 of a MAC address, as clocks have it.
+    announce.identity = {source[0], source[1], source[2], 0xFF,
+                         0xFE,      source[3], source[4], source[5]};
+    keys.number("domain", {0, 255}, announce.domain);
+    keys.number("priority1", {0, 255}, announce.priority1);
+    keys.number("clock_class", {0, 255}, announce.clock_class);
+    keys.number("priority2", {0, 255}, announce.priority2);
+    keys.number("steps_removed", {0, 65'535}, announce.steps_removed);
+    if (const ConfigNode* value = keys.take("interval"))
+      announce.interval_log2 = interval_log2(*value);
+    if (const ConfigNode* value = keys.take("from"))
+      announce.source = ip_of(*value, std::nullopt, problems_);
+    keys.finish();
+    return forge_announce(source, said.vlan, announce);
+  }
+
+  /// Powers of two of a second, from 1/16 to 16.
+  std::int8_t interval_log2(const ConfigNode& node) {
+    const auto ns = read_duration_ns(node, {1, kDurationMaxNs}, problems_);
+    for (int log2 = -4; ns && log2 <= 4; ++log2)
+      if (*ns == (log2 < 0 ? kNsPerSecond >> -log2 : kNsPerSecond << log2))
+        return static_cast<std::int8_t>(log2);
+    if (ns)
+      problems_.push_back(problem_at(node.mark, "found " + describe(node),
+                                     "a power of two of a second: 62.5ms … 500ms, 1s, 2s … 16s"));
+    return 0;
   }
 
   const ConfigNode& node_;

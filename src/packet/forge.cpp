@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kEthernetBytesMin = 60;  // without FCS
 constexpr std::uint8_t kProtocolVrrp = 112;
+constexpr std::uint16_t kGeneralPort = 320;  // of PTP
 constexpr std::uint8_t kHops = 64;
 constexpr std::uint16_t kDontFragment = 0x4000;  // so an id of 0 is no one's (RFC 6864)
 
@@ -161,6 +162,47 @@ ForgedFrame forge_icmp(const ForgedLink& link, const ForgedIcmp& icmp) {
   fields.word(kQuotedBytes).word(0);
   fields.summed(2);
   return finish(link, {icmp.source, icmp.destination, kProtocolIcmp}, fields);
+}
+
+ForgedFrame forge_announce(const MacAddress& source, std::optional<std::uint16_t> vlan,
+                           const ForgedAnnounce& announce) {
+  constexpr std::uint8_t kAnnounce = 0x0B;
+  constexpr std::uint32_t kMessageBytes = 64;
+  constexpr std::uint32_t kFlags = 0x000C;  // PTP timescale, the UTC offset is valid
+  constexpr std::uint32_t kUnknownAccuracy = 0xFE;
+  constexpr std::uint32_t kUnknownVariance = 0xFFFF;
+  constexpr std::uint32_t kInternalOscillator = 0xA0;
+  constexpr std::uint32_t kControlOfOthers = 5;
+  Fields message;
+  message.byte(kAnnounce).byte(2).word(kMessageBytes).byte(announce.domain).byte(0).word(kFlags);
+  message.both(0).both(0).both(0);          // correction, reserved
+  message.some(announce.identity).word(1);  // the port
+  message.word(0).byte(kControlOfOthers);   // sequence
+  message.byte(static_cast<std::uint8_t>(announce.interval_log2));
+  message.both(0).both(0).word(0);  // no origin time-stamp
+  message.word(static_cast<std::uint16_t>(announce.utc_offset)).byte(0).byte(announce.priority1);
+  message.byte(announce.clock_class).byte(kUnknownAccuracy).word(kUnknownVariance);
+  message.byte(announce.priority2).some(announce.identity).word(announce.steps_removed);
+  message.byte(kInternalOscillator);
+  if (!announce.source) {
+    Fields frame = link_header({{0x01, 0x1B, 0x19, 0, 0, 0}, source, vlan}, 0x88F7);
+    return std::move(frame.some(message.view())).padded();
+  }
+  const bool ipv4 = is_ipv4(*announce.source);
+  Datagram datagram{*announce.source, {announce.source->kind, {}}, kProtocolUdp, 1};
+  if (ipv4)
+    datagram.destination.bytes = {224, 0, 1, 129};
+  else
+    datagram.destination.bytes = {0xFF, 0x0E, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x81};
+  ForgedLink link{
+      ipv4 ? MacAddress{0x01, 0, 0x5E, 0, 1, 0x81} : MacAddress{0x33, 0x33, 0, 0, 1, 0x81}, source,
+      vlan};
+  constexpr std::uint32_t kUdpBytes = 8;
+  Fields fields;
+  fields.word(kGeneralPort).word(kGeneralPort).word(kUdpBytes + kMessageBytes).word(0);
+  fields.some(message.view());
+  fields.summed(6, pseudo_sum(datagram, fields.size()));
+  return finish(link, datagram, fields);
 }
 
 }  // namespace faultline

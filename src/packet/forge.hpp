@@ -1,8 +1,9 @@
 // Frames made from nothing, in the name of somebody who never sent them: ARP, VRRP, ICMP about a
-// packet, TCP. Each is returned whole, checksums included, padded to what Ethernet asks for. Made
-// when a scenario is read; nothing here is for the data path.
+// packet, TCP, PTP's Announce. Each is returned whole, checksums included, padded to what Ethernet
+// asks for. Made when a scenario is read; nothing here is for the data path.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -69,5 +70,21 @@ struct ForgedIcmp {
   std::uint16_t destination_port = 0;
 };
 ForgedFrame forge_icmp(const ForgedLink& link, const ForgedIcmp& icmp);
+
+/// An Announce message of a clock that says it is a grandmaster (IEEE 1588-2008, tables 18 and 25),
+/// to the group that PTP has for all but peer delay.
+struct ForgedAnnounce {
+  std::uint8_t domain = 0;
+  std::uint8_t priority1 = 128;
+  std::uint8_t clock_class = 248;
+  std::uint8_t priority2 = 128;
+  std::array<std::uint8_t, 8> identity{};
+  std::uint16_t steps_removed = 0;
+  std::int16_t utc_offset = 37;       ///< seconds, said to be valid
+  std::int8_t interval_log2 = 0;      ///< of seconds between two of them
+  std::optional<IpAddress> source{};  ///< over UDP from there; absent: over Ethernet
+};
+ForgedFrame forge_announce(const MacAddress& source, std::optional<std::uint16_t> vlan,
+                           const ForgedAnnounce& announce);
 
 }  // namespace faultline

@@ -17,14 +17,6 @@ namespace {
 enum Draw : std::uint64_t { kGap, kLength, kKind, kNode };
 constexpr std::string_view kKinds[] = {"partition", "pause", "crash"};
 
-ConfigNode scalar(std::string text, const Mark& mark) {
-  ConfigNode node;
-  node.kind = ConfigNode::Kind::kScalar;
-  node.text = std::move(text);
-  node.mark = mark;
-  return node;
-}
-
 class RandomReader {
  public:
   RandomReader(const ConfigNode& entry, Scenario& scenario, Problems& problems)
@@ -115,7 +107,7 @@ class RandomReader {
     value.kind = ConfigNode::Kind::kMapping;
     value.mark = mark_;
     const auto set = [&](std::string_view key, std::string text) {
-      value.set(key, scalar(std::move(text), mark_));
+      value.set(key, scalar_node(std::move(text), mark_));
     };
     TimelineEntry entry{.at_ns = begins_ns, .until_ns = ends_ns};
     if (kind == "partition") {

@@ -94,4 +94,25 @@ std::vector<RuleLaw> laws_of(const Scenario& scenario, const PolicyChain& polici
   return laws;
 }
 
+double confidence_of_each(const Scenario& scenario, const std::vector<RuleLaw>& laws) {
+  std::vector<bool> losses;
+  std::vector<bool> delays;
+  for (const RuleLaw& law : laws) {
+    losses.push_back(law.loses);
+    delays.push_back(law.delays);
+  }
+  for (const Expectation& expectation : scenario.expectations) {
+    if (!expectation.rule)
+      continue;
+    if (expectation.quantity == Quantity::kLoss)
+      losses[*expectation.rule] = true;
+    if (expectation.quantity == Quantity::kDelayQuantile ||
+        expectation.quantity == Quantity::kDelayMean ||
+        expectation.quantity == Quantity::kPdvQuantile)
+      delays[*expectation.rule] = true;
+  }
+  const auto tests = std::ranges::count(losses, true) + std::ranges::count(delays, true);
+  return 1 - (1 - scenario.confidence) / static_cast<double>(std::max<std::ptrdiff_t>(1, tests));
+}
+
 }  // namespace faultline

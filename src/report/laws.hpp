@@ -42,4 +42,9 @@ struct RuleLaw {
 /// By rule, in the scenario's order.
 std::vector<RuleLaw> laws_of(const Scenario& scenario, const PolicyChain& policies);
 
+/// The confidence of one test so that all of a run together have the scenario's (Bonferroni): of
+/// each rule its losses, and its delays, where it has a law of them or something is expected of
+/// them.
+double confidence_of_each(const Scenario& scenario, const std::vector<RuleLaw>& laws);
+
 }  // namespace faultline

@@ -32,7 +32,11 @@ struct LossCount {
 class Judge {
  public:
   Judge(const Scenario& scenario, const std::vector<RuleLaw>& laws, const RunEvidence& evidence)
-      : scenario_(scenario), laws_(laws), evidence_(evidence), statistics_(evidence.statistics) {}
+      : scenario_(scenario),
+        laws_(laws),
+        evidence_(evidence),
+        statistics_(evidence.statistics),
+        confidence_(confidence_of_each(scenario, laws)) {}
 
   RunVerdict judge() {
     for (const Expectation& expectation : scenario_.expectations) expect(expectation);
@@ -123,7 +127,7 @@ class Judge {
   /// A share that is compatible with one between `wanted`, and how likely one so far off is.
   void test_share(const LossCount& losses, const Wanted& wanted, Finding& finding) const {
     const Tally counts{losses.tally.hits / losses.factor, losses.tally.trials / losses.factor};
-    finding.interval = share_interval(counts, scenario_.confidence);
+    finding.interval = share_interval(counts, confidence_);
     finding.passes = compatible(*finding.interval, wanted);
     double beyond = 0.5;
     if (finding.observed && *finding.observed > wanted.most)
@@ -153,12 +157,12 @@ class Judge {
                        const DelaySample& sample) const {
     const std::optional<double> independent = independent_delays(law, sample.packets());
     if (expectation.quantity == Quantity::kDelayMean)
-      return sample.mean(independent, scenario_.confidence);
+      return sample.mean(independent, confidence_);
     if (expectation.quantity == Quantity::kDelayMin)
       return sample.least();
     if (expectation.quantity == Quantity::kDelayMax)
       return sample.most();
-    Estimate estimate = sample.quantile(expectation.quantile, independent, scenario_.confidence);
+    Estimate estimate = sample.quantile(expectation.quantile, independent, confidence_);
     if (expectation.quantity == Quantity::kPdvQuantile) {
       const Estimate least = sample.least();
       estimate.value = std::max(0.0, estimate.value - least.value);
@@ -346,7 +350,7 @@ class Judge {
     finding.packets = static_cast<double>(sample.packets());
     finding.observed = sample.distance_from(*terms.front()->delay);
     finding.p_value = kolmogorov_tail(*finding.observed, *finding.packets / shared_dice(law));
-    finding.passes = *finding.p_value >= 1 - scenario_.confidence;
+    finding.passes = *finding.p_value >= 1 - confidence_;
     verdict_.findings.push_back(std::move(finding));
   }
 
@@ -403,6 +407,7 @@ class Judge {
   const std::vector<RuleLaw>& laws_;
   const RunEvidence& evidence_;
   const Json& statistics_;
+  double confidence_;  ///< of each test
   RunVerdict verdict_;
 };
 

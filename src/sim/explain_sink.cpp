@@ -81,7 +81,9 @@ Json ExplainSink::rules_json(const Departure& departure, const PacketTrail& trai
     if (!rule.paths.test(trail.policy->path_of(departure.key.ingress, departure.key.egress)))
       why = "not on this path";
     else if (!rule.active_at(departure.key.arrival_ns))
-      why = rule.enabled ? "its ttl is over" : "disabled";
+      why = rule.enabled                              ? "its ttl is over"
+            : rule.may_apply() && !rule.gates.empty() ? "no trigger has it on"
+                                                      : "disabled";
     else if (trail.number == 0)
       why = "the frame cannot be parsed";
     else if (matched)

@@ -37,7 +37,8 @@ def schema_of(document, response):
 def test_the_description_holds(wire):
     """Each operation that openapi.json describes is there, answers with a status that it names and a
     body of the shape it gives; each path allows the methods described and no others."""
-    wire.start(PORTS + RULES + "nodes: {a: {ip: 10.77.0.1}, b: {ip: 10.77.0.2}}\n")
+    wire.start(PORTS + RULES + "nodes: {a: {ip: 10.77.0.1}, b: {ip: 10.77.0.2}}\n"
+               "timeline: [{when: {call: slow}, rule: lossy, enable: true}]\n", "--start")
     wire.inside("a", "ping", "-c", 5, "-i", "0.02", "10.77.0.2")
     document = wire.get("/openapi.json")[1]
     for method, pattern, operation in operations(document):

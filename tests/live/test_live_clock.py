@@ -9,6 +9,7 @@ from multiprocessing.pool import ThreadPool
 import pytest
 
 from clocks import PtpPair, Server, ntpdig, offset_of
+from traffic import wait_for
 from wire import PORTS, law_holds
 
 YEARS = 10_957 * 86_400
@@ -234,6 +235,27 @@ def test_ptp_is_ten_milliseconds_off(wire):
     finally:
         for pair in pairs:
             pair.end()
+    assert law_holds(wire.settle())
+
+
+def test_a_rogue_master(wire):
+    """A forged Announce with a lower priority1 than the master's: the slave leaves its master for a clock
+    that nobody has, and comes back when it is silent."""
+    wire.start(PORTS + "rules:\n  - {name: rogue, to: left, enabled: false, impair: [inject: {forge: "
+               "{announce: {priority1: 1, interval: 250ms, from: 10.77.0.9}, "
+               "src_mac: \"02:00:00:00:00:09\"}, every: 250ms}]}\n")
+    pair = PtpPair(wire, 0, "UDPv4", "E2E")
+    log = wire.folder / "ptp-a0.log"
+    try:
+        pair.begin()
+        wire.enable("rogue")
+        wait_for(lambda: "selected best master clock 020000.fffe.000009" in log.read_text())
+        assert wire.cli("heal").returncode == 0
+        wait_for(lambda: "020000.fffe.000009" not in log.read_text().rpartition("selected best")[2],
+                 seconds=20)
+    finally:
+        pair.end()
+    assert wire.stats()["rules"]["rogue"]["injected"] >= 3
     assert law_holds(wire.settle())
 
 

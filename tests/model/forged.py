@@ -1,4 +1,4 @@
-"""Forged frames, written from RFC 826, 5227, 5798, 9293 and 792, over plain bytes."""
+"""Forged frames, written from RFC 826, 5227, 5798, 9293 and 792 and IEEE 1588-2008, over plain bytes."""
 
 import ipaddress
 import struct
@@ -73,3 +73,22 @@ def icmp(cards, source, target, kind, code, about, ports=(0, 0), protocol=UDP, g
     quoted = _header(ip(target), ip(about), protocol, 64, 8) + struct.pack(">HHHH", *ports, 8, 0)
     body = _summed(struct.pack(">BBH", kind, code, 0) + ip(gateway) + quoted, 2)
     return _packet(tuple(map(mac, cards)), ip(source), ip(target), ICMP, 64, body, vlan)
+
+
+def announce(card, domain=0, priority1=128, clock_class=248, priority2=128, steps=0, interval=0, source=None,
+             vlan=None):
+    """IEEE 1588-2008, tables 18, 20 and 25; of a clock whose identity is its card's EUI-64. With a
+    source over UDP, annexes D and E."""
+    card = mac(card)
+    identity = card[:3] + b"\xff\xfe" + card[3:]
+    body = struct.pack(">BBHBBHq4s8sHHBb", 0x0B, 2, 64, domain, 0, 0x000C, 0, b"", identity, 1, 0, 5, interval)
+    body += struct.pack(">10shBBBBHB8sHB", b"", 37, 0, priority1, clock_class, 0xFE, 0xFFFF, priority2,
+                        identity, steps, 0xA0)
+    if source is None:
+        return _frame(mac("011b19000000"), card, 0x88F7, body, vlan)
+    source, four = ip(source), len(ip(source)) == 4
+    target = ip("224.0.1.129" if four else "ff0e::181")
+    datagram = struct.pack(">HHHH", 320, 320, 8 + len(body), 0) + body
+    datagram = _summed(datagram, 6, pseudo_header(4 if four else 6, source, target, UDP, len(datagram)))
+    return _packet((mac("01005e000181" if four else "333300000181"), card), source, target, UDP, 1, datagram,
+                   vlan)

@@ -36,6 +36,12 @@ FRAMES = {
     "icmp: {kind: redirect, gateway: 10.0.0.66, from: 10.0.0.2, to: 10.0.0.1, about: 192.0.2.1, "
     f"protocol: tcp, sport: 9, dport: 80}}, {LINK}":
         forged.icmp(CARDS, "10.0.0.2", "10.0.0.1", 5, 1, "192.0.2.1", (9, 80), 6, "10.0.0.66"),
+    f"announce: {{priority1: 1}}, src_mac: \"{CARDS[1]}\"": forged.announce(CARDS[1], priority1=1),
+    "announce: {domain: 7, priority1: 0, clock_class: 6, priority2: 9, steps_removed: 3, interval: 125ms, "
+    f"from: 10.0.0.2}}, src_mac: \"{CARDS[1]}\", vlan: 5":
+        forged.announce(CARDS[1], 7, 0, 6, 9, 3, -3, "10.0.0.2", 5),
+    f"announce: {{interval: 4s, from: \"fd00::2\"}}, src_mac: \"{CARDS[1]}\"":
+        forged.announce(CARDS[1], interval=2, source="fd00::2"),
 }
 
 

@@ -72,6 +72,19 @@ def test_two_hundred_runs(program, four_flows):
     assert laws <= 4  # of 800: each rule keeps to its own law, whatever is expected of it
 
 
+def test_many_rules_are_one_run(program, some):
+    """200 rules at 99 %: each by itself two would fail in every run; together none does in these."""
+    scenario = scenario_of(*((f"r{number}", ["loss: 0.5%"]) for number in range(200)))
+    scenario += "confidence: 99%\nexpect: [{ledger: balanced}]\n"
+    least = 1.0
+    for seed in range(1, 6):
+        outcome = judged(program, scenario, [some.path], "--seed", seed)
+        laws = [one for one in outcome.stats["verdict"]["expectations"] if one["p_value"]]
+        assert len(laws) == 200
+        least = min(least, *(one["p_value"] for one in laws))
+    assert 0.01 / 200 < least < 0.01, "by itself the least likely of them would have failed"
+
+
 # -- each thing that can be expected --------------------------------------------------------------
 
 def test_delays(program, some):

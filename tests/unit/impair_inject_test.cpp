@@ -68,7 +68,7 @@ TEST(ImpairInject, ForgedErrors) {
       "receiver's own";
   const std::string macs = ", src_mac: \"02:00:00:00:00:01\", dst_mac: \"02:00:00:00:00:02\"}";
   EXPECT_EQ(errors("{}"), Lines{"f:1:17: error: forge: which frame?; just one of arp, vrrp, tcp, "
-                                "icmp"});
+                                "icmp, announce"});
   EXPECT_EQ(errors("{arp: {ip: \"fd00::1\", mac: \"02:00:00:00:00:01\"}}"),
             Lines{"f:1:28: error: found 'fd00::1'; an IPv4 address such as 10.0.0.9"});
   EXPECT_EQ(errors("{arp: {ip: 10.0.0.1}}"), Lines{"f:1:23: error: arp: 'mac' is missing"});
