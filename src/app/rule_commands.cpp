@@ -55,9 +55,9 @@ void print_change(const Json& answer) {
 }
 
 std::string state_of(const Json& rule) {
-  if (!rule["enabled"].get<bool>())
-    return "off";
-  return rule["active"].get<bool>() ? "active" : "ended";
+  if (rule["active"].get<bool>())
+    return "active";
+  return rule["enabled"].get<bool>() ? "ended" : "off";
 }
 
 void print_rules(const Json& rules, std::uint64_t uptime_ns) {

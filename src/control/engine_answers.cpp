@@ -13,6 +13,18 @@ namespace {
 
 constexpr std::uint64_t kAnswerTimeoutNs = 500 * kNsPerMs;
 
+/// When a rule of the policy in force ends by its own time, a trigger's, or the timeline's.
+std::uint64_t end_of(const RuleProgram& rule, const Policy& policy, std::uint64_t now_ns) {
+  const std::uint64_t ends_ns = rule.term_at(now_ns).ends_ns;
+  const std::size_t index = static_cast<std::size_t>(&rule - policy.rules.data());
+  if (!rule.enabled)
+    return ends_ns;
+  for (const Policy* next = policy.next; next != nullptr; next = next->next)
+    if (!next->rules[index].enabled)
+      return std::min(ends_ns, next->active_from_ns);
+  return ends_ns;
+}
+
 }  // namespace
 
 Engine::Gathered Engine::gather() {
@@ -105,8 +117,8 @@ Json Engine::rule_json(const RuleProgram& rule, const ConfigNode* written, std::
   json["name"] = rule.name;
   json["enabled"] = rule.enabled;
   json["active"] = rule.active_at(now_ns);
-  json["expires_ns"] =
-      rule.expires_ns == kNever ? Json(nullptr) : Json(rule.expires_ns - start_ns_);
+  const std::uint64_t ends_ns = end_of(rule, publisher_->in_force(now_ns), now_ns);
+  json["expires_ns"] = ends_ns == kNever ? Json(nullptr) : Json(ends_ns - start_ns_);
   if (!rule.lease_id.empty())
     json["lease"] = rule.lease_id;
   json["matched"] = counters.matched;

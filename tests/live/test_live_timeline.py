@@ -91,6 +91,8 @@ timeline:
     assert status == 422 and "enabled" in answer["errors"][0]["allowed"]
     assert wire.http("PATCH", "/v1/rules/pause.9s", {"enabled": True})[0] == 404
     wait_for(lambda: states(wire)["outage"], seconds=5)
+    left_ns = wire.get("/v1/rules/outage")[1]["expires_ns"] - wire.get("/v1/status")[1]["uptime_ns"]
+    assert left_ns < 1_000_000_000, "the timeline ends it, before its ttl"
     wait_for(lambda: not states(wire)["outage"], seconds=5)
     wire.enable("pause.0s")
     assert states(wire)["pause.0s"]

@@ -112,6 +112,8 @@ timeline:
     before = time.monotonic()
     first = wire.cli("trigger", "go", "--json").stdout
     assert active("called") and not active("cut")
+    states = {line.split()[0]: line.split()[1] for line in wire.cli("rules").stdout.splitlines() if line}
+    assert (states["called"], states["cut"]) == ("active", "off")
     assert wire.cli("trigger", "go", "--json").stdout == first, "it fires once"
     wait_for(lambda: not active("called"))
     assert 0.8 < time.monotonic() - before < 2

@@ -179,12 +179,18 @@ class Fault(ContextDecorator):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  _: TracebackType | None) -> None:
-        try:
-            self.stop()
-        except FaultlineError as trouble:
-            if error is None:
-                raise
-            error.add_note(f"faultline: {trouble}")  # the block's own error is the one to see
+        end_block(self.stop, error)
+
+
+def end_block(stop: Callable[[], None], error: BaseException | None) -> None:
+    """Ends what a block held. When the block itself raised, that is the error to see, and what goes
+    wrong now is a note to it."""
+    try:
+        stop()
+    except FaultlineError as trouble:
+        if error is None:
+            raise
+        error.add_note(f"faultline: {trouble}")
 
 
 def sweep(daemon: Daemon) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from .client import Change, Daemon
 from .errors import FleetError
-from .faults import Fault, What, fault, partition, pause
+from .faults import Fault, What, end_block, fault, partition, pause
 from .scenario import Value
 
 Result = TypeVar("Result")
@@ -64,12 +64,7 @@ class FleetFault:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  _: TracebackType | None) -> None:
-        try:
-            self.stop()
-        except FleetError as trouble:
-            if error is None:
-                raise
-            error.add_note(f"faultline: {trouble}")
+        end_block(self.stop, error)
 
 
 class Fleet:
