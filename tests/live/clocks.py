@@ -100,6 +100,13 @@ class Server:
         """A client in `a` that asks on, four times a second; Follower.samples() reads its log."""
         return Follower(self, name, sources)
 
+    def look_at(self, name, address):
+        """A client beside the server, in `b`: it finds by how much `address` differs from the machine's
+        clock, if that is not told something else on the way."""
+        return self.wire.spawn(
+            "b", chronyd(), "-Q", "-u", "root", "-t", 5, f"server {address} iburst minpoll -3 maxpoll -3 "
+            "maxsamples 4", "cmdport 0", f"pidfile {self.wire.folder}/{name}.pid")
+
 
 def offset_of(client):
     """By how much the client thinks its clock wrong, in seconds; None: it believed nobody."""

@@ -9,6 +9,7 @@ from multiprocessing.pool import ThreadPool
 import pytest
 
 from clocks import PtpPair, Server, ntpdig, offset_of
+from second_clock import ADDRESS, SecondClock
 from traffic import wait_for
 from wire import PORTS, law_holds
 
@@ -168,6 +169,43 @@ def test_a_victim_is_told_so(both):
     assert not pairs["10.77.0.2"]["shifted"] and pairs["10.77.0.2"]["first_ns"] == 250 * 10**6
     victim = client_of(stats, "fd77::1")["pairs"][0]
     assert (victim["source"], victim["as"]) == ("fd77::2", "victim")
+
+
+def test_a_victim_follows(wire):
+    """A node with a clock of its own, told the same wrong time by all its sources: it goes along with it,
+    by a step on its way too, and comes back. That is measured from the other end of the wire, where its
+    own answers pass as they are."""
+    wire.start(scenario({"me": f"ip: {ADDRESS}"}, {"me": "as: victim, offset: 250ms"})
+               + "  - {name: behind, impair: [clock: {node: me, as: victim, offset: -3600s, "
+               "steps: [{at: 12s, by: -90ms}]}]}\n")
+    numbers = itertools.count()
+    with Server(wire, ["10.77.0.21"]) as server, SecondClock(wire, ["10.77.0.2", "10.77.0.21"]) as node:
+
+        def comes_to(expected, seconds=30):
+            """Whether the node's clock is that far off, by the median of five looks in a row."""
+            looks = []
+            give_up = time.monotonic() + seconds
+            while time.monotonic() < give_up:
+                one = offset_of(server.look_at(f"look{next(numbers)}", ADDRESS))
+                looks = [*looks, one][-LEAST:] if one is not None and is_near(one, expected) else []
+                if is_median(looks, expected):
+                    return True
+            return False
+
+        assert comes_to(0), node.log.read_text()
+        wire.enable("me")
+        assert comes_to(0.25), node.log.read_text()
+        assert wire.cli("heal").returncode == 0
+        assert comes_to(0), node.log.read_text()
+        wire.enable("behind")
+        assert comes_to(-3600) and comes_to(-3600.09), node.log.read_text()
+    stats = wire.settle()
+    assert law_holds(stats)
+    told = client_of(stats, ADDRESS)["pairs"]
+    assert {pair["source"] for pair in told} == {"10.77.0.2", "10.77.0.21"}
+    assert all(pair["as"] == "victim" and pair["rewritten"] > 0 for pair in told)
+    (own,) = client_of(stats, "10.77.0.2")["pairs"]
+    assert own["source"] == ADDRESS and own["rewritten"] == 0
 
 
 def slope(samples):
