@@ -16,6 +16,8 @@ from programs import Programs, calm_rack, pause_link
 from traffic import wait_for
 from wire import law_holds
 
+pytestmark = pytest.mark.patient
+
 CUT_S = 20
 DEAF_S = 22
 TRIES = 3

@@ -24,6 +24,8 @@ sys.path.insert(0, str(PACKAGE))
 import faultline as fl  # noqa: E402
 from faultline import Daemon, fault, partition, pause  # noqa: E402
 
+pytestmark = pytest.mark.patient
+
 PAGE = (REPOSITORY / "docs/python.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 OUTCOMES = (REPOSITORY / "configs/outcomes.yaml").read_text(encoding="utf-8")

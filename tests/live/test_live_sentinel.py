@@ -9,6 +9,8 @@ from sentinel import DOWN_AFTER_MS, NODES, Redis
 from traffic import wait_for
 from wire import law_holds
 
+pytestmark = pytest.mark.patient
+
 
 @pytest.fixture
 def redis():

@@ -9,6 +9,8 @@ from routers import Bird, Keepalived
 from traffic import wait_for
 from wire import law_holds
 
+pytestmark = pytest.mark.patient
+
 
 @pytest.fixture
 def programs():
