@@ -15,6 +15,8 @@ namespace {
 constexpr int kFollowersMax = 16;
 constexpr std::uint64_t kLeaseLeastNs = 100 * kNsPerMs;
 constexpr std::uint64_t kLeaseMostNs = 24 * 3600 * kNsPerSecond;
+constexpr std::uint64_t kRunLeastNs = kNsPerMs;
+constexpr std::uint64_t kRunMostNs = 30 * 24 * 3600 * kNsPerSecond;
 
 HttpResponse json_response(int status, const Json& json) {
   HttpResponse response;
@@ -41,10 +43,13 @@ int status_of(Refusal refusal) {
   return 500;
 }
 
+HttpResponse refused(const ChangeFailure& failure) {
+  return problem_response(status_of(failure.refusal), failure.detail, failure.problems);
+}
+
 HttpResponse answer(const ChangeResult& result) {
   if (!result)
-    return problem_response(status_of(result.error().refusal), result.error().detail,
-                            result.error().problems);
+    return refused(result.error());
   return json_response(result->created ? 201 : 200,
                        {{"generation", result->generation}, {"seed", result->seed}});
 }
@@ -125,6 +130,10 @@ std::span<const Api::Route> Api::routes() {
       {"POST", "/v1/heal", Right::kChange, &Api::heal},
       {"PUT", "/v1/leases/{id}", Right::kChange, &Api::put_lease},
       {"DELETE", "/v1/leases/{id}", Right::kChange, &Api::delete_lease},
+      {"GET", "/v1/runs", Right::kRead, &Api::get_runs},
+      {"POST", "/v1/runs", Right::kChange, &Api::begin_run},
+      {"GET", "/v1/runs/{id}", Right::kRead, &Api::get_run},
+      {"DELETE", "/v1/runs/{id}", Right::kChange, &Api::end_run},
       {"GET", "/openapi.json", Right::kRead, &Api::get_openapi},
       {"GET", "/metrics", Right::kRead, &Api::get_metrics},
   };
@@ -309,6 +318,40 @@ HttpResponse Api::put_lease(const HttpRequest& request, const std::string& name)
 
 HttpResponse Api::delete_lease(const HttpRequest&, const std::string& name) {
   return answer(engine_.remove_lease(name));
+}
+
+HttpResponse Api::get_runs(const HttpRequest&, const std::string&) {
+  return json_response(200, engine_.runs());
+}
+
+HttpResponse Api::get_run(const HttpRequest&, const std::string& name) {
+  const Json run = engine_.run(name);
+  return run.is_null() ? problem_response(404, "there is no run '" + name + "'")
+                       : json_response(200, run);
+}
+
+HttpResponse Api::begin_run(const HttpRequest& request, const std::string&) {
+  RunRequest run;
+  const auto duration = request.query.find("duration");
+  const auto read =
+      duration == request.query.end() ? std::nullopt : parse_duration_ns(duration->second);
+  if (!read || *read < kRunLeastNs || *read > kRunMostNs)
+    return bad_query("duration", "1ms to 30d, for example 60s");
+  run.duration_ns = *read;
+  if (request.query.contains("at")) {
+    run.at_unix_ns = number_in(request, "at", 0, {1, UINT64_MAX});
+    if (!run.at_unix_ns)
+      return bad_query("at", "nanoseconds since 1970");
+  }
+  if (const auto lease = request.query.find("lease"); lease != request.query.end())
+    run.lease = lease->second;
+  const auto begun = engine_.begin_run(request.body, run);
+  return begun ? json_response(201, *begun) : refused(begun.error());
+}
+
+HttpResponse Api::end_run(const HttpRequest&, const std::string& name) {
+  const auto ended = engine_.end_run(name);
+  return ended ? json_response(200, *ended) : refused(ended.error());
 }
 
 }  // namespace faultline

@@ -63,6 +63,10 @@ class Api {
   HttpResponse heal(const HttpRequest& request, const std::string& name);
   HttpResponse get_triggers(const HttpRequest& request, const std::string& name);
   HttpResponse call_trigger(const HttpRequest& request, const std::string& name);
+  HttpResponse get_runs(const HttpRequest& request, const std::string& name);
+  HttpResponse get_run(const HttpRequest& request, const std::string& name);
+  HttpResponse begin_run(const HttpRequest& request, const std::string& name);
+  HttpResponse end_run(const HttpRequest& request, const std::string& name);
   HttpResponse put_lease(const HttpRequest& request, const std::string& name);
   HttpResponse delete_lease(const HttpRequest& request, const std::string& name);
   HttpResponse change(const Route& route, const HttpRequest& request, const std::string& name);

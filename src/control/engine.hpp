@@ -18,6 +18,7 @@
 #include "control/link_flaps.hpp"
 #include "control/link_mirror.hpp"
 #include "control/publish.hpp"
+#include "control/runs.hpp"
 #include "control/scenario_tree.hpp"
 #include "control/statistics.hpp"
 #include "control/watchdog.hpp"
@@ -107,6 +108,11 @@ class Engine {
   tl::expected<Json, ChangeFailure> call_trigger(const std::string& name);
   /// Ends a lease, and the rules that hang on it.
   ChangeResult remove_lease(const std::string& id);
+  /// Begins a run of the scenario: everything is counted anew from its time zero on, and at its end
+  /// no rule is active. One at a time.
+  tl::expected<Json, ChangeFailure> begin_run(const std::string& text, const RunRequest& request);
+  /// Ends a run before its time; what is held is sent.
+  tl::expected<Json, ChangeFailure> end_run(const std::string& id);
 
   // --- answers -----------------------------------------------------------------------------------
 
@@ -121,6 +127,9 @@ class Engine {
   Json flows(std::uint32_t most);
   /// The scenario as it stands.
   Json policy();
+  Json runs();
+  /// With its statistics, which are final when it is over; null when there is no such run.
+  Json run(const std::string& id);
   std::uint64_t generation() const { return generation_.load(std::memory_order_relaxed); }
   std::uint64_t uptime_ns() const { return clock_.now_ns() - start_ns_; }
 
@@ -138,10 +147,13 @@ class Engine {
     std::map<std::string, bool> switched;  ///< rules, and faults on the timeline: on or off
     HeldAction held = HeldAction::kKeep;
     bool created = false;
+    std::optional<Run> run{};  ///< that begins with it
   };
   Request request_for(std::string what) const;
+  tl::expected<Request, ChangeFailure> request_of_policy(const std::string& text);
   ChangeResult change(Request request);
   ChangeResult publish(PolicyChain chain, Request request);
+  ChangeResult heal_now(HeldAction held, std::string what);
   /// Lays what requests switched over the timeline, or takes the timeline away.
   void lay_switches(Scenario& scenario, const Request& request, std::uint64_t at_ns) const;
   std::optional<ChangeFailure> check_fits(const Scenario& scenario, const PolicyChain& chain) const;
@@ -155,6 +167,10 @@ class Engine {
   void watch_ends(std::uint64_t now_ns);
   void watch_timeline(std::uint64_t now_ns);
   void watch_triggers(std::uint64_t now_ns);
+  void watch_run(std::uint64_t now_ns);
+  void stop_run(Run& run, const std::string& by);
+  void close_run(Run& run, std::uint64_t now_ns);
+  Json run_json(const Run& run);
   std::vector<std::string> port_names() const;
   void note_active(std::uint64_t now_ns);
 
@@ -199,6 +215,10 @@ class Engine {
     bool on = false;
   };
   std::map<std::string, Switched> switched_;
+
+  Runs runs_;
+  std::vector<DeviceCounters> devices_before_;  ///< by port: what is not counted any more
+  std::uint64_t next_run_watch_ns_ = 0;
 
   // What housekeeping saw last; its thread alone uses them, but for busy_.
   struct BusyMark {

@@ -43,8 +43,12 @@ Engine::Gathered Engine::gather() {
     for (std::size_t rule = 0; rule < policy.rules.size(); ++rule)
       gathered.sum.add_delays(rule, worker.delays_of(policy.rules[rule].slot));
   }
-  for (std::size_t port = 0; port < wiring_->ports(); ++port)
-    gathered.sum.set_device(port, wiring_->counters(port), flaps_->can_take(port));
+  for (std::size_t port = 0; port < wiring_->ports(); ++port) {
+    DeviceCounters counters = wiring_->counters(port);
+    if (!devices_before_.empty())
+      counters = counters.since(devices_before_[port]);
+    gathered.sum.set_device(port, counters, flaps_->can_take(port));
+  }
   return gathered;
 }
 
@@ -84,6 +88,7 @@ Json Engine::status() {
           {"generation", policy.generation},
           {"uptime_ns", uptime_ns()},
           {"timeline", timeline_json(now_ns)},
+          {"run", runs_.current() != nullptr ? runs_.current()->to_json(now_ns) : Json(nullptr)},
           {"workers", workers},
           {"clock", {{"tsc_hz", clock_.ticks_per_second()}, {"error_ppm", clock_.error_ppm()}}},
           {"pid", getpid()},

@@ -44,6 +44,7 @@ void take_over(const Policy& skipped, Policy& next) {
                           skipped.fresh_rules.end());
   next.fresh_states.insert(next.fresh_states.end(), skipped.fresh_states.begin(),
                            skipped.fresh_states.end());
+  next.begins_run |= skipped.begins_run;
   if (next.held == HeldAction::kKeep) {
     next.held = skipped.held;
     next.held_drop_reason = skipped.held_drop_reason;
@@ -117,6 +118,13 @@ ChangeResult Engine::put_policy(const std::string& text, IfGeneration if_generat
   const std::lock_guard lock(mutex_);
   if (auto failed = check_may_change(if_generation))
     return tl::unexpected(std::move(*failed));
+  tl::expected<Request, ChangeFailure> request = request_of_policy(text);
+  if (!request)
+    return tl::unexpected(std::move(request.error()));
+  return change(std::move(*request));
+}
+
+tl::expected<Engine::Request, ChangeFailure> Engine::request_of_policy(const std::string& text) {
   Result<ConfigNode> tree = parse_config(text, intern_file_name("policy"));
   if (!tree)
     return refuse(Refusal::kUnreadable, "the body cannot be read", tree.error());
@@ -128,7 +136,7 @@ ChangeResult Engine::put_policy(const std::string& text, IfGeneration if_generat
   request.what = "policy";
   request.tree = std::move(*tree);
   request.restart_all = true;
-  return change(std::move(request));
+  return request;
 }
 
 ChangeResult Engine::put_rule(const std::string& name, const std::string& text,
@@ -204,7 +212,13 @@ ChangeResult Engine::heal(HeldAction held, IfGeneration if_generation) {
   if (auto failed = check_may_change(if_generation);
       failed && failed->refusal == Refusal::kPrecondition)
     return tl::unexpected(std::move(*failed));
-  Request request = request_for("heal");
+  if (Run* run = runs_.current(); run != nullptr)
+    stop_run(*run, "heal");
+  return heal_now(held, "heal");
+}
+
+ChangeResult Engine::heal_now(HeldAction held, std::string what) {
+  Request request = request_for(std::move(what));
   request.held = held;
   request.stop_timeline = true;
   disable_all(request.tree);
@@ -328,9 +342,20 @@ ChangeResult Engine::change(Request request) {
   CompileRequest compile;
   compile.generation = publisher_->chain().back()->generation + 1;
   compile.seed = request.seed != 0 ? request.seed : scenario->seed.value_or(draw_seed());
-  compile.active_from_ns = clock_.now_ns() + kActiveAfterNs;
+  compile.active_from_ns = request.run ? request.run->zero_ns : clock_.now_ns() + kActiveAfterNs;
   compile.zero_ns = request.restart_all ? compile.active_from_ns : publisher_->current().zero_ns;
   compile.ttl_default_ns = kTtlDefaultNs;
+  const Run* run = request.run ? &*request.run : runs_.current();
+  const bool goes_on = request.run || (run != nullptr && run->ended_by.empty() &&
+                                       !request.restart_all && !request.stop_timeline);
+  if (goes_on) {
+    compile.ends_ns = run->ends_ns;
+    compile.ttl_default_ns = run->ends_ns - run->zero_ns;
+    for (RuleSpec& rule : scenario->rules)
+      if (rule.lease.empty())
+        rule.lease = run->lease;
+  }
+  compile.begins_run = request.run.has_value();
   compile.previous = request.restart_all ? nullptr : &publisher_->in_force(compile.active_from_ns);
   compile.restarted = request.restarted;
   compile.leases = leases_.terms();
@@ -350,6 +375,12 @@ ChangeResult Engine::change(Request request) {
   scenario->hold_bytes = base_.hold_bytes;
   if (auto failed = check_fits(*scenario, *chain))
     return tl::unexpected(std::move(*failed));
+  if (request.restart_all && runs_.current() != nullptr) {
+    stop_run(*runs_.current(), "policy");
+    close_run(*runs_.current(), clock_.now_ns());  // its rules are about to go
+  }
+  if (request.run)
+    request.run->own_drops_most = scenario->stop.own_drops;
   slots_ = std::move(slots);
   request.tree = std::move(scenario->tree);  // with presets expanded: their rules have names
   if (board_ != compile.board)
@@ -372,6 +403,9 @@ ChangeResult Engine::publish(PolicyChain chain, Request request) {
   const std::uint64_t now_ns = clock_.now_ns();
   watch_timeline(now_ns);
   watch_ends(now_ns);
+  std::vector<DeviceCounters> devices;
+  for (std::size_t port = 0; request.run && port < wiring_->ports(); ++port)
+    devices.push_back(wiring_->counters(port));
   publisher_->publish(std::move(chain));
   generation_.store(generation, std::memory_order_relaxed);
   tree_ = std::move(request.tree);
@@ -384,6 +418,13 @@ ChangeResult Engine::publish(PolicyChain chain, Request request) {
     switched_[name] = {watched_->active_from_ns - watched_->zero_ns, on};
   note_active(now_ns);
   events_.add(uptime_ns(), "policy", {{"generation", generation}, {"what", request.what}});
+  if (request.run) {
+    Run& run = runs_.begin(std::move(*request.run));
+    run.name = watched_->name;
+    run.seed = watched_->seed;
+    devices_before_ = std::move(devices);
+    events_.add(run.zero_ns - start_ns_, "run", {{"id", run.id}, {"state", "begun"}});
+  }
   return wait_for_adoption(request.created);
 }
 

@@ -66,12 +66,12 @@ void add_ports(Metrics& metrics, const Json& stats, const Json& ports) {
 }
 
 void add_rules(Metrics& metrics, const Json& stats) {
-  for (const auto& [key, help] : {std::pair{"matched", "Packets that the rule matched"},
-                                  {"dropped", "Packets that the rule dropped"},
-                                  {"delayed", "Packets that the rule delayed"},
-                                  {"edited", "Packets that the rule changed"},
-                                  {"unrewritable",
-                                   "Packets that the rule could not change validly"}}) {
+  for (const auto& [key, help] :
+       {std::pair{"matched", "Packets that the rule matched"},
+        {"dropped", "Packets that the rule dropped"},
+        {"delayed", "Packets that the rule delayed"},
+        {"edited", "Packets that the rule changed"},
+        {"unrewritable", "Packets that the rule could not change validly"}}) {
     metrics.family(fmt::format("rule_{}_total", key), Kind::kCounter, help);
     for (const auto& [name, rule] : stats["rules"].items())
       metrics.sample(label("rule", name), rule[key]);

@@ -378,6 +378,7 @@ class Act {
 
   /// How long after their time packets left, as of the last finish().
   const Histogram& lateness() const noexcept { return lateness_; }
+  Histogram& lateness() noexcept { return lateness_; }
 
   Hold& held() noexcept { return hold_; }
   const Hold& held() const noexcept { return hold_; }

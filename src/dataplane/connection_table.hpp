@@ -53,6 +53,11 @@ class ConnectionTable {
 
   /// Begins anew: packets went by that nobody counted.
   void forget() noexcept { ++epoch_; }
+  /// The like, with its counts.
+  void begin_run() noexcept {
+    forget();
+    counters_ = {};
+  }
   /// Sequence numbers of this pair of paths begin anew: segments went by that nobody followed.
   void forget_tracks(PathId pair) noexcept { ++track_epochs_[pair]; }
 

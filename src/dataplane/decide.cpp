@@ -105,6 +105,17 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
   refresh(now_ns);
 }
 
+void Decide::begin_run() noexcept {
+  flows_.forget();
+  connections_.begin_run();
+  fragments_.begin_counts();
+  scopes_.begin_counts();
+  payload_counters_ = {};
+  if (scanner_ != nullptr)
+    scanner_->begin(payload_counters_);
+  std::fill(arrivals_.begin(), arrivals_.end(), 0);
+}
+
 /// Where nobody looked so far, packets went by that were not counted or followed.
 void Decide::adopt_connections(const Policy& policy) noexcept {
   if (!policy_->needs_connections() && policy.needs_connections())

@@ -87,6 +87,9 @@ class Decide {
   /// Judges by `policy` from now on. The policy must stay alive until another one is adopted.
   void adopt(const Policy& policy, std::uint64_t now_ns) noexcept;
 
+  /// A run begins: no flow, connection or stream is known, and everything is counted anew.
+  void begin_run() noexcept;
+
   /// Ends rules whose time is over. Returns the next instant at which one ends.
   std::uint64_t refresh(std::uint64_t now_ns) noexcept;
 

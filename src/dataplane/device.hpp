@@ -17,6 +17,11 @@ struct DeviceCounters {
   std::uint64_t rx_missed = 0;
   std::uint64_t rx_errors = 0;
   std::uint64_t rx_no_mbuf = 0;
+
+  DeviceCounters since(const DeviceCounters& before) const noexcept {
+    return {rx_missed - before.rx_missed, rx_errors - before.rx_errors,
+            rx_no_mbuf - before.rx_no_mbuf};
+  }
 };
 
 /// Who takes a link down.

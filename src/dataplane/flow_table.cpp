@@ -144,6 +144,19 @@ std::uint32_t FlowTable::make_room(const Way& way, std::uint64_t now_ns) noexcep
   return place;
 }
 
+void FlowTable::forget() noexcept {
+  for (std::uint64_t bucket = 0; bucket < bucket_count_; ++bucket) buckets_[bucket] = {};
+  for (std::uint64_t place = 0; place < used_; ++place) annexes_[place] = {};
+  // Nobody has left a ghost where nobody made room: that memory may not even be there.
+  if (counters_.expired + counters_.evicted > 0)
+    for (Ghost* ghost = ghosts_; ghost < ghosts_ + (ghost_set_mask_ + 1) * kGhostWays; ++ghost)
+      if (ghost->packets != 0)
+        *ghost = {};
+  used_ = hand_ = 0;
+  counters_ = {};
+  states_ = {};
+}
+
 void FlowTable::forget_plans() noexcept {
   for (std::uint64_t place = 0; place < used_; ++place) flows_[place].plan = 0;
 }

@@ -122,6 +122,8 @@ class FlowTable {
   std::uint32_t displaced_count() const noexcept { return displaced_count_; }
   Displaced& displaced(std::uint32_t at) noexcept { return displaced_[at]; }
 
+  /// No flow is known any more, and none was counted.
+  void forget() noexcept;
   /// No flow has a plan any more.
   void forget_plans() noexcept;
 

@@ -28,6 +28,7 @@ class FragmentTable {
   void follow(FrameFields& fields, PathId path_id, std::uint64_t now_ns) noexcept;
 
   const FragmentCounters& counters() const noexcept { return counters_; }
+  void begin_counts() noexcept { counters_ = {}; }
 
  private:
   struct Datagram {

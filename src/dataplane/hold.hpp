@@ -243,6 +243,7 @@ class Hold {
   std::uint64_t packets() const noexcept { return packets_; }
   std::uint64_t bytes() const noexcept { return bytes_; }
   std::uint64_t peak_bytes() const noexcept { return peak_bytes_; }
+  void begin_peak() noexcept { peak_bytes_ = bytes_; }
   std::uint64_t capacity_bytes() const noexcept {
     return std::uint64_t{chunk_count_} * kChunkBytes;
   }

@@ -94,6 +94,7 @@ class ScopeTable {
   ScopeState* known(const Owner& owner, std::uint64_t identity) noexcept;
 
   const ScopeCounters& counters() const noexcept { return counters_; }
+  void begin_counts() noexcept { counters_.lost = 0; }
 
  private:
   struct Entry {

@@ -419,6 +419,7 @@ class Worker {
   /// Does what is due at or before `now_ns`, in the order of time.
   void advance(std::uint64_t now_ns) noexcept;
   void treat_held(const Policy& policy) noexcept;
+  void begin_run() noexcept;
 
   // --- account -----------------------------------------------------------------------------------
 

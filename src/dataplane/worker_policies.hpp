@@ -60,6 +60,8 @@ void Worker<Port, Time>::advance(std::uint64_t now_ns) noexcept {
           act_.expect_overtaking(path.egress);
       inject_by(policy, instant_ns);
       treat_held(policy);
+      if (policy.begins_run)
+        begin_run();
       adopted_generation_.store(policy.generation, std::memory_order_release);
     }
     const bool triggered = decide_.is_triggered();
@@ -73,6 +75,20 @@ void Worker<Port, Time>::advance(std::uint64_t now_ns) noexcept {
     if (pending_ != nullptr)
       next_instant_ns_ = std::min(next_instant_ns_, pending_->active_from_ns);
   }
+}
+
+/// What is on its way here and has not left yet came in now.
+template <PacketPort Port, typename Time>
+void Worker<Port, Time>::begin_run() noexcept {
+  const Ledger& before = counters_.ledger;
+  const std::uint64_t here =
+      before.received + before.copies + before.injected - before.sent - before.dropped_total();
+  counters_ = {};
+  counters_.ledger.received = here;
+  std::fill(port_counters_.begin(), port_counters_.end(), PortCounters{});
+  act_.lateness().clear();
+  act_.held().begin_peak();
+  decide_.begin_run();
 }
 
 template <PacketPort Port, typename Time>

@@ -39,11 +39,13 @@ struct CompileRequest {
   std::uint64_t zero_ns = 0;              ///< time zero; processes in time count from it
   std::uint64_t ttl_default_ns = kNever;  ///< for rules without `ttl:`; kNever: they do not end
   const Policy* previous = nullptr;       ///< rules that stay enabled keep their end, except …
-  std::set<std::string> restarted;        ///< … these, whose ttl starts anew
+  bool begins_run = false;          ///< what workers remember of rules begins anew, and counts
+  std::uint64_t ends_ns = kNever;   ///< of a run: no rule is active from then on
+  std::set<std::string> restarted;  ///< … these, whose ttl starts anew
   std::map<std::string, std::shared_ptr<LeaseTerm>> leases;  ///< those that hold
   std::shared_ptr<TriggerBoard> board;  ///< of the scenario's triggers; null: none has fired
-  CompileCache* cache = nullptr;                             ///< of the same seed
-  std::optional<std::uint64_t> own_latency_ns = 0;           ///< as in CompileContext
+  CompileCache* cache = nullptr;        ///< of the same seed
+  std::optional<std::uint64_t> own_latency_ns = 0;  ///< as in CompileContext
 };
 
 /// The scenario's switches, for workers.

@@ -211,6 +211,8 @@ struct Policy {
   std::shared_ptr<TriggerBoard> board;  ///< of just these triggers; null: there are none
   HeldAction held = HeldAction::kKeep;
   DropReason held_drop_reason = DropReason::kHeal;  ///< with HeldAction::kDrop
+  bool begins_run =
+      false;  ///< from its instant on everything is counted anew, and no flow is known
   std::vector<RuleProgram> rules;
   std::uint64_t zero_ns = 0;         ///< time zero: processes in time count from it
   std::vector<PathProgram> paths;    ///< by PathId

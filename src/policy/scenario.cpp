@@ -7,6 +7,7 @@
 #include "match/rule_match.hpp"
 #include "policy/expectation.hpp"
 #include "policy/presets.hpp"
+#include "policy/stop_rules.hpp"
 #include "policy/timeline.hpp"
 #include "policy/topology.hpp"
 
@@ -22,7 +23,7 @@ class ScenarioReader {
     expand_presets(scenario_.tree, use, problems_);
     MappingReader reader(scenario_.tree, "scenario", problems_);
     reader.take("use");
-    reader.refuse_not_yet({"stop_when", "capture"});
+    reader.refuse_not_yet({"capture"});
     read_version(reader.require("version"));
     if (const ConfigNode* node = reader.take("name"))
       scenario_.name = read_name(*node, problems_).value_or("");
@@ -46,6 +47,8 @@ class ScenarioReader {
       read_lateness(*node, scenario_, problems_);
     if (const ConfigNode* node = reader.take("expect"))
       read_expectations(*node, scenario_, problems_);
+    if (const ConfigNode* node = reader.take("stop_when"))
+      read_stop_rules(*node, scenario_.stop, problems_);
     reader.finish();
   }
 

@@ -149,6 +149,20 @@ struct Expectation {
   Mark mark;
 };
 
+/// A command that a run's client runs again and again: when it fails often enough, the run ends.
+struct StopCommand {
+  std::string command;  ///< for the shell
+  std::uint64_t every_ns = 1'000'000'000;
+  std::uint64_t timeout_ns = 10'000'000'000;
+  std::uint64_t failures = 1;  ///< one after the other
+};
+
+/// What ends a run before its time.
+struct StopRules {
+  std::optional<std::uint64_t> own_drops{};  ///< so many packets, or more, lost by the injector
+  std::vector<StopCommand> commands{};
+};
+
 /// How late the injector itself may be.
 struct LatenessBound {
   std::optional<std::uint64_t> p99_ns{};  ///< absent: not bounded
@@ -171,6 +185,7 @@ struct Scenario {
   std::vector<Expectation> expectations;
   SystemModel model;
   LatenessBound lateness;
+  StopRules stop;
   double confidence = 0.999;  ///< of statistical expectations
   std::uint64_t flows_max = 65'536;
   std::uint32_t streams_max = 16'384;  ///< TCP streams that a worker searches at once

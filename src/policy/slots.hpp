@@ -46,6 +46,11 @@ class SlotTable {
       entry = keep(entry->first) ? std::next(entry) : give_back(entry);
   }
 
+  /// Every name that is taken next is a new one.
+  void renew() {
+    release_unless([](const std::string&) { return false; });
+  }
+
   /// Gives back every name that was not taken since the last call. The slot given back first is
   /// handed out again first, so that a slot rests as long as possible.
   void release_unused() {

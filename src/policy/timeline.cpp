@@ -296,7 +296,9 @@ class Instants {
   /// Entries, and how far each has got.
   using Sets = std::vector<std::pair<std::size_t, RampStep>>;
 
-  explicit Instants(const Scenario& scenario) : scenario_(scenario) {}
+  /// From `ends_ns` on there is nothing left.
+  Instants(const Scenario& scenario, std::uint64_t ends_ns)
+      : scenario_(scenario), ends_ns_(ends_ns) {}
 
   /// `from_ns` and what comes after it.
   std::set<std::uint64_t> times(std::uint64_t from_ns) const {
@@ -304,12 +306,18 @@ class Instants {
     for (const TimelineEntry& entry : scenario_.timeline)
       for_each_instant(entry,
                        [&](std::uint64_t time_ns) { times.insert(std::max(time_ns, from_ns)); });
-    times.erase(UINT64_MAX);
+    times.erase(times.lower_bound(std::max(ends_ns_, from_ns + 1)), times.end());
+    if (ends_ns_ != kNever)
+      times.insert(std::max(ends_ns_, from_ns));
     return times;
   }
 
   std::vector<RuleSpec> rules_at(std::uint64_t now_ns) {
     std::vector<RuleSpec> rules = scenario_.rules;
+    if (now_ns >= ends_ns_) {
+      for (RuleSpec& rule : rules) rule.enabled = false;
+      return rules;
+    }
     std::vector<Sets> sets(rules.size());
     for (const std::size_t index : in_order()) {
       const TimelineEntry& entry = scenario_.timeline[index];
@@ -343,6 +351,8 @@ class Instants {
   /// In words: "wan: set; partition.20s: ends".
   std::string told_at(std::uint64_t now_ns) const {
     constexpr std::string_view kWords[] = {"enabled", "disabled", "set"};
+    if (now_ns >= ends_ns_)
+      return "the run is over";
     std::string text;
     const auto tell = [&](const TimelineEntry& entry, std::string_view word) {
       text +=
@@ -380,9 +390,19 @@ class Instants {
   }
 
   const Scenario& scenario_;
+  std::uint64_t ends_ns_;
   std::deque<ConfigNode> lists_;
   std::map<std::pair<std::size_t, Sets>, const ConfigNode*> known_;
 };
+
+/// No trigger counts any more, or switches anything.
+void disarm(Policy& policy) {
+  for (RuleProgram& rule : policy.rules) {
+    rule.gates.clear();
+    rule.trips.clear();
+  }
+  for (TriggerProgram& trigger : policy.triggers) trigger.counts_packets = false;
+}
 
 }  // namespace
 
@@ -392,13 +412,18 @@ void read_timeline(const ConfigNode& node, Scenario& scenario, Problems& problem
 
 Result<PolicyChain> compile_chain(const Scenario& scenario, const CompileRequest& request,
                                   PolicySlots& slots) {
-  Instants instants(scenario);
+  const bool ends = request.ends_ns != kNever;
+  Instants instants(scenario, ends ? request.ends_ns - request.zero_ns : kNever);
   const auto board = request.board != nullptr
                          ? request.board
                          : std::make_shared<TriggerBoard>(scenario.triggers.size());
   CompileCache cache;
   PolicySlots next_slots = slots;
   PolicyChain chain;
+  if (request.begins_run) {
+    next_slots.rules.renew();
+    next_slots.states.renew();
+  }
   for (const std::uint64_t now_ns : instants.times(request.active_from_ns - request.zero_ns)) {
     CompileRequest here = request;
     here.cache = &cache;
@@ -412,7 +437,10 @@ Result<PolicyChain> compile_chain(const Scenario& scenario, const CompileRequest
     Result<Policy> policy = compile_rules(scenario, instants.rules_at(now_ns), here, next_slots);
     if (!policy)
       return tl::unexpected(std::move(policy.error()));
+    if (here.active_from_ns >= request.ends_ns)
+      disarm(*policy);
     policy->instant = instants.told_at(now_ns);
+    policy->begins_run = request.begins_run && chain.empty();
     chain.push_back(std::make_unique<Policy>(std::move(*policy)));
     if (chain.size() > 1)
       chain[chain.size() - 2]->next = chain.back().get();

@@ -1,0 +1,150 @@
+// Runs in the daemon: begun with a policy of their own, ended by their time, by whoever asks, by a
+// lease or by what the scenario stops at, and over when what they held has left.
+#include <time.h>
+
+#include <fmt/format.h>
+
+#include "control/engine.hpp"
+
+namespace faultline {
+namespace {
+
+/// From a request to time zero, at least: by then every worker has the policy.
+constexpr std::uint64_t kLeadNs = 50 * kNsPerMs;
+constexpr std::uint64_t kLeadMostNs = kNsPerSecond;
+/// How long a run waits for what it holds.
+constexpr std::uint64_t kDrainMostNs = 60 * kNsPerSecond;
+constexpr std::uint64_t kWatchEveryNs = 20 * kNsPerMs;
+
+std::uint64_t unix_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * kNsPerSecond +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+tl::unexpected<ChangeFailure> refuse(Refusal refusal, std::string detail) {
+  return tl::unexpected(ChangeFailure{refusal, std::move(detail), {}});
+}
+
+}  // namespace
+
+tl::expected<Json, ChangeFailure> Engine::begin_run(const std::string& text,
+                                                    const RunRequest& asked) {
+  const std::lock_guard lock(mutex_);
+  if (auto failed = check_may_change(std::nullopt))
+    return tl::unexpected(std::move(*failed));
+  if (const Run* run = runs_.current(); run != nullptr)
+    return refuse(Refusal::kConflict,
+                  fmt::format("run {} goes on; DELETE /v1/runs/{} ends it", run->id, run->id));
+  const std::uint64_t now_unix_ns = unix_ns();
+  const std::uint64_t at_ns = asked.at_unix_ns.value_or(now_unix_ns + kLeadNs);
+  if (at_ns < now_unix_ns + kLeadNs / 2 || at_ns > now_unix_ns + kLeadMostNs)
+    return refuse(Refusal::kInvalid,
+                  fmt::format("time zero is {} ms from now; 25 to 1000 ms are allowed",
+                              static_cast<std::int64_t>(at_ns - now_unix_ns) / 1'000'000));
+  Run run;
+  run.id = runs_.next_id();
+  run.zero_unix_ns = at_ns;
+  run.zero_ns = clock_.now_ns() + (at_ns - now_unix_ns);
+  run.ends_ns = run.zero_ns + asked.duration_ns;
+  run.lease = asked.lease;
+  if (!run.lease.empty()) {
+    const auto known = leases_.terms().find(run.lease);
+    if (known == leases_.terms().end())
+      return refuse(
+          Refusal::kConflict,
+          fmt::format("nobody holds the lease '{0}': PUT /v1/leases/{0} first", run.lease));
+    run.lease_term = known->second;
+  }
+  tl::expected<Request, ChangeFailure> request = request_of_policy(text);
+  if (!request)
+    return tl::unexpected(std::move(request.error()));
+  request->what = "run " + run.id;
+  request->held = HeldAction::kSend;
+  request->run = std::move(run);
+  if (const ChangeResult changed = change(std::move(*request)); !changed)
+    return tl::unexpected(changed.error());
+  return run_json(*runs_.current());
+}
+
+tl::expected<Json, ChangeFailure> Engine::end_run(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  Run* run = runs_.find(id);
+  if (run == nullptr)
+    return refuse(Refusal::kNotFound, "there is no run '" + id + "'");
+  if (run->ended_by.empty() && !run->is_over()) {
+    stop_run(*run, "request");
+    if (const ChangeResult healed = heal_now(HeldAction::kSend, "run " + id + " ended"); !healed)
+      return tl::unexpected(healed.error());
+  }
+  return run_json(*run);
+}
+
+/// It injects nothing more, or will not in a moment.
+void Engine::stop_run(Run& run, const std::string& by) {
+  if (!run.ended_by.empty())
+    return;
+  run.ended_by = by;
+  events_.add(uptime_ns(), "run", {{"id", run.id}, {"state", "ended"}, {"by", by}});
+}
+
+/// Its numbers are final.
+void Engine::close_run(Run& run, std::uint64_t now_ns) {
+  const Gathered gathered = gather();
+  run.statistics = gathered.sum.to_json(now_ns - std::min(now_ns, run.zero_ns));
+  run.delays = gathered.sum.delays_json();
+  run.over_ns = now_ns;
+}
+
+void Engine::watch_run(std::uint64_t now_ns) {
+  Run* run = runs_.current();
+  if (run == nullptr || now_ns < next_run_watch_ns_ || now_ns < run->zero_ns)
+    return;
+  next_run_watch_ns_ = now_ns + kWatchEveryNs;
+  const Gathered gathered = gather();
+  std::string by;
+  if (now_ns >= run->ends_ns)
+    by = "duration";
+  else if (run->lease_term != nullptr && !run->lease_term->holds_at(now_ns))
+    by = "lease";
+  else if (run->own_drops_most && gathered.sum.own_drops() >= *run->own_drops_most)
+    by = "stop_when: own_drops";
+  if (run->ended_by.empty() && !by.empty()) {
+    stop_run(*run, by);
+    // At its time it has ended by itself already; here the rules come to be written as disabled.
+    heal_now(by == "duration" ? HeldAction::kKeep : HeldAction::kSend, "run " + run->id + " ended");
+    return;
+  }
+  const bool drained = gathered.sum.total().hold.packets == 0;
+  if (!run->ended_by.empty() && (drained || now_ns >= run->ends_ns + kDrainMostNs))
+    close_run(*run, now_ns);
+}
+
+Json Engine::run_json(const Run& run) {
+  const std::uint64_t now_ns = clock_.now_ns();
+  Json json = run.to_json(now_ns);
+  json["generation"] = publisher_->current().generation;
+  if (run.is_over()) {
+    json["statistics"] = run.statistics;
+    json["delays"] = run.delays;
+  } else if (now_ns >= run.zero_ns) {
+    const Gathered gathered = gather();
+    json["statistics"] = gathered.sum.to_json(now_ns - run.zero_ns);
+    json["delays"] = gathered.sum.delays_json();
+  }
+  return json;
+}
+
+Json Engine::runs() {
+  const std::lock_guard lock(mutex_);
+  return runs_.to_json(clock_.now_ns());
+}
+
+Json Engine::run(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  const Run* run = runs_.find(id);
+  return run == nullptr ? Json(nullptr) : run_json(*run);
+}
+
+}  // namespace faultline
