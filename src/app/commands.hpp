@@ -78,6 +78,19 @@ Exit run_rule_enable(const DaemonOptions& daemon, const RuleOptions& options);
 Exit run_rule_disable(const DaemonOptions& daemon, const RuleOptions& options);
 Exit run_rule_remove(const DaemonOptions& daemon, const RuleOptions& options);
 
+struct RunOptions {
+  std::string file;
+  std::uint64_t duration_ns = 0;  ///< 0: until the command ends, or the timeline does
+  std::string out;                ///< empty: a folder below runs/
+  std::string at;                 ///< time zero: RFC 3339, seconds since 1970, or +DURATION
+  std::string command;            ///< the workload; empty: none
+  std::string junit;              ///< empty: not asked for
+  std::optional<std::uint64_t> seed;
+  std::uint64_t interval_ns = 0;  ///< between samples; 0: by the duration
+  bool force = false;             ///< also where the preflight refuses
+};
+Exit run_run(const DaemonOptions& daemon, const RunOptions& options);
+
 struct PauseOptions {
   std::string node;                                       ///< empty: nothing on the wire
   std::vector<std::pair<std::string, std::string>> keys;  ///< of the impairment, values in YAML

@@ -51,6 +51,7 @@ struct Arguments {
   RuleOptions rule;
   PartitionOptions partition;
   PauseOptions pause;
+  RunOptions run;
   DoctorOptions doctor;
   std::uint32_t limit = 40;
   std::string trigger;
@@ -243,6 +244,26 @@ void add_pause(CLI::App& app, Arguments& arguments) {
   pause->callback([&arguments] { arguments.exit = run_pause(arguments.daemon, arguments.pause); });
 }
 
+void add_run(CLI::App& app, Arguments& arguments) {
+  RunOptions& options = arguments.run;
+  CLI::App* run = app.add_subcommand(
+      "run", "Run a scenario on the daemon: verdict, and a folder of what happened");
+  run->add_option("FILE", options.file, "the scenario")->required();
+  add_duration(*run, "--duration", options.duration_ns,
+               "how long, default as long as the timeline or the command", false);
+  run->add_option("--out", options.out, "the folder, default runs/NAME-TIME");
+  run->add_option("--at", options.at, "time zero: 2026-11-30T12:00:00Z, or +5s from now");
+  run->add_option("--command", options.command,
+                  "the workload, run by the shell as you from time zero on");
+  run->add_option("--junit", options.junit, "the verdict as JUnit XML");
+  add_seed(*run, options.seed);
+  add_duration(*run, "--interval", options.interval_ns, "between samples, default 100ms or more",
+               false);
+  run->add_flag("--force", options.force, "also where the preflight refuses");
+  add_json(*run, arguments.daemon.form);
+  run->callback([&arguments] { arguments.exit = run_run(arguments.daemon, arguments.run); });
+}
+
 void add_trigger(CLI::App& app, Arguments& arguments) {
   CLI::App* trigger =
       app.add_subcommand("trigger", "Show what the timeline waits for, or call what waits for it");
@@ -295,6 +316,7 @@ int run(int count, char** words) {
   add_rule_commands(app, arguments);
   add_partition(app, arguments);
   add_pause(app, arguments);
+  add_run(app, arguments);
   add_trigger(app, arguments);
   add_preset_commands(app, arguments);
   add_machine_commands(app, arguments);

@@ -14,7 +14,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "app/child.hpp"
 #include "app/daemon_client.hpp"
+#include "base/tsc_clock.hpp"
 #include "base/units.hpp"
 
 namespace faultline {
@@ -22,45 +24,6 @@ namespace {
 
 constexpr std::uint64_t kLookNs = 200 * kNsPerMs;  ///< between two looks at the daemon
 constexpr int kDaemonTimeoutMs = 2'000;
-
-std::uint64_t monotonic_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * kNsPerSecond +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
-
-/// How a command ended: its exit status, 128 + the signal that ended it, or kTimedOut.
-constexpr int kTimedOut = 124;
-
-/// Runs the command by the shell in a process group of its own, which is ended when the time is
-/// over.
-int run_command(const std::string& command, std::uint64_t timeout_ns) {
-  const pid_t child = fork();
-  if (child < 0)
-    return 126;
-  if (child == 0) {
-    setpgid(0, 0);
-    execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char*>(nullptr));
-    _exit(127);
-  }
-  setpgid(child, child);
-  const std::uint64_t give_up_ns = monotonic_ns() + timeout_ns;
-  int status = 0;
-  for (;;) {
-    const pid_t ended = waitpid(child, &status, WNOHANG);
-    if (ended == child)
-      return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    if (ended < 0 && errno != EINTR)
-      return 126;
-    if (monotonic_ns() >= give_up_ns) {
-      kill(-child, SIGKILL);
-      waitpid(child, &status, 0);
-      return kTimedOut;
-    }
-    usleep(2'000);
-  }
-}
 
 /// Why the watchdog resumed.
 enum class Because : int { kTime, kClient, kDaemon };
@@ -84,7 +47,7 @@ class Watchdog {
     for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT}) signal(number, SIG_IGN);
     Report said;
     said.because = wait();
-    said.resume_status = run_command(options_.resume, options_.timeout_ns);
+    said.resume_status = run_shell(options_.resume, options_.timeout_ns);
     said.resumed_ns = monotonic_ns();
     const ssize_t written = write(report_, &said, sizeof said);
     _exit(written == sizeof said ? 0 : 1);
@@ -108,8 +71,8 @@ class Watchdog {
         end_ns = monotonic_ns() + options_.lasts_ns;
         continue;
       }
-      if (!socket_.empty() && !http_call(socket_, "GET", "/v1/status", {}, {}, kDaemonTimeoutMs)
-                                   .connected)
+      if (!socket_.empty() &&
+          !http_call(socket_, "GET", "/v1/status", {}, {}, kDaemonTimeoutMs).connected)
         return Because::kDaemon;
     }
   }
@@ -188,7 +151,7 @@ Exit pause_by_command(const DaemonOptions& daemon, const PauseOptions& options) 
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaction(number, &on_end, nullptr);
 
   const std::uint64_t begun_ns = monotonic_ns();
-  const int status = run_command(options.command, options.timeout_ns);
+  const int status = run_shell(options.command, options.timeout_ns);
   Exit exit = Exit::kDone;
   if (status == 0 && !options.node.empty())
     exit = pause_wire(daemon, options);

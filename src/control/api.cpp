@@ -15,6 +15,7 @@ namespace {
 constexpr int kFollowersMax = 16;
 constexpr std::uint64_t kLeaseLeastNs = 100 * kNsPerMs;
 constexpr std::uint64_t kLeaseMostNs = 24 * 3600 * kNsPerSecond;
+constexpr std::size_t kWhyMost = 200;
 constexpr std::uint64_t kRunLeastNs = kNsPerMs;
 constexpr std::uint64_t kRunMostNs = 30 * 24 * 3600 * kNsPerSecond;
 
@@ -349,8 +350,12 @@ HttpResponse Api::begin_run(const HttpRequest& request, const std::string&) {
   return begun ? json_response(201, *begun) : refused(begun.error());
 }
 
-HttpResponse Api::end_run(const HttpRequest&, const std::string& name) {
-  const auto ended = engine_.end_run(name);
+HttpResponse Api::end_run(const HttpRequest& request, const std::string& name) {
+  const auto by = request.query.find("by");
+  const std::string why = by == request.query.end() ? "request" : by->second;
+  if (why.empty() || why.size() > kWhyMost)
+    return bad_query("by", fmt::format("why it ends, in 1 to {} bytes", kWhyMost));
+  const auto ended = engine_.end_run(name, why);
   return ended ? json_response(200, *ended) : refused(ended.error());
 }
 

@@ -112,7 +112,7 @@ class Engine {
   /// no rule is active. One at a time.
   tl::expected<Json, ChangeFailure> begin_run(const std::string& text, const RunRequest& request);
   /// Ends a run before its time; what is held is sent.
-  tl::expected<Json, ChangeFailure> end_run(const std::string& id);
+  tl::expected<Json, ChangeFailure> end_run(const std::string& id, const std::string& by);
 
   // --- answers -----------------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ tl::expected<Json, ChangeFailure> Engine::begin_run(const std::string& text,
   run.id = runs_.next_id();
   run.zero_unix_ns = at_ns;
   run.zero_ns = clock_.now_ns() + (at_ns - now_unix_ns);
+  run.zero_uptime_ns = run.zero_ns - start_ns_;
   run.ends_ns = run.zero_ns + asked.duration_ns;
   run.lease = asked.lease;
   if (!run.lease.empty()) {
@@ -68,13 +69,13 @@ tl::expected<Json, ChangeFailure> Engine::begin_run(const std::string& text,
   return run_json(*runs_.current());
 }
 
-tl::expected<Json, ChangeFailure> Engine::end_run(const std::string& id) {
+tl::expected<Json, ChangeFailure> Engine::end_run(const std::string& id, const std::string& by) {
   const std::lock_guard lock(mutex_);
   Run* run = runs_.find(id);
   if (run == nullptr)
     return refuse(Refusal::kNotFound, "there is no run '" + id + "'");
   if (run->ended_by.empty() && !run->is_over()) {
-    stop_run(*run, "request");
+    stop_run(*run, by);
     if (const ChangeResult healed = heal_now(HeldAction::kSend, "run " + id + " ended"); !healed)
       return tl::unexpected(healed.error());
   }

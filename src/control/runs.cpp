@@ -20,6 +20,7 @@ Json Run::to_json(std::uint64_t now_ns) const {
           {"seed", seed},
           {"state", state_at(now_ns)},
           {"zero_unix_ns", zero_unix_ns},
+          {"zero_uptime_ns", zero_uptime_ns},
           {"duration_ns", ends_ns - zero_ns},
           {"elapsed_ns", until_ns - std::min(until_ns, zero_ns)},
           {"lease", lease.empty() ? Json(nullptr) : Json(lease)},

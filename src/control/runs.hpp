@@ -25,7 +25,8 @@ struct Run {
   std::uint64_t seed = 0;
   std::uint64_t zero_ns = 0;  ///< on the data path's clock
   std::uint64_t zero_unix_ns = 0;
-  std::uint64_t ends_ns = 0;  ///< likewise on the data path's: when it is to end
+  std::uint64_t zero_uptime_ns = 0;  ///< of the daemon: what events are stamped with
+  std::uint64_t ends_ns = 0;         ///< likewise on the data path's: when it is to end
   std::string lease;
   std::shared_ptr<LeaseTerm> lease_term;        ///< null without one
   std::optional<std::uint64_t> own_drops_most;  ///< more of them end it: `stop_when`
