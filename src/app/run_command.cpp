@@ -228,6 +228,10 @@ class Running {
       return refuse("interrupted before it began", Exit::kWrong);
     settings_.lease = fmt::format("run-{}-{:x}", getpid(), unix_ns());
     settings_.command = options_.command;
+    const Answer events = ask_daemon(daemon_, call_for("GET", "/v1/events"));
+    if (events.exit != Exit::kDone)
+      return events.exit;
+    settings_.first_event = events.json["next"].get<std::uint64_t>();
     if (!hold_lease(daemon_, settings_.lease))
       return Exit::kRefused;
     std::string path =

@@ -86,7 +86,7 @@ class RunWatcher {
  public:
   RunWatcher(const DaemonOptions& daemon, const WatchSettings& settings, const StopRules& stop,
              RunFolder& folder)
-      : daemon_(daemon), settings_(settings), folder_(folder) {
+      : daemon_(daemon), settings_(settings), folder_(folder), next_event_(settings.first_event) {
     for (const StopCommand& command : stop.commands) stops_.emplace_back(command);
   }
 
@@ -106,6 +106,9 @@ class RunWatcher {
     }
     collect_events();
     sample();
+    HttpCall give_back = call_for("DELETE", "/v1/leases/" + url_part(settings_.lease));
+    give_back.socket_path = daemon_.socket;
+    http_call(give_back);
     if (child_.is_running()) {
       child_.end();
       watched_.command_status = std::nullopt;
@@ -156,10 +159,7 @@ class RunWatcher {
         ask_daemon(daemon_, call_for("GET", fmt::format("/v1/events?from={}", next_event_)));
     if (answer.exit != Exit::kDone)
       return;
-    for (const Json& event : answer.json["events"])
-      if (event["t_ns"].get<std::uint64_t>() + kNsPerSecond >=
-          watched_.run["zero_uptime_ns"].get<std::uint64_t>())
-        folder_.append("events.jsonl", event);
+    for (const Json& event : answer.json["events"]) folder_.append("events.jsonl", event);
     next_event_ = answer.json["next"].get<std::uint64_t>();
   }
 
@@ -206,7 +206,7 @@ class RunWatcher {
   std::uint64_t renew_ns_ = 0;
   std::uint64_t sample_ns_ = 0;
   std::uint64_t show_ns_ = 0;
-  std::uint64_t next_event_ = 1;
+  std::uint64_t next_event_;
   Watched watched_;
 };
 

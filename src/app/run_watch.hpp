@@ -40,6 +40,7 @@ struct WatchSettings {
   std::string command;  ///< the workload; empty: none
   bool ends_with_command = false;
   std::uint64_t interval_ns = 0;  ///< between samples
+  std::uint64_t first_event = 1;  ///< by number: those before are none of the run's
 };
 
 /// How the watched run came out.

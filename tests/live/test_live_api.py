@@ -17,7 +17,18 @@ BODIES = {
     ("post", "/v1/heal"): {"held": "keep"},
     ("put", "/v1/partition"): {"shape": "halves", "ttl": "1m"},
     ("put", "/v1/leases/{id}"): {"ttl": "1s"},
+    ("post", "/v1/runs"): {"version": 1, "rules": [
+        {"name": "slow", "impair": [{"delay": "1ms"}]},
+        {"name": "partition", "impair": [{"partition": {"shape": "halves"}}]}]},
 }
+
+
+def address_of(pattern, operation=None):
+    """A path of its own for the pattern, with what must stand in its query."""
+    path = pattern.replace("{name}", "slow").replace("{id}", "lab").replace("{run}", "1")
+    needed = [f"{one['name']}={one['example']}" for one in (operation or {}).get("parameters", [])
+              if one.get("in") == "query" and one.get("required")]
+    return path + ("?" + "&".join(needed) if needed else "")
 
 
 def operations(document):
@@ -42,7 +53,7 @@ def test_the_description_holds(wire):
     wire.inside("a", "ping", "-c", 5, "-i", "0.02", "10.77.0.2")
     document = wire.get("/openapi.json")[1]
     for method, pattern, operation in operations(document):
-        path = pattern.replace("{name}", "slow").replace("{id}", "lab")
+        path = address_of(pattern, operation)
         status, body = wire.http(method.upper(), path, BODIES.get((method, pattern)))
         assert str(status) in operation["responses"], (method, path, status, body)
         assert status in (200, 201), (method, path, status, body)
@@ -50,8 +61,7 @@ def test_the_description_holds(wire):
         if schema:
             jsonschema.validate(body, schema)
     for pattern, item in document["paths"].items():
-        path = pattern.replace("{name}", "slow").replace("{id}", "lab")
-        status, body = wire.http("TRACE", path)
+        status, body = wire.http("TRACE", address_of(pattern))
         assert status == 405
         allowed = body["detail"].removeprefix("this resource answers ").split(", ")
         assert {word.lower() for word in allowed} == set(item) - {"parameters"}

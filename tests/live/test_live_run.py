@@ -1,0 +1,228 @@
+"""`faultline run`: what it refuses, what it leaves behind, and that it is the same again."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+import yaml
+
+from traffic import Traffic, capture_of, numbers_in, wait_for
+from wire import BUILD, PORTS, law_holds, run
+
+RULES = """rules:
+  - {name: wan, from: left, to: right, impair: [loss: 20%, delay: 20ms]}
+"""
+EXPECT = RULES + """expect:
+  - {rule: wan, loss: "20% ± 2%", delay_p50: "20ms ± 1ms"}
+  - {ledger: balanced}
+"""
+
+
+class Run:
+    """A run of the scenario by the command line, in the background."""
+
+    def __init__(self, wire, scenario, *options, name="run"):
+        self.wire, self.folder = wire, wire.folder / f"{name}.out"
+        file = wire.folder / f"{name}.yaml"
+        file.write_text(PORTS + scenario)
+        self.process = subprocess.Popen(
+            [BUILD / "faultline", "--socket", wire.socket, "run", file, "--out", self.folder, *options],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def wait_for_state(self, *states):
+        def state():
+            now = self.wire.get("/v1/status")[1]["run"]
+            return now and now["state"]
+        wait_for(lambda: state() in states or self.process.poll() is not None)
+        assert self.process.poll() is None, self.process.communicate()
+
+    def end(self):
+        """(exit status, what it printed on stderr)."""
+        _, said = self.process.communicate(timeout=60)
+        return self.process.returncode, said
+
+    def json(self, file):
+        return json.loads((self.folder / file).read_text())
+
+    def lines(self, file):
+        return [json.loads(line) for line in (self.folder / file).read_text().splitlines()]
+
+
+def until(path):
+    """A workload that ends when the file is there."""
+    return "--command", f"while [ ! -e {path} ]; do sleep 0.05; done"
+
+
+def judged(wire, name, packets):
+    """A run during which that many packets of each of two flows come; and which of them arrived."""
+    one = Run(wire, EXPECT, *until(wire.folder / name), name=name)
+    one.wait_for_state("running")
+    arrived = Traffic(wire, flows=2, packets=packets, quiet_s=0.5).end()
+    (wire.folder / name).touch()
+    return one, arrived
+
+
+def test_the_same_again(wire):
+    """Two runs, and a simulation of the same packets, lose the same ones, whatever came between; each
+    counts for itself, passes, and leaves its folder."""
+    wire.start()
+    wire.inside("a", "ping", "-c", 20, "-i", "0.01", "10.77.0.2")
+    first, once = judged(wire, "first", 1500)
+    assert first.end()[0] == 0, first.json("verdict.json")
+    Traffic(wire, flows=2, packets=50, quiet_s=0.2).end()  # the same flows, outside of any run
+    second, again = judged(wire, "second", 1500)
+    status, said = second.end()
+    assert status == 0 and "verdict: pass" in said, said
+    assert sorted(once) == sorted(again) and 2200 < len(once) < 2600
+    capture_of(wire.folder / "in.pcap", 2, 1500)
+    run(BUILD / "faultline", "simulate", second.folder / "scenario.yaml", "--in", wire.folder / "in.pcap",
+        "--out", wire.folder / "out.pcapng")
+    assert sorted(numbers_in(wire.folder / "out.pcapng")) == sorted(again)
+
+    for one in (first, second):
+        stats = one.json("stats.json")
+        assert stats["rules"]["wan"]["matched"] >= 3000 and law_holds(stats)
+        assert stats["rules"]["wan"]["dropped"] == 3000 - len(once)
+        assert 0.05e9 < stats["uptime_ns"] < 60e9
+        assert sum(count for _, _, count in stats["delays"]["wan"]) == len(once)
+    assert first.json("verdict.json")["run"]["ended_by"] == "command"
+    events = second.lines("events.jsonl")
+    assert [event["state"] for event in events if event["kind"] == "run"] == ["begun", "ended"]
+    series = second.lines("series.jsonl")
+    times = [sample["t_ns"] for sample in series]
+    assert times == sorted(times) and series[-1]["rules"]["wan"]["dropped"] == 3000 - len(once)
+    environment = second.json("environment.json")
+    assert environment["run"]["seed"] == 7 and environment["machine"]["cores"] == os.cpu_count()
+    written = yaml.safe_load((second.folder / "scenario.yaml").read_text())
+    assert written["seed"] == 7 and written["rules"][0]["name"] == "wan"
+    rules = wire.get("/v1/rules")[1]["rules"]
+    assert [rule["name"] for rule in rules if rule["active"]] == []
+
+
+def test_what_fails_says_how(wire):
+    """An expectation that does not hold: its figure and interval. A mistyped subnet matches nothing. A
+    workload that fails. Each exits with 1, and the folder says the same."""
+    wire.start()
+    wrong = EXPECT.replace("20% ± 2%", "5% ± 1%") + "  - {rule: typo, matched: '>= 0'}\n"
+    wrong = wrong.replace("rules:\n", "rules:\n  - {name: typo, match: {src: 10.78.0.0/24}, impair: "
+                          "[loss: 1%]}\n")
+    one = Run(wire, wrong, *until(wire.folder / "go"), name="wrong")
+    one.wait_for_state("running")
+    Traffic(wire, packets=1000, quiet_s=0.3).end()
+    (wire.folder / "go").touch()
+    status, said = one.end()
+    assert status == 1 and "FAIL rule wan: expected loss: 5% ± 1%, observed" in said, said
+    assert "FAIL rule typo: expected matched: >= 1, observed 0" in said
+    verdict = one.json("verdict.json")
+    assert verdict["verdict"] == "fail"
+    loss = next(each for each in verdict["expectations"] if each["expected"].startswith("loss"))
+    assert not loss["pass"] and 0.15 < loss["observed"] < 0.25
+    assert loss["interval"][0] < loss["observed"] < loss["interval"][1]
+
+    failed = Run(wire, RULES.replace("20ms]", "20ms], optional: true"), "--command", "echo hello; exit 3",
+                 name="failed")
+    status, said = failed.end()
+    assert status == 1 and "the command ended with status 3" in said
+    assert (failed.folder / "command.log").read_text() == "hello\n"
+    assert failed.json("verdict.json")["command"]["status"] == 3
+
+
+CALM = "rules: [{name: wan, from: left, to: right, optional: true, impair: [delay: 1ms]}]\n"
+
+
+def test_refused_before_it_begins(wire):
+    """With what to do, and without a trace: no folder, no change."""
+    wire.start()
+    before = wire.get("/v1/status")[1]["generation"]
+
+    def refused(expected, status, *options, scenario=CALM):
+        one = Run(wire, scenario, *options, name=f"refused{len(list(wire.folder.iterdir()))}")
+        found, said = one.end()
+        assert found == status and expected in said, (found, said)
+        assert not one.folder.exists()
+
+    refused("how long?", 2)
+    refused("--at 2020-01-01T00:00:00Z is over", 2, "--duration", "1s", "--at", "2020-01-01T00:00:00Z")
+    refused("--at soon is no time", 2, "--duration", "1s", "--at", "soon")
+    refused("bytes", 4, "--duration", "1s", scenario=CALM.replace("1ms", "20s"))  # capacity
+    refused("did you mean", 1, "--duration", "1s", scenario=CALM.replace("delay", "dealy"))
+    run("ip", "-n", wire.namespace("b"), "link", "set", "eth0", "down")
+    wait_for(lambda: not wire.get("/v1/ports")[1]["ports"][1]["link"])
+    refused("port 'right' has no link", 4, "--duration", "1s")
+    run("ip", "-n", wire.namespace("b"), "link", "set", "eth0", "up")
+    wait_for(lambda: wire.get("/v1/ports")[1]["ports"][1]["link"])
+    assert wire.get("/v1/status")[1]["generation"] == before
+
+    full = wire.folder / "full"
+    full.mkdir()
+    (full / "file").touch()
+    done = wire.cli("run", wire.folder / "scenario.yaml", "--duration", "1s", "--out", full, check=False)
+    assert done.returncode == 5 and "something in it" in done.stderr
+    one = Run(wire, CALM, "--duration", "30s", name="other")
+    one.wait_for_state("running")
+    refused("goes on there", 4, "--duration", "1s")
+    refused("goes on; DELETE", 4, "--duration", "1s", "--force")
+    one.process.send_signal(signal.SIGINT)
+    assert one.end()[0] == 1
+
+
+@pytest.mark.parametrize("by", ["interrupted", "heal", "policy", "stop", "killed"])
+def test_ended_before_its_time(wire, by):
+    """Whoever ends it, no fault is left, the folder is written, and the verdict is none of the wire's.
+    Killed, nobody writes it; the lease ends what was going on."""
+    wire.start()
+    stop = "stop_when: [{command: 'false', every: 200ms, failures: 2}]\n" if by == "stop" else ""
+    one = Run(wire, CALM + stop, "--duration", "30s")
+    one.wait_for_state("running")
+    begun = time.monotonic()
+    if by == "interrupted":
+        one.process.send_signal(signal.SIGINT)
+    elif by == "heal":
+        wire.cli("heal")
+    elif by == "policy":
+        assert wire.http("PUT", "/v1/policy", {"version": 1, "rules": []})[0] == 200
+    elif by == "killed":
+        one.process.kill()
+        one.process.communicate()
+        wait_for(lambda: wire.get("/v1/status")[1]["run"] is None, seconds=15)
+        assert time.monotonic() - begun < 10
+    status, said = one.end()
+    assert wire.get("/v1/status")[1]["state"] == "pass-through"
+    if by == "killed":
+        return assert_ended_by(wire, "lease")
+    assert status == 1, said
+    verdict = one.json("verdict.json")
+    assert verdict["verdict"] == ("fail" if by == "stop" else "invalid"), said
+    assert any(by in reason for reason in verdict["reasons"])
+    assert one.json("stats.json")["uptime_ns"] < 20e9
+    return None
+
+
+def assert_ended_by(wire, by):
+    assert wire.get("/v1/runs")[1]["runs"][-1]["ended_by"] == by
+
+
+def test_at_a_time_and_by_its_own_drops(wire):
+    """Time zero is when it was asked for; rules act within the duration and not beyond; `own_drops`
+    ends a run of an injector that loses packets by itself."""
+    small = PORTS.replace("version: 1\n", "version: 1\nhold: {memory: 1MiB}\n").replace(
+        "fl-right}", "fl-right, speed: 1Mbit}").replace("fl-left}", "fl-left, speed: 1Mbit}")
+    wire.start(small)
+    at = time.time() + 1
+    file = wire.folder / "at.yaml"
+    file.write_text(small + CALM.replace("1ms", "300ms") + "stop_when: [{own_drops: 1}]\n")
+    one = subprocess.Popen([BUILD / "faultline", "--socket", wire.socket, "run", file, "--out",
+                            wire.folder / "at", "--duration", "2s", "--at", "+1s"],
+                           stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: (wire.get("/v1/status")[1]["run"] or {}).get("state") == "running")
+    zero = wire.get("/v1/status")[1]["run"]["zero_unix_ns"] / 1e9
+    assert abs(zero - at) < 1 and time.time() - zero < 1
+    Traffic(wire, packets=20_000, gap_s=0, quiet_s=0.3).end()
+    _, said = one.communicate(timeout=30)
+    assert one.returncode == 1, said
+    stats = json.loads((wire.folder / "at/stats.json").read_text())
+    assert stats["ledger"]["dropped"]["overflow"] > 0, said
+    assert "own_drops" in said and law_holds(stats)
