@@ -89,6 +89,7 @@ struct RunOptions {
   std::uint64_t interval_ns = 0;  ///< between samples; 0: by the duration
   bool force = false;             ///< also where the preflight refuses
 };
+Exit run_plan(const DaemonOptions& daemon, const std::string& file);
 Exit run_run(const DaemonOptions& daemon, const RunOptions& options);
 
 struct PauseOptions {

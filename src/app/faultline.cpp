@@ -120,6 +120,10 @@ void add_daemon_commands(CLI::App& app, Arguments& arguments) {
       [](const Arguments& each) { return run_apply(each.daemon, each.apply_file); })
       ->add_option("FILE", arguments.apply_file, "the scenario")
       ->required();
+  add("plan", "Say what a scenario would change at the daemon",
+      [](const Arguments& each) { return run_plan(each.daemon, each.apply_file); })
+      ->add_option("FILE", arguments.apply_file, "the scenario")
+      ->required();
   add("heal", "End every fault at once",
       [](const Arguments& each) { return run_heal(each.daemon, each.held); })
       ->add_option("--held", arguments.held, "what becomes of packets that wait")

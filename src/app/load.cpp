@@ -43,12 +43,15 @@ void put_seed(ConfigNode& tree, std::uint64_t seed, bool wins) {
 }  // namespace
 
 InlinedScenario read_inlined(const std::string& text, const std::string& path, ScenarioUse use,
-                             const SeedChoice& seed) {
+                             const SeedChoice& seed,
+                             const std::function<void(ConfigNode&)>& amend) {
   Result<ConfigNode> tree = parse_config(text, intern_file_name(path));
   if (!tree)
     return {false, tl::unexpected(tree.error()), {}, {}};
   if (seed.number)
     put_seed(*tree, *seed.number, seed.wins);
+  if (amend)
+    amend(*tree);
   Problems problems;
   const bool has_files = inline_files(*tree, path, problems) > 0;
   InlinedScenario inlined{has_files, {}, *tree, {}};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -62,7 +63,9 @@ struct InlinedScenario {
   ConfigNode tree;
   Problems unreadable;  ///< files; they are among the scenario's errors too
 };
+/// `amend` changes the tree before it is read.
 InlinedScenario read_inlined(const std::string& text, const std::string& path, ScenarioUse use,
-                             const SeedChoice& seed = {});
+                             const SeedChoice& seed = {},
+                             const std::function<void(ConfigNode&)>& amend = {});
 
 }  // namespace faultline

@@ -11,10 +11,9 @@
 #include <fmt/chrono.h>
 
 #include "app/daemon_client.hpp"
+#include "app/prepare.hpp"
 #include "app/run_folder.hpp"
 #include "app/run_watch.hpp"
-#include "base/file.hpp"
-#include "base/seed.hpp"
 #include "base/units.hpp"
 #include "report/verdict.hpp"
 
@@ -53,67 +52,6 @@ std::optional<std::uint64_t> read_time(const std::string& word) {
     return std::nullopt;
   const time_t time = timegm(&parts);
   return time < 0 ? std::nullopt : std::optional(static_cast<std::uint64_t>(time) * kNsPerSecond);
-}
-
-/// A scenario as the daemon gets it, and what is known of it before a packet comes.
-struct Prepared {
-  Exit exit = Exit::kDone;
-  std::optional<Scenario> scenario;
-  std::string text;
-  std::vector<RuleLaw> laws;
-  std::uint64_t timeline_ends_ns = 0;
-};
-
-/// A file that names no ports takes the daemon's.
-Exit add_ports(const DaemonOptions& daemon, ConfigNode& tree) {
-  if (!tree.is_mapping() || tree.find("ports") != nullptr)
-    return Exit::kDone;
-  const Answer answer = ask_daemon(daemon, call_for("GET", "/v1/policy"));
-  if (answer.exit != Exit::kDone)
-    return answer.exit;
-  const Result<ConfigNode> theirs = parse_config(answer.json.dump(), intern_file_name("policy"));
-  for (const char* key : {"ports", "wires", "switches", "nodes"})
-    if (const ConfigNode* node = theirs ? theirs->find(key) : nullptr;
-        node != nullptr && tree.find(key) == nullptr)
-      tree.set(key, *node);
-  return Exit::kDone;
-}
-
-Prepared prepare(const DaemonOptions& daemon, const RunOptions& options) {
-  Prepared prepared;
-  const FileText file = read_file(options.file, kConfigBytesMax);
-  if (!file.readable) {
-    tell(Problems{problem_at({options.file, 0, 0}, "cannot be read: " + file.why)}, daemon.form);
-    prepared.exit = Exit::kUnusable;
-    return prepared;
-  }
-  const SeedChoice seed{options.seed.value_or(draw_seed()), options.seed.has_value()};
-  InlinedScenario inlined = read_inlined(file.text, options.file, ScenarioUse::kSimulate, seed);
-  if (inlined.scenario || inlined.tree.is_mapping())
-    prepared.exit = add_ports(daemon, inlined.tree);
-  if (prepared.exit != Exit::kDone)
-    return prepared;
-  if (inlined.scenario)
-    inlined.scenario = read_scenario(inlined.tree, ScenarioUse::kLive);
-  if (!inlined.scenario) {
-    tell(inlined.scenario.error(), daemon.form);
-    prepared.exit = Exit::kWrong;
-    return prepared;
-  }
-  CompileRequest request;
-  request.seed = inlined.scenario->seed.value_or(*seed.number);
-  PolicySlots slots(inlined.scenario->path_count());
-  const Result<PolicyChain> policies = compile_chain(*inlined.scenario, request, slots);
-  if (!policies) {
-    tell(policies.error(), daemon.form);
-    prepared.exit = Exit::kWrong;
-    return prepared;
-  }
-  prepared.laws = laws_of(*inlined.scenario, *policies);
-  prepared.timeline_ends_ns = policies->back()->active_from_ns;
-  prepared.text = to_yaml(inlined.tree);
-  prepared.scenario = std::move(*inlined.scenario);
-  return prepared;
 }
 
 /// What would spoil the run, in the daemon as it is; empty: nothing.
@@ -172,7 +110,7 @@ class Running {
                           "; for example 2026-11-30T12:00:00Z, or +5s",
                       Exit::kUsage);
     }
-    prepared_ = prepare(daemon_, options_);
+    prepared_ = prepare_scenario(daemon_, options_.file, options_.seed);
     if (prepared_.exit != Exit::kDone)
       return prepared_.exit;
     if (const Exit exit = settle_duration(); exit != Exit::kDone)
@@ -351,7 +289,7 @@ class Running {
   const RunOptions& options_;
   std::optional<std::uint64_t> at_unix_ns_;
   std::uint64_t duration_ns_ = 0;
-  Prepared prepared_;
+  PreparedScenario prepared_;
   RunFolder folder_;
   WatchSettings settings_;
   Json environment_;

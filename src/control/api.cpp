@@ -133,8 +133,8 @@ std::span<const Api::Route> Api::routes() {
       {"DELETE", "/v1/leases/{id}", Right::kChange, &Api::delete_lease},
       {"GET", "/v1/runs", Right::kRead, &Api::get_runs},
       {"POST", "/v1/runs", Right::kChange, &Api::begin_run},
-      {"GET", "/v1/runs/{id}", Right::kRead, &Api::get_run},
-      {"DELETE", "/v1/runs/{id}", Right::kChange, &Api::end_run},
+      {"GET", "/v1/runs/{run}", Right::kRead, &Api::get_run},
+      {"DELETE", "/v1/runs/{run}", Right::kChange, &Api::end_run},
       {"GET", "/openapi.json", Right::kRead, &Api::get_openapi},
       {"GET", "/metrics", Right::kRead, &Api::get_metrics},
   };

@@ -380,7 +380,7 @@ ChangeResult Engine::change(Request request) {
     close_run(*runs_.current(), clock_.now_ns());  // its rules are about to go
   }
   if (request.run)
-    request.run->own_drops_most = scenario->stop.own_drops;
+    request.run->stop = scenario->stop;
   slots_ = std::move(slots);
   request.tree = std::move(scenario->tree);  // with presets expanded: their rules have names
   if (board_ != compile.board)

@@ -23,6 +23,20 @@ std::uint64_t unix_ns() {
          static_cast<std::uint64_t>(now.tv_nsec);
 }
 
+/// Why a run that goes on ends now; empty: it does not.
+std::string reason_to_end(const Run& run, const StatisticsSum& sum, std::uint64_t now_ns) {
+  if (now_ns >= run.ends_ns)
+    return "duration";
+  if (run.lease_term != nullptr && !run.lease_term->holds_at(now_ns))
+    return "lease";
+  if (run.stop.own_drops && sum.own_drops() >= *run.stop.own_drops)
+    return "stop_when: own_drops";
+  const auto overflow = static_cast<std::size_t>(DropReason::kOverflow);
+  if (run.stop.full_hold && sum.total().counters.ledger.dropped[overflow] > 0)
+    return "hold: on_full";
+  return {};
+}
+
 tl::unexpected<ChangeFailure> refuse(Refusal refusal, std::string detail) {
   return tl::unexpected(ChangeFailure{refusal, std::move(detail), {}});
 }
@@ -104,13 +118,7 @@ void Engine::watch_run(std::uint64_t now_ns) {
     return;
   next_run_watch_ns_ = now_ns + kWatchEveryNs;
   const Gathered gathered = gather();
-  std::string by;
-  if (now_ns >= run->ends_ns)
-    by = "duration";
-  else if (run->lease_term != nullptr && !run->lease_term->holds_at(now_ns))
-    by = "lease";
-  else if (run->own_drops_most && gathered.sum.own_drops() >= *run->own_drops_most)
-    by = "stop_when: own_drops";
+  const std::string by = reason_to_end(*run, gathered.sum, now_ns);
   if (run->ended_by.empty() && !by.empty()) {
     stop_run(*run, by);
     // At its time it has ended by itself already; here the rules come to be written as disabled.

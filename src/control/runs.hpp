@@ -9,6 +9,7 @@
 
 #include "control/event_log.hpp"
 #include "policy/lease.hpp"
+#include "policy/scenario.hpp"
 
 namespace faultline {
 
@@ -29,7 +30,7 @@ struct Run {
   std::uint64_t ends_ns = 0;         ///< likewise on the data path's: when it is to end
   std::string lease;
   std::shared_ptr<LeaseTerm> lease_term;        ///< null without one
-  std::optional<std::uint64_t> own_drops_most;  ///< more of them end it: `stop_when`
+  StopRules stop;
   std::string ended_by;                         ///< empty: it goes on
   std::optional<std::uint64_t> over_ns;         ///< when its last packet had left
   Json statistics;                              ///< once it is over

@@ -68,9 +68,10 @@ class ScenarioReader {
     if (node == nullptr)
       return;
     MappingReader reader(*node, "hold", problems_);
-    reader.refuse_not_yet({"on_full"});
     if (const ConfigNode* value = reader.take("memory"))
       scenario_.hold_bytes = read_size_bytes(*value, {1 << 20, std::uint64_t{1} << 40}, problems_);
+    if (const ConfigNode* value = reader.take("on_full"))
+      scenario_.stop.full_hold = read_word(*value, {"drop-tail", "stop"}, problems_) == 1U;
     reader.finish();
   }
 

@@ -160,6 +160,7 @@ struct StopCommand {
 /// What ends a run before its time.
 struct StopRules {
   std::optional<std::uint64_t> own_drops{};  ///< so many packets, or more, lost by the injector
+  bool full_hold = false;                    ///< `hold: {on_full: stop}`
   std::vector<StopCommand> commands{};
 };
 

@@ -226,3 +226,23 @@ def test_at_a_time_and_by_its_own_drops(wire):
     stats = json.loads((wire.folder / "at/stats.json").read_text())
     assert stats["ledger"]["dropped"]["overflow"] > 0, said
     assert "own_drops" in said and law_holds(stats)
+
+
+def test_plan_tells_what_would_change(wire):
+    """Key by key, of rules by their names; nothing where nothing would, and nothing is done."""
+    wire.start(PORTS + RULES)
+    same = wire.cli("plan", wire.folder / "scenario.yaml").stdout
+    assert same == "~ rules.wan.enabled: false -> null\n" or same == "- rules.wan.enabled: false\n"
+    file = wire.folder / "other.yaml"  # its ports are the daemon's
+    file.write_text("version: 1\nname: live\nrules:\n  - {name: new, from: left, impair: [loss: 1%]}\n"
+                    "  - {name: wan, from: left, to: right, impair: [loss: 20%, delay: 30ms]}\n")
+    told = json.loads(wire.cli("plan", file, "--json").stdout)["differences"]
+    places = {each["place"]: (each["now"], each["wanted"]) for each in told}
+    assert places.pop("rules.new")[0] is None
+    assert places.pop("rules.wan.enabled") == (False, None)
+    assert places == {"rules.wan.impair.2.delay": ("20ms", "30ms")}
+    wrong = wire.folder / "wrong.yaml"
+    wrong.write_text("version: 1\nrules: [{name: x, from: east, impair: [loss: 1%]}]\n")
+    done = wire.cli("plan", wrong, check=False)
+    assert done.returncode == 1 and "wrong.yaml:2:25: error: unknown port" in done.stderr
+    assert wire.get("/v1/status")[1]["generation"] == 1

@@ -141,6 +141,7 @@ class Scenario:
     timeline: list[Mapping[str, Any]] = field(default_factory=list)
     confidence: Value = None
     lateness: Value = None
+    stop_when: list[Mapping[str, Any]] = field(default_factory=list)
     expect: list[Mapping[str, Any]] = field(default_factory=list)
     version: int = 1
 
