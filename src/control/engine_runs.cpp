@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "control/engine.hpp"
+#include "control/trigger_json.hpp"
 
 namespace faultline {
 namespace {
@@ -101,6 +102,7 @@ void Engine::stop_run(Run& run, const std::string& by) {
   if (!run.ended_by.empty())
     return;
   run.ended_by = by;
+  run.triggers = triggers_json(publisher_->current(), port_names());
   events_.add(uptime_ns(), "run", {{"id", run.id}, {"state", "ended"}, {"by", by}});
 }
 
@@ -108,6 +110,7 @@ void Engine::stop_run(Run& run, const std::string& by) {
 void Engine::close_run(Run& run, std::uint64_t now_ns) {
   const Gathered gathered = gather();
   run.statistics = gathered.sum.to_json(now_ns - std::min(now_ns, run.zero_ns));
+  run.statistics["triggers"] = run.triggers;
   run.delays = gathered.sum.delays_json();
   run.over_ns = now_ns;
 }

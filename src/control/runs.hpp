@@ -33,6 +33,7 @@ struct Run {
   StopRules stop;
   std::string ended_by;                         ///< empty: it goes on
   std::optional<std::uint64_t> over_ns;         ///< when its last packet had left
+  Json triggers;                                ///< as they stood when it ended
   Json statistics;                              ///< once it is over
   Json delays;                                  ///< likewise
 

@@ -229,7 +229,8 @@ class Judge {
   /// Its terms that were in force, if a rule was ever on.
   std::vector<const LawTerm*> terms_of(const RuleLaw& law) const {
     const bool switched_on = std::ranges::any_of(law.triggers, [&](const LawTrigger& one) {
-      const Json& fired = statistics_["triggers"][one.trigger]["fired_ns"];
+      const Json& all = statistics_["triggers"];
+      const Json fired = one.trigger < all.size() ? all[one.trigger]["fired_ns"] : Json();
       return !fired.is_null() && fired.get<std::uint64_t>() + one.after_ns <= evidence_.lasted_ns;
     });
     std::vector<const LawTerm*> terms;

@@ -294,4 +294,8 @@ STATEMENTS = {
     "V9": "test_what_the_tool_lost_makes_a_run_invalid ReportVerdict.TheToolsOwnFaultsAreInvalid",
     "V10": "test_without_expectations_nothing_fails test_both_forms_and_junit_say_the_same",
     "V11": "test_a_planted_error_fails test_two_hundred_runs",
+    "U1": "test_the_same_again",
+    "U2": "PolicyTimeline.ARunEndsWithAllRulesOff test_the_same_again",
+    "U3": "test_ended_before_its_time test_at_a_time_and_by_its_own_drops",
+    "U4": "test_refused_before_it_begins",
 }

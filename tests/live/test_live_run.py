@@ -9,8 +9,11 @@ import time
 import pytest
 import yaml
 
+from rack import Rack
 from traffic import Traffic, capture_of, numbers_in, wait_for
-from wire import BUILD, PORTS, law_holds, run
+from wire import BUILD, PORTS, REPOSITORY, Wire, law_holds, run
+
+pytestmark = pytest.mark.patient
 
 RULES = """rules:
   - {name: wan, from: left, to: right, impair: [loss: 20%, delay: 20ms]}
@@ -246,3 +249,26 @@ def test_plan_tells_what_would_change(wire):
     done = wire.cli("plan", wrong, check=False)
     assert done.returncode == 1 and "wrong.yaml:2:25: error: unknown port" in done.stderr
     assert wire.get("/v1/status")[1]["generation"] == 1
+
+
+EXAMPLES = sorted((REPOSITORY / "configs").glob("**/*.yaml"))
+EXAMPLES = [path for path in EXAMPLES if "presets" not in path.parts]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_runs(path):
+    """What people start from passes, with pings as the only traffic."""
+    text = path.read_text(encoding="utf-8")
+    with Rack(3) if "switches:" in text else Wire() as wire:
+        wire.start(text if "ports:" in text else PORTS)
+        source, target = ("1", "10.78.0.2") if "switches:" in text else ("a", "10.77.0.2")
+        pings = wire.spawn(source, "ping", "-i", "0.002", "-q", target, stdout=subprocess.DEVNULL)
+        wire.inside(source, "ping", "-c", 1, target, check=False)
+        length = () if "at: 3" in text else ("--duration", "2s")
+        done = wire.cli("run", path, "--out", wire.folder / "out", *length, check=False)
+        pings.kill()
+        pings.wait()
+        assert done.returncode == 0, done.stderr
+        names = {file.name for file in (wire.folder / "out").iterdir()}
+        assert names >= {"scenario.yaml", "environment.json", "stats.json", "events.jsonl",
+                         "series.jsonl", "verdict.json"}

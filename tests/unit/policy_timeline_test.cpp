@@ -76,6 +76,31 @@ TEST(PolicyTimeline, TheLatestToBeginWinsWhileItHolds) {
   EXPECT_EQ(chain.enabled(0), (std::vector<bool>{true, true, false, true, false, true}));
 }
 
+TEST(PolicyTimeline, ARunEndsWithAllRulesOff) {
+  const Chain chain(
+      "{at: 1s, rule: off, enable: true}, {at: 8s, rule: wan, enable: true}, "
+      "{when: {rule: wan, match: 3}, at: 6s, rule: off, enable: true}",
+      {.active_from_ns = 2 * kNsPerSecond,
+       .zero_ns = 2 * kNsPerSecond,
+       .begins_run = true,
+       .ends_ns = 7 * kNsPerSecond});
+  EXPECT_EQ(chain.seconds(), (std::vector<std::uint64_t>{2, 3, 7}));
+  EXPECT_EQ(chain.enabled(0), (std::vector<bool>{true, true, false}));
+  EXPECT_EQ(chain.enabled(1), (std::vector<bool>{false, true, false}));
+  EXPECT_TRUE(chain.policies[0]->begins_run);
+  EXPECT_FALSE(chain.policies[1]->begins_run);
+  EXPECT_FALSE(chain.policies[1]->rules[1].gates.empty());
+  const Policy& last = *chain.policies[2];
+  EXPECT_TRUE(last.rules[1].gates.empty() && last.rules[0].trips.empty());
+  EXPECT_FALSE(last.rules[1].may_apply());
+  // Everything that workers remember of rules is new, though the names are not.
+  PolicySlots slots = chain.slots;
+  Result<Scenario> scenario = read_scenario(
+      tree_of("version: 1\nrules: [{name: wan, impair: [loss: 1%]}]\n"), ScenarioUse::kSimulate);
+  const auto again = compile_chain(*scenario, {.begins_run = true}, slots);
+  EXPECT_EQ((*again)[0]->fresh_rules.size(), 1U);
+}
+
 TEST(PolicyTimeline, TtlRunsFromWhereARuleIsEnabled) {
   const Chain chain(
       "{at: 5s, rule: off, enable: true}, {at: 6s, rule: wan, set: {loss: 2%}}, "
