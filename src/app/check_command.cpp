@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.hpp"
+#include "app/run_commands.hpp"
 #include "dataplane/flow_table.hpp"
 #include "policy/capacity.hpp"
 #include "policy/expectation.hpp"
@@ -185,7 +186,7 @@ Mark place_of(const Scenario& scenario, std::string_view wanted) {
 }  // namespace
 
 Exit run_check(const CheckOptions& options) {
-  const LoadedPolicies loaded = load_policies(options.file, 0, options.form);
+  const LoadedPolicies loaded = load_policies(options.file, 0, options.form, take_commands);
   if (!loaded.scenario)
     return loaded.exit;
   const Scenario& scenario = *loaded.scenario;

@@ -53,6 +53,11 @@ std::optional<int> Child::take_end() {
   return ended > 0 ? status_of(status) : kCannotRun;
 }
 
+void Child::ask_to_end() {
+  if (pid_ > 0)
+    kill(pid_, SIGTERM);
+}
+
 void Child::end() {
   if (pid_ <= 0)
     return;

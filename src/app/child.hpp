@@ -33,6 +33,8 @@ class Child {
   bool is_running() const { return pid_ > 0; }
   /// How it ended, once, when it has.
   std::optional<int> take_end();
+  /// Sends it SIGTERM.
+  void ask_to_end();
   /// Ends it and all of its group, at once.
   void end();
 

@@ -43,16 +43,15 @@ void put_seed(ConfigNode& tree, std::uint64_t seed, bool wins) {
 }  // namespace
 
 InlinedScenario read_inlined(const std::string& text, const std::string& path, ScenarioUse use,
-                             const SeedChoice& seed,
-                             const std::function<void(ConfigNode&)>& amend) {
+                             const SeedChoice& seed, const Amend& amend) {
   Result<ConfigNode> tree = parse_config(text, intern_file_name(path));
   if (!tree)
     return {false, tl::unexpected(tree.error()), {}, {}};
   if (seed.number)
     put_seed(*tree, *seed.number, seed.wins);
-  if (amend)
-    amend(*tree);
   Problems problems;
+  if (amend)
+    amend(*tree, problems);
   const bool has_files = inline_files(*tree, path, problems) > 0;
   InlinedScenario inlined{has_files, {}, *tree, {}};
   inlined.scenario = read_scenario(std::move(*tree), use);
@@ -78,7 +77,7 @@ InlinedScenario read_inlined(const std::string& text, const std::string& path, S
 }
 
 Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form,
-                     const SeedChoice& seed) {
+                     const SeedChoice& seed, const Amend& amend) {
   Loaded loaded;
   const FileText file = read_file(path, kConfigBytesMax);
   if (!file.readable) {
@@ -86,7 +85,7 @@ Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form,
     loaded.exit = Exit::kUnusable;
     return loaded;
   }
-  InlinedScenario inlined = read_inlined(file.text, path, use, seed);
+  InlinedScenario inlined = read_inlined(file.text, path, use, seed, amend);
   if (!inlined.scenario) {
     tell(inlined.scenario.error(), form);
     loaded.exit = Exit::kWrong;
@@ -97,9 +96,10 @@ Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form,
 }
 
 LoadedPolicies load_policies(const std::string& path, std::optional<std::uint64_t> seed,
-                             OutputForm form) {
+                             OutputForm form, const Amend& amend) {
   const std::uint64_t other = seed ? *seed : draw_seed();
-  Loaded loaded = load_scenario(path, ScenarioUse::kSimulate, form, {other, seed.has_value()});
+  Loaded loaded =
+      load_scenario(path, ScenarioUse::kSimulate, form, {other, seed.has_value()}, amend);
   if (!loaded.scenario)
     return {{}, {}, loaded.exit};
   CompileRequest request;

@@ -41,9 +41,11 @@ struct SeedChoice {
   bool wins = false;
 };
 
+using Amend = std::function<void(ConfigNode&, Problems&)>;
+
 /// Reads and checks a scenario file and the files it names; problems are told.
 Loaded load_scenario(const std::string& path, ScenarioUse use, OutputForm form,
-                     const SeedChoice& seed = {});
+                     const SeedChoice& seed = {}, const Amend& amend = {});
 
 /// A scenario for virtual time, and its policies.
 struct LoadedPolicies {
@@ -53,7 +55,7 @@ struct LoadedPolicies {
 };
 /// As load_scenario; `seed` wins over the scenario's own, and one that is drawn is told.
 LoadedPolicies load_policies(const std::string& path, std::optional<std::uint64_t> seed,
-                             OutputForm form);
+                             OutputForm form, const Amend& amend = {});
 
 /// A scenario's text as a tree, with the texts of the files it names in it, and of a good one the
 /// rules of the presets it uses.
@@ -63,9 +65,8 @@ struct InlinedScenario {
   ConfigNode tree;
   Problems unreadable;  ///< files; they are among the scenario's errors too
 };
-/// `amend` changes the tree before it is read.
+/// `amend` changes the tree before it is read, and says what is wrong with what it takes.
 InlinedScenario read_inlined(const std::string& text, const std::string& path, ScenarioUse use,
-                             const SeedChoice& seed = {},
-                             const std::function<void(ConfigNode&)>& amend = {});
+                             const SeedChoice& seed = {}, const Amend& amend = {});
 
 }  // namespace faultline

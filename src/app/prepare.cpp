@@ -34,9 +34,11 @@ PreparedScenario prepare_scenario(const DaemonOptions& daemon, const std::string
     return prepared;
   }
   const SeedChoice seed{wins.value_or(draw_seed()), wins.has_value()};
-  InlinedScenario inlined =
-      read_inlined(file.text, path, ScenarioUse::kLive, seed,
-                   [&](ConfigNode& tree) { prepared.exit = add_ports(daemon, tree); });
+  InlinedScenario inlined = read_inlined(file.text, path, ScenarioUse::kLive, seed,
+                                         [&](ConfigNode& tree, Problems& problems) {
+                                           prepared.commands = take_commands(tree, problems);
+                                           prepared.exit = add_ports(daemon, tree);
+                                         });
   if (prepared.exit != Exit::kDone)
     return prepared;
   if (!inlined.scenario) {
@@ -55,6 +57,9 @@ PreparedScenario prepare_scenario(const DaemonOptions& daemon, const std::string
   }
   prepared.laws = laws_of(*inlined.scenario, *policies);
   prepared.timeline_ends_ns = policies->back()->active_from_ns;
+  for (const TimedCommand& command : prepared.commands)
+    prepared.timeline_ends_ns =
+        std::max(prepared.timeline_ends_ns, command.at_ns + command.lasts_ns);
   prepared.text = to_yaml(inlined.tree);
   prepared.has_seed = inlined.scenario->seed != seed.number || seed.wins;
   prepared.scenario = std::move(*inlined.scenario);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/daemon_client.hpp"
+#include "app/run_commands.hpp"
 #include "report/laws.hpp"
 
 namespace faultline {
@@ -14,8 +15,9 @@ namespace faultline {
 struct PreparedScenario {
   Exit exit = Exit::kDone;  ///< why there is none, which was told
   std::optional<Scenario> scenario;
-  bool has_seed = false;  ///< of its own, or as asked for: it was not drawn
-  std::string text;       ///< for the daemon
+  bool has_seed = false;               ///< of its own, or as asked for: it was not drawn
+  std::string text;                    ///< for the daemon
+  std::vector<TimedCommand> commands;  ///< of its timeline; the daemon's text has none
   std::vector<RuleLaw> laws;
   std::uint64_t timeline_ends_ns = 0;  ///< its last instant
 };

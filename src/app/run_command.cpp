@@ -88,7 +88,7 @@ class Running {
       return exit;
     if (const Exit exit = begin(); exit != Exit::kDone)
       return exit;
-    const Watched watched = watch_run(daemon_, settings_, prepared_.scenario->stop, folder_);
+    const Watched watched = watch_run(daemon_, settings_, prepared_, folder_);
     if (watched.exit != Exit::kDone) {
       fmt::print(stderr, "faultline: what was seen of the run is in {}\n", folder_.path());
       return watched.exit;
@@ -251,6 +251,7 @@ class Running {
     } else if (!as_meant) {
       fail(verdict, Outcome::kInvalid, "ended by " + by + when);
     }
+    for (const std::string& failure : watched.failures) fail(verdict, Outcome::kFail, failure);
     if (watched.command_status.value_or(0) != 0)
       fail(verdict, Outcome::kFail,
            fmt::format("the command ended with status {}", *watched.command_status));

@@ -84,10 +84,15 @@ class Progress {
 
 class RunWatcher {
  public:
-  RunWatcher(const DaemonOptions& daemon, const WatchSettings& settings, const StopRules& stop,
-             RunFolder& folder)
-      : daemon_(daemon), settings_(settings), folder_(folder), next_event_(settings.first_event) {
-    for (const StopCommand& command : stop.commands) stops_.emplace_back(command);
+  RunWatcher(const DaemonOptions& daemon, const WatchSettings& settings,
+             const PreparedScenario& prepared, RunFolder& folder)
+      : daemon_(daemon),
+        settings_(settings),
+        folder_(folder),
+        clock_(prepared.commands, daemon.socket),
+        next_event_(settings.first_event) {
+    for (const StopCommand& command : prepared.scenario->stop.commands)
+      stops_.emplace_back(command);
   }
 
   Watched watch() {
@@ -98,12 +103,18 @@ class RunWatcher {
         return std::move(watched_);
       if (watched_.run["state"] == "over")
         break;
-      if (is_under_way())
+      if (is_under_way()) {
         look_at_commands(now_ns);
+        tell(clock_.look(since_zero()));
+      } else {
+        tell(clock_.end(since_zero()));
+      }
       if (g_run_interrupted != 0)
         end("interrupted");
       nap(kTickNs);
     }
+    tell(clock_.end(since_zero()));
+    watched_.failures = clock_.failures();
     collect_events();
     sample();
     HttpCall give_back = call_for("DELETE", "/v1/leases/" + url_part(settings_.lease));
@@ -118,6 +129,23 @@ class RunWatcher {
 
  private:
   bool is_under_way() const { return watched_.run["state"] == "running"; }
+
+  std::uint64_t since_zero() const {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    const std::uint64_t now_ns = static_cast<std::uint64_t>(now.tv_sec) * kNsPerSecond +
+                                 static_cast<std::uint64_t>(now.tv_nsec);
+    return now_ns - std::min(now_ns, watched_.run["zero_unix_ns"].get<std::uint64_t>());
+  }
+
+  /// Events of ours, stamped as the daemon's are.
+  void tell(std::vector<Json> events) {
+    for (Json& event : events) {
+      event["t_ns"] =
+          event["t_ns"].get<std::uint64_t>() + watched_.run["zero_uptime_ns"].get<std::uint64_t>();
+      folder_.append("events.jsonl", event);
+    }
+  }
 
   /// That nobody answers is told by look().
   void keep_lease(std::uint64_t now_ns) {
@@ -200,6 +228,7 @@ class RunWatcher {
   const WatchSettings& settings_;
   RunFolder& folder_;
   std::deque<StopWatch> stops_;
+  CommandClock clock_;
   Progress progress_;
   Child child_;
   bool begun_ = false;
@@ -235,9 +264,9 @@ bool hold_lease(const DaemonOptions& daemon, const std::string& lease) {
   return ask_daemon(daemon, lease_call(daemon, lease)).exit == Exit::kDone;
 }
 
-Watched watch_run(const DaemonOptions& daemon, const WatchSettings& settings, const StopRules& stop,
-                  RunFolder& folder) {
-  return RunWatcher(daemon, settings, stop, folder).watch();
+Watched watch_run(const DaemonOptions& daemon, const WatchSettings& settings,
+                  const PreparedScenario& prepared, RunFolder& folder) {
+  return RunWatcher(daemon, settings, prepared, folder).watch();
 }
 
 }  // namespace faultline

@@ -10,8 +10,8 @@
 
 #include "app/child.hpp"
 #include "app/daemon_client.hpp"
+#include "app/prepare.hpp"
 #include "app/run_folder.hpp"
-#include "policy/scenario.hpp"
 
 namespace faultline {
 
@@ -48,12 +48,13 @@ struct Watched {
   Exit exit = Exit::kDone;  ///< kNoDaemon, kRefused: the run could not be watched to its end
   Json run;                 ///< as the daemon has it at the end
   std::optional<int> command_status;
-  std::string stopped_by;  ///< who here ended it; empty: nobody
+  std::string stopped_by;             ///< who here ended it; empty: nobody
+  std::vector<std::string> failures;  ///< of commands of the timeline
 };
 
 /// From the run's beginning to its end.
-Watched watch_run(const DaemonOptions& daemon, const WatchSettings& settings, const StopRules& stop,
-                  RunFolder& folder);
+Watched watch_run(const DaemonOptions& daemon, const WatchSettings& settings,
+                  const PreparedScenario& prepared, RunFolder& folder);
 
 /// Makes or renews the lease that the run hangs on.
 bool hold_lease(const DaemonOptions& daemon, const std::string& lease);

@@ -9,6 +9,7 @@
 
 #include "app/commands.hpp"
 #include "app/inputs.hpp"
+#include "app/run_commands.hpp"
 #include "drivers/eal.hpp"
 #include "policy/compile.hpp"
 #include "report/verdict.hpp"
@@ -280,7 +281,14 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
 }  // namespace
 
 Exit run_simulate(const SimulateOptions& options) {
-  LoadedPolicies loaded = load_policies(options.file, options.seed, options.form);
+  std::size_t commands = 0;
+  LoadedPolicies loaded = load_policies(options.file, options.seed, options.form,
+                                        [&commands](ConfigNode& tree, Problems& problems) {
+                                          commands = take_commands(tree, problems).size();
+                                        });
+  if (commands > 0)
+    fmt::print(stderr, "faultline: {} commands of the timeline are not run in virtual time\n",
+               commands);
   if (!loaded.scenario)
     return loaded.exit;
   const Scenario& scenario = *loaded.scenario;

@@ -310,9 +310,9 @@ WrongClock read_clock(const ConfigNode& node, const CompileContext& context, Pro
     by = read_word(*value, {"rewrite", "delay-asymmetry", "command"}, problems);
     if (by == 2)
       problems.push_back(problem_at(value->mark,
-                                    "by: command is not for the daemon: commands are run by the "
-                                    "client",
-                                    "rewrite, delay-asymmetry"));
+                                    "by: command is not for the daemon, which runs none",
+                                    "rewrite, delay-asymmetry; on a timeline, faultline run, which "
+                                    "runs commands as its own user"));
   }
   if (by == 1)
     read_asymmetry(reader, node, clock, problems);

@@ -161,7 +161,8 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   for (const std::string_view key : {"command", "resume"})
     if (const ConfigNode* value = reader.take(key))
       problems.push_back(problem_at(value->mark, std::string(key) + " in a scenario",
-                                    "faultline pause --command, which runs it as its own user"));
+                                    "faultline pause --command, or on a timeline faultline run, "
+                                    "which run it as their own user"));
   reader.finish();
   if (problems.size() != before || !paused)
     return std::nullopt;

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -249,6 +250,58 @@ def test_plan_tells_what_would_change(wire):
     done = wire.cli("plan", wrong, check=False)
     assert done.returncode == 1 and "wrong.yaml:2:25: error: unknown port" in done.stderr
     assert wire.get("/v1/status")[1]["generation"] == 1
+
+
+COMMANDS = """nodes: {{b: {{port: right}}}}
+timeline:
+  - {{at: 300ms, for: 600ms, pause: {{command: "echo stop >> {0}; kill -STOP {1}",
+      resume: "echo go >> {0}; kill -CONT {1}", timeout: 5s}}}}
+  - {{at: 400ms, for: 10s, clock: {{node: b, by: command, command: "echo wrong >> {0}", undo: "echo right >> {0}"}}}}
+  - {{at: 500ms, for: 200ms, every: 500ms, count: 2, pause: {{node: b, command: "true", resume: "true"}}}}
+"""
+
+
+def state_of(process):
+    """T: it stands still."""
+    return (Path("/proc") / str(process.pid) / "stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_commands_at_their_times(wire):
+    """The client runs the user's own commands at the times of the timeline, and undoes each: at its time,
+    or at the end of the run. The daemon never sees them; events say when."""
+    wire.start()
+    told = wire.folder / "told"
+    pings = wire.spawn("a", "ping", "-q", "-i", "0.02", "10.77.0.2", stdout=subprocess.DEVNULL)
+    victim = subprocess.Popen(["sleep", "60"])
+    try:
+        one = Run(wire, CALM + COMMANDS.format(told, victim.pid), "--duration", "2s")
+        wait_for(lambda: told.exists())
+        wait_for(lambda: state_of(victim) == "T")
+        wait_for(lambda: state_of(victim) != "T")
+        status, said = one.end()
+        assert status == 0, said
+    finally:
+        victim.kill()
+        victim.wait()
+    assert sorted(told.read_text().split()) == ["go", "right", "stop", "wrong"]
+    stats = one.json("stats.json")
+    assert any(name.startswith("pause") for name in stats["rules"])
+    events = [event for event in one.lines("events.jsonl") if event["kind"] == "command"]
+    assert [event["state"] for event in events].count("undone") == 4
+    assert all(event.get("status", 0) == 0 for event in events)
+    zero = one.json("environment.json")["run"]["zero_uptime_ns"]
+    begun = [event["t_ns"] - zero for event in events if event["state"] == "begun"]
+    assert 0.3e9 <= begun[0] < 0.6e9 and "command" not in (one.folder / "scenario.yaml").read_text()
+
+    endless = COMMANDS.format(told, 1).replace("undo: ", "redo: ")
+    status, said = Run(wire, CALM + endless, "--duration", "1s", name="endless").end()
+    assert status == 1 and "a command without undo:; both: what it does must be undone" in said
+    broken = COMMANDS.format(told, 1).replace('"true"', '"false"', 1)
+    status, said = Run(wire, CALM + broken.replace("kill -STOP 1", "").replace("kill -CONT 1", ""),
+                       "--duration", "2s", name="broken").end()
+    assert status == 1 and "pause at 500ms: the command, or what undoes it, failed" in said, said
+    pings.kill()
+    pings.wait()
 
 
 EXAMPLES = sorted((REPOSITORY / "configs").glob("**/*.yaml"))

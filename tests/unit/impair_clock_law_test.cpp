@@ -171,8 +171,8 @@ TEST(ImpairClockLaw, Errors) {
       {"clock: {node: x, offset: 1s, on_auth: maybe}",
        {"f:1:39: error: found 'maybe'; one of pass, drop"}},
       {"clock: {node: x, by: command, offset: 1s}",
-       {"f:1:22: error: by: command is not for the daemon: commands are run by the client; "
-        "rewrite, delay-asymmetry"}},
+       {"f:1:22: error: by: command is not for the daemon, which runs none; rewrite, "
+        "delay-asymmetry; on a timeline, faultline run, which runs commands as its own user"}},
       {"clock: {node: x, by: hand}",
        {"f:1:22: error: found 'hand'; one of rewrite, delay-asymmetry, command"}},
       {"clock: {node: x, by: delay-asymmetry}", {"f:1:8: error: clock: 'offset' is missing"}},
