@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "app/commands.hpp"
+#include "app/probe.hpp"
 #include "base/units.hpp"
 #include "control/version.hpp"
 #include "impair/burst.hpp"
@@ -52,6 +53,7 @@ struct Arguments {
   PartitionOptions partition;
   PauseOptions pause;
   DoctorOptions doctor;
+  ProbeOptions probe;
   std::uint32_t limit = 40;
   std::string trigger;
   std::string preset;
@@ -298,6 +300,7 @@ int run(int count, char** words) {
   add_trigger(app, arguments);
   add_preset_commands(app, arguments);
   add_machine_commands(app, arguments);
+  add_probe(app, arguments.probe, arguments.exit);
   try {
     app.parse(count, words);
   } catch (const CLI::ParseError& error) {
