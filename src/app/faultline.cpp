@@ -49,6 +49,7 @@ struct Arguments {
   std::string apply_file;
   std::string held = "send";
   FollowOptions follow;
+  TopOptions top;
   RuleOptions rule;
   PartitionOptions partition;
   PauseOptions pause;
@@ -140,6 +141,10 @@ void add_daemon_commands(CLI::App& app, Arguments& arguments) {
         arguments.follow.interval_ns = *interval_ns;
       },
       "between them, default 1s");
+  CLI::App* top = add("top", "Watch rates and faults, ten times a second",
+                      [](const Arguments& each) { return run_top(each.daemon, each.top); });
+  top->add_flag("--plain", arguments.top.plain, "a line a second, also on a terminal");
+  top->add_option("--count", arguments.top.count, "end after so many lines");
   add("events", "Show what happened", [](const Arguments& each) {
     return run_events(each.daemon, each.follow);
   })->add_flag("-f,--follow", arguments.follow.follow, "and what happens, until ended");

@@ -1,6 +1,9 @@
 """faultline probe: what it finds through a daemon is what the daemon says it did, to the frame."""
 
 import json
+import signal
+import subprocess
+import time
 
 import pytest
 
@@ -89,6 +92,20 @@ def test_silence_and_cables(wire):
     silent = run(BUILD / "faultline", "probe", "--from", left, "--to", right, "--silence", "300ms",
                  check=False)
     assert silent.returncode == 1 and "nothing came in 300ms" in silent.stderr
+
+
+def test_ctrl_c_ends_it_with_what_was_found(wire):
+    """Without an end of its own, half of a second's frames: all of them are accounted for."""
+    wire.start()
+    left, right = ends(wire)
+    process = subprocess.Popen([BUILD / "faultline", "probe", "--from", left, "--to", right, "--json",
+                                "--duration", "0", "--flows", "7"], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    found = json.loads(process.communicate(timeout=10)[0])["directions"][0]
+    assert process.returncode == 0
+    assert 200 < found["sent"] == found["received"] == wire.stats()["ports"]["left"]["rx_packets"]
 
 
 def test_characterise(wire):
