@@ -110,6 +110,12 @@ struct DoctorOptions {
 };
 Exit run_doctor(const DoctorOptions& options);
 
+struct ReportOptions {
+  std::string folder;
+  std::string output;  ///< empty: report.html in the folder; -: standard output
+};
+Exit run_report(const ReportOptions& options);
+
 Exit run_preset_list(OutputForm form);
 Exit run_preset_show(const std::string& name, OutputForm form);
 

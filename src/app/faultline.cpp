@@ -50,6 +50,7 @@ struct Arguments {
   std::string held = "send";
   FollowOptions follow;
   TopOptions top;
+  ReportOptions report;
   RuleOptions rule;
   PartitionOptions partition;
   PauseOptions pause;
@@ -92,6 +93,15 @@ void add_offline_commands(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(1U, 16U));
   add_json(*simulate, options.form);
   simulate->callback([&arguments] { arguments.exit = run_simulate(arguments.simulate); });
+}
+
+void add_report(CLI::App& app, Arguments& arguments) {
+  CLI::App* report =
+      app.add_subcommand("report", "Make one HTML page of a run: asked against achieved");
+  report->add_option("DIR", arguments.report.folder, "the folder of the run")->required();
+  report->add_option("--out", arguments.report.output,
+                     "the page; - for stdout; default DIR/report.html");
+  report->callback([&arguments] { arguments.exit = run_report(arguments.report); });
 }
 
 void add_explain(CLI::App& app, Arguments& arguments) {
@@ -298,6 +308,7 @@ int run(int count, char** words) {
   app.fallthrough();
   add_offline_commands(app, arguments);
   add_explain(app, arguments);
+  add_report(app, arguments);
   add_daemon_commands(app, arguments);
   add_rule_commands(app, arguments);
   add_partition(app, arguments);
