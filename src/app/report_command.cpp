@@ -40,7 +40,7 @@ Exit run_report(const ReportOptions& options) {
          OutputForm::kHuman);
     return Exit::kUnusable;
   }
-  const RunFolder folder = read_run_folder(options.folder);
+  const RunRecord folder = read_run_record(options.folder);
   if (folder.is_empty()) {
     tell(Problems{problem_at({options.folder, 0, 0}, "has no file of a run",
                              "scenario.yaml, stats.json, series.jsonl, …")},

@@ -49,7 +49,7 @@ std::string data_of(const Json& json) {
   return text;
 }
 
-Json data_json(const RunFolder& folder, const PageExtras& extras) {
+Json data_json(const RunRecord& folder, const PageExtras& extras) {
   Json files = Json::array();
   for (const FolderFile& file : folder.files)
     files.push_back({{"name", file.name}, {"there", file.is_there}, {"trouble", file.trouble}});
@@ -69,7 +69,7 @@ Json data_json(const RunFolder& folder, const PageExtras& extras) {
 
 }  // namespace
 
-std::string report_page(const RunFolder& folder, const PageExtras& extras) {
+std::string report_page(const RunRecord& folder, const PageExtras& extras) {
   constexpr std::array kScripts = {kUplotScript, kFiguresScript, kPlotScript, kRulesScript,
                                    kPageScript};
   constexpr std::array kStyles = {kUplotStyle, kPageStyle};

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "control/event_log.hpp"
-#include "report/run_folder.hpp"
+#include "report/run_record.hpp"
 
 namespace faultline {
 
@@ -15,6 +15,6 @@ struct PageExtras {
   std::string version;
 };
 
-std::string report_page(const RunFolder& folder, const PageExtras& extras);
+std::string report_page(const RunRecord& folder, const PageExtras& extras);
 
 }  // namespace faultline

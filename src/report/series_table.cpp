@@ -8,10 +8,11 @@ namespace {
 
 constexpr std::size_t kColumnsMax = 4'000;
 
-/// What goes up and down: what is held, and delays. All else counts.
+/// What goes up and down: what is held, delays and lateness. All else counts.
 bool counts(const std::string& path) {
-  return !path.starts_with("hold/") &&
-         (path.find("/delay/") == std::string::npos || path.ends_with("/sum_ns"));
+  const bool is_time = path.find("/delay/") != std::string::npos || path.starts_with("lateness/");
+  return !path.starts_with("hold/") && path != "ledger/held" &&
+         (!is_time || path.ends_with("/sum_ns") || path.ends_with("/early"));
 }
 
 Json differences_of(const std::vector<std::int64_t>& values) {

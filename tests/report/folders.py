@@ -40,12 +40,19 @@ class MadeUpRun:
         self.spacing_ns = spacing_ns
         self.burst = burst
         self.name = name
-        self.rules = {rule: {"matched": 0, "dropped": 0, "delayed": 0, "delay": dict.fromkeys(
-            ("mean_ns", "p50_ns", "p99_ns", "max_ns"), 0)} for rule in ("wan", burst)}
+        self.rules = {rule: {"matched": 0, "dropped": 0, "delayed": 0, "lost": 0, "judged": 0,
+                             "delay": dict.fromkeys(("mean_ns", "p50_ns", "p99_ns", "max_ns"), 0)}
+                      for rule in ("wan", burst)}
         self.ports = {port: dict.fromkeys(("rx_packets", "tx_packets", "rx_bytes", "tx_bytes"), 0)
                       for port in ("left", "right")}
         self.buckets = {}
         self.sum_ns = 0
+
+    @staticmethod
+    def judge(rule, judged, lost):
+        """Dice that were thrown, and how many of them lost."""
+        rule["judged"] += judged
+        rule["lost"] += lost
 
     def step(self, number):
         """One sample further; the line of series.jsonl."""
@@ -54,6 +61,7 @@ class MadeUpRun:
         wan = self.rules["wan"]
         for key, more in (("matched", count), ("dropped", lost), ("delayed", count - lost)):
             wan[key] += more
+        self.judge(wan, count, lost)
         delay = max(1, int(self.random.gauss(40e6, 5e6)))  # of all packets of the sample
         bucket = bucket_of(delay)
         self.buckets[bucket] = self.buckets.get(bucket, 0) + count - lost
@@ -65,9 +73,10 @@ class MadeUpRun:
         passed = count - lost
         if 10 <= second < 25:
             burst = self.rules[self.burst]
-            burst["matched"] += passed
+            burst["matched"] += count  # also what is lost already, for which no dice are thrown
             hit = sum(self.random.random() < 0.5 for _ in range(passed))
             burst["dropped"] += hit
+            self.judge(burst, passed, hit)
             passed -= hit
         left, right = self.ports["left"], self.ports["right"]
         left["rx_packets"] += count
@@ -75,6 +84,7 @@ class MadeUpRun:
         right["tx_packets"] += passed
         right["tx_bytes"] += 1000 * passed
         return {"t_ns": (number + 1) * self.spacing_ns, "ports": self.ports, "rules": self.rules,
+                "lateness": {"p99_ns": 640_000, "early": 0},
                 "hold": {"packets": self.random.randrange(60, 90),
                          "bytes": self.random.randrange(60_000, 90_000)}}
 
@@ -84,8 +94,10 @@ class MadeUpRun:
                    "overflow": 0}
         received = self.ports["left"]["rx_packets"]
         zero = {"rx_missed": 0, "rx_errors": 0, "rx_no_mbuf": 0, "tx_full": 0, "tx_errors": 0}
-        rules = {name: {**rule, "loss": {"rate": rule["dropped"] / max(1, rule["matched"]),
-                                         "mean_run": 1.05}} for name, rule in self.rules.items()}
+        rules = {name: {**rule, "loss": {"judged": rule["judged"], "lost": rule["lost"],
+                                         "mean_run": 1.05,
+                                         "rate": rule["lost"] / max(1, rule["matched"])}}
+                 for name, rule in self.rules.items()}
         return {"name": self.name, "seed": 42, "generation": 3,
                 "uptime_ns": self.samples * self.spacing_ns,
                 "ports": {name: {**port, **zero} for name, port in self.ports.items()},
@@ -119,7 +131,10 @@ class MadeUpRun:
         flows = {"flows": [{"flow": f"udp 10.0.0.1:{5000 + i} > 10.0.0.2:9", "port": "left",
                             "packets": 30_000 // (i + 1), "idle_ns": 0, "core": 1}
                            for i in range(3)]}
-        environment = {"zero_ns": zero_ns, "faultline": "0.1.0",
+        run = {"id": "1", "zero_unix_ns": 1_700_000_000_000_000_000, "zero_uptime_ns": zero_ns,
+               "duration_ns": self.samples * self.spacing_ns, "ended_by": "duration",
+               "elapsed_ns": self.samples * self.spacing_ns, "command": "echo traffic"}
+        environment = {"run": run, "faultline": "0.1.0",
                        "machine": {"cpu": "made up", "cores": 2}, "workers": [1]}
         for name, json_object in (("stats.json", statistics), ("verdict.json", verdict),
                                   ("flows.json", flows), ("environment.json", environment)):

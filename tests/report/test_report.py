@@ -92,7 +92,9 @@ def test_numbers_are_those_of_the_statistics(browser, run):
     assert browser.ask("document.querySelector('[data-verdict]').textContent") == "pass"
     assert browser.ask("document.getElementById('scenario').textContent") == \
         (folder / "scenario.yaml").read_text()
-    assert "--seed 42" in browser.ask("document.getElementById('command').textContent")
+    command = browser.ask("document.getElementById('command').textContent")
+    assert "--seed 42 --duration 40000000000ns" in command
+    assert browser.ask("document.getElementById('workload').textContent") == "echo traffic"
     assert browser.ask("document.getElementById('notes')") is None
 
 
@@ -105,14 +107,17 @@ def test_plots_add_up_to_the_statistics(browser, run):
     assert set(browser.ask("Array.from(PLOTS.keys())")) == {
         "loss wan", "delay wan", "cdf wan", "loss burst", "rate", "packets", "queue"}
     drawn = "PLOTS.get('{}').chart.data[{}]"
-    matched = "gains(column('rules', '{}', 'matched'))"
+    judged = "gains(column('rules', '{}', 'judged'))"
     for rule in ("wan", "burst"):
         lost = browser.ask(f"{drawn.format('loss ' + rule, 2)}.reduce((sum, share, i) => "
-                           f"sum + (share ?? 0) * {matched.format(rule)}[i], 0)")
+                           f"sum + (share ?? 0) * {judged.format(rule)}[i], 0)")
         assert lost == pytest.approx(statistics["rules"][rule]["dropped"], rel=1e-9)
     assert browser.ask(drawn.format("loss wan", 1)) == pytest.approx([0.05] * 400)
     burst = browser.ask(drawn.format("loss burst", 1))
     assert burst == [None] * 100 + [pytest.approx(0.5)] * 150 + [None] * 150
+    assert statistics["rules"]["burst"]["loss"]["rate"] < 0.48, "of matched, some of them lost before"
+    assert browser.ask("document.querySelector(`[data-key='rules.burst.loss.of_judged']`)"
+                       ".dataset.value * 1") == pytest.approx(0.5, abs=0.02)
     delayed = "gains(column('rules', 'wan', 'delayed'))"
     total_ns = browser.ask(f"{drawn.format('delay wan', 2)}.reduce((sum, mean, i) => "
                            f"sum + mean * {delayed}[i], 0)")

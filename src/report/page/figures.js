@@ -109,9 +109,12 @@ function rates(values, factor = 1) {
   return gains(values).map((gain, i) => spans[i] > 0 ? factor * gain / spans[i] : NaN);
 }
 
-/** Of the packets that a rule matched in each sample, the share it dropped. */
-const losses_of = (rule) =>
-  quotients(gains(column("rules", rule, "dropped")), gains(column("rules", rule, "matched")));
+/** Of the packets that a rule's dice were thrown for in each sample, the share it lost; what other
+ *  rules had lost before is not its own. Where that was not sampled: dropped of matched. */
+const sampled = (rule, ...names) => names.find((name) => has_column("rules", rule, name)) ?? names.at(-1);
+const judged_of = (rule) => column("rules", rule, sampled(rule, "judged", "matched"));
+const lost_of = (rule) => column("rules", rule, sampled(rule, "lost", "dropped"));
+const losses_of = (rule) => quotients(gains(lost_of(rule)), gains(judged_of(rule)));
 /** What the rule added on average to those that it delayed in each sample, ns. */
 function mean_delays_of(rule) {
   const delayed = column("rules", rule, "delayed");
@@ -136,12 +139,10 @@ function asked_at(rule, pick) {
 
 // ---- when faults were on
 
-const RUN_SECONDS = SERIES.seconds.length > 0 ? SERIES.seconds[SERIES.seconds.length - 1] : 0;
+const RUN = at(DATA.verdict, "run") ?? at(DATA.environment, "run");
+const RUN_SECONDS = Math.max((at(RUN, "elapsed_ns") ?? 0) / SECOND_NS, SERIES.seconds.at(-1) ?? 0);
 /** Events count from the daemon's start; time zero is when the run began. */
-const ZERO_NS = (() => {
-  const told = at(DATA.environment, "zero_ns");
-  return typeof told === "number" ? told : 0;
-})();
+const ZERO_NS = at(RUN, "zero_uptime_ns") ?? 0;
 const event_seconds = (event) => (event.t_ns - ZERO_NS) / SECOND_NS;
 
 /** {rule, from, to} in seconds. */

@@ -19,7 +19,9 @@ function head() {
   fact("lasted", RUN_SECONDS > 0 ? words(RUN_SECONDS, "seconds") : undefined);
   fact("received", at(DATA.statistics, "ledger", "received") === undefined ? undefined
     : `${grouped(DATA.statistics.ledger.received)} packets`);
-  fact("generation", at(DATA.statistics, "generation"));
+  fact("ended by", at(RUN, "ended_by"));
+  const began_ns = at(RUN, "zero_unix_ns");
+  fact("began", began_ns ? new Date(began_ns / 1e6).toISOString() : undefined);
   fact("faultline", DATA.version);
   document.title = `${name}: faultline report`;
   return [make("div", {class: "head"}, make("h1", {}, name),
@@ -172,10 +174,12 @@ function lateness() {
                  : "No certificate: packets left early, or later than the scenario's bound.")];
 }
 
-/** Of nested objects a row for each leaf. */
+/** Of nested objects a row for each leaf; of lists of named things by name, of others by number. */
 function leaves(json, path = "") {
   return Object.entries(json).flatMap(([key, value]) => {
     const here = path ? `${path}.${key}` : key;
+    if (Array.isArray(value) && value.some(is_object))
+      return leaves(Object.fromEntries(value.map((each, i) => [at(each, "name") ?? i, each])), here);
     return is_object(value) ? leaves(value, here)
       : [[here, typeof value === "string" ? value : JSON.stringify(value)]];
   });
@@ -190,12 +194,17 @@ function reproduce() {
   if (!DATA.scenario)
     return [missing("scenario.yaml")];
   const seed = at(DATA.statistics, "seed");
+  const duration_ns = at(RUN, "duration_ns");
+  const command = at(DATA.environment, "run", "command");
   return [make("p", {}, "The same scenario and seed meet the same packets with the same fates. Save the scenario ",
                "as scenario.yaml, on a machine with ports as in it:"),
           make("pre", {id: "command"}, `faultlined --scenario scenario.yaml &\nfaultline run scenario.yaml${
-            seed === undefined ? "" : ` --seed ${seed}`} --out again`),
+            seed === undefined ? "" : ` --seed ${seed}`}${
+            duration_ns === undefined ? "" : ` --duration ${duration_ns}ns`} --out again`),
+          command ? [make("p", {}, "The traffic was that of this command:"),
+                     make("pre", {id: "workload"}, command)] : null,
           make("details", {open: DATA.scenario.length < 6000 ? "" : null},
-               make("summary", {}, "scenario.yaml"), make("pre", {id: "scenario"}, DATA.scenario))];
+               make("summary", {}, "scenario.yaml"), make("pre", {id: "scenario"}, DATA.scenario))].flat();
 }
 
 function build() {

@@ -70,8 +70,11 @@ class Plot {
   /** id, title, x (ascending), x_unit, unit, series [{label, values, colour, dash, stepped, unit}],
    *  bands, markers, over_time. Series of another unit get the right axis. */
   constructor(options) {
+    // What was never asked for, or never found, is no line.
+    options.series = options.series.filter((each) => !each.values.every(Number.isNaN));
     this.options = options;
     this.x = options.x;
+    this.lanes = [...new Set((options.bands ?? []).map((band) => band.rule))];
     this.columns = options.series.map((each) => each.values);
     this.range = null;
     this.say = make("span", {class: "sr", "aria-live": "polite"});
@@ -80,8 +83,13 @@ class Plot {
       "aria-label": `${options.title}. Arrow keys move the cursor, plus and minus zoom, 0 shows all.`,
     });
     this.figure = make("figure", {}, make("figcaption", {}, options.title), this.place, this.say,
-                       this.numbers());
+                       this.lanes.length > 1 ? this.lane_names() : null, this.numbers());
     PLOTS.set(options.id, this);
+  }
+
+  lane_names() {
+    return make("p", {class: "faint lanes"}, "On, from the top: ", this.lanes.map((rule) => make(
+      "span", {}, make("span", {class: `swatch b${colour_of(rule)}`}), rule)));
   }
 
   /** Once the figure is on the page. */
@@ -200,11 +208,14 @@ class Plot {
       const to = limit(chart.valToPos(band.to, "x", true));
       if (to - from <= 0)
         continue;
+      const lane = this.lanes.indexOf(band.rule) * 4 * devicePixelRatio;
       ctx.fillStyle = colour(`c${colour_of(band.rule)}`);
-      ctx.globalAlpha = 0.1;
-      ctx.fillRect(from, bbox.top, to - from, bbox.height);
+      ctx.globalAlpha = 0.09;
+      // Many rules that are on all the time would hide what they are about.
+      if (this.lanes.length === 1 || band.from > 0 || band.to < RUN_SECONDS)
+        ctx.fillRect(from, bbox.top, to - from, bbox.height);
       ctx.globalAlpha = 0.9;
-      ctx.fillRect(from, bbox.top, Math.max(1, to - from), 2 * devicePixelRatio);
+      ctx.fillRect(from, bbox.top + lane, Math.max(1, to - from), 3 * devicePixelRatio);
     }
     ctx.globalAlpha = 0.7;
     ctx.strokeStyle = colour("faint");

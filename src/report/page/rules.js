@@ -108,9 +108,13 @@ function rule_numbers(rule) {
   const key = (...path) => ["rules", rule, ...path].join(".");
   const rows = COUNTERS.filter((name) => counted[name] > 0 || name === "matched")
     .map((name) => [name, {value: counted[name], unit: "packets", key: key(name)}]);
-  if (at(counted, "loss", "rate") > 0)
-    rows.push(["loss", {value: counted.loss.rate, unit: "share", key: key("loss", "rate")}],
-              ["mean run of losses", {value: counted.loss.mean_run, key: key("loss", "mean_run")}]);
+  if (at(counted, "loss", "judged") > 0)
+    rows.push(["judged by its loss", {value: counted.loss.judged, unit: "packets", key: key("loss", "judged")}],
+              ["lost of those", {value: counted.loss.lost, unit: "packets", key: key("loss", "lost")}],
+              ["share", {value: counted.loss.lost / counted.loss.judged, unit: "share",
+                         key: key("loss", "of_judged")}]);
+  if (at(counted, "loss", "mean_run") > 0)
+    rows.push(["mean run of losses", {value: counted.loss.mean_run, key: key("loss", "mean_run")}]);
   if (at(counted, "delay", "max_ns") > 0)
     for (const [name, word] of [["mean_ns", "mean delay of the delayed"], ["p50_ns", "half at most"],
                                 ["p99_ns", "99 % at most"], ["max_ns", "most"]])

@@ -1,5 +1,5 @@
 // Reading the files of a run folder.
-#include "report/run_folder.hpp"
+#include "report/run_record.hpp"
 
 #include <sys/stat.h>
 
@@ -28,7 +28,7 @@ class FolderReader {
  public:
   explicit FolderReader(std::string path) : path_(std::move(path)) {}
 
-  RunFolder read() {
+  RunRecord read() {
     folder_.scenario = text("scenario.yaml", kScenarioBytesMax);
     folder_.verdict = object("verdict.json");
     folder_.statistics = object("stats.json");
@@ -101,17 +101,17 @@ class FolderReader {
   }
 
   std::string path_;
-  RunFolder folder_;
+  RunRecord folder_;
 };
 
 }  // namespace
 
-bool RunFolder::is_empty() const {
+bool RunRecord::is_empty() const {
   return std::none_of(files.begin(), files.end(),
                       [](const FolderFile& file) { return file.is_there; });
 }
 
-RunFolder read_run_folder(const std::string& path) {
+RunRecord read_run_record(const std::string& path) {
   return FolderReader(path).read();
 }
 

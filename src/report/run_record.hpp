@@ -1,5 +1,5 @@
-// A run folder, read: what is there, what is missing, and what of it cannot be used. Nothing here
-// fails; the report says what it has.
+// What a run left in its folder, read: what is there, what is missing, and what of it cannot be
+// used. Nothing here fails; the report says what it has.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct FolderFile {
   std::string trouble;  ///< empty: all of it was read
 };
 
-struct RunFolder {
+struct RunRecord {
   std::vector<FolderFile> files;
   std::string scenario;  ///< its text
   Json environment;      ///< null: not there; likewise the others
@@ -33,6 +33,6 @@ struct RunFolder {
   bool is_empty() const;
 };
 
-RunFolder read_run_folder(const std::string& path);
+RunRecord read_run_record(const std::string& path);
 
 }  // namespace faultline
