@@ -59,10 +59,11 @@ bool SeriesTable::add(const Json& line) {
   if (!line.is_object() || time == line.end() || !time->is_number_unsigned())
     return false;
   const auto time_ns = time->get<std::uint64_t>();
-  if (time_ns > INT64_MAX || (samples_ > 0 && time_ns <= last_ns_))
+  if (time_ns > INT64_MAX || (samples_ > 0 && time_ns < last_ns_))
     return false;
+  const bool is_new = samples_ == 0 || time_ns > last_ns_;
   last_ns_ = time_ns;
-  if (samples_++ % stride_ == 0) {
+  if (is_new && samples_++ % stride_ == 0) {
     const std::size_t rows = std::max(kRowsMin, kNumbersMax / (columns_.size() + 1));
     if (times_ns_.size() >= rows && times_ns_.size() % 2 == 0)
       halve();

@@ -18,7 +18,8 @@ class SeriesTable {
   static constexpr std::size_t kNumbersMax = std::size_t{1} << 21;
   static constexpr std::size_t kRowsMin = 4'096;
 
-  /// A line of series.jsonl. False: it is none, or does not come behind the others.
+  /// A line of series.jsonl. One of the same time as the line before takes its place. False: it is
+  /// none, or of an earlier time.
   bool add(const Json& line);
 
   std::uint64_t samples() const { return samples_; }

@@ -135,7 +135,8 @@ class MadeUpRun:
                "duration_ns": self.samples * self.spacing_ns, "ended_by": "duration",
                "elapsed_ns": self.samples * self.spacing_ns, "command": "echo traffic"}
         environment = {"run": run, "faultline": "0.1.0",
-                       "machine": {"cpu": "made up", "cores": 2}, "workers": [1]}
+                       "machine": {"cpu": "made up", "cores": 2},
+                       "ports": [{"name": "left", "mtu": 1500, "cores": [1]}]}
         for name, json_object in (("stats.json", statistics), ("verdict.json", verdict),
                                   ("flows.json", flows), ("environment.json", environment)):
             (folder / name).write_text(json.dumps(json_object), encoding="utf-8")

@@ -96,6 +96,8 @@ def test_numbers_are_those_of_the_statistics(browser, run):
     assert "--seed 42 --duration 40000000000ns" in command
     assert browser.ask("document.getElementById('workload').textContent") == "echo traffic"
     assert browser.ask("document.getElementById('notes')") is None
+    environment = browser.ask("document.getElementById('environment').innerText")
+    assert "ports.left\tmtu 1500, cores [1]" in environment and "machine.cores\t2" in environment
 
 
 @needs_browser

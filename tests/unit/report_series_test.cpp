@@ -72,6 +72,16 @@ TEST(ReportSeries, RulesThatComeAndGo) {
   EXPECT_EQ(column(table.to_json(), "rules/late/matched"), (std::vector<std::int64_t>{0, 0, 7, 7}));
 }
 
+TEST(ReportSeries, TheSameTimeAgainTakesItsPlace) {
+  SeriesTable table;
+  for (Json line : {sample(1, 1), sample(2, 1), sample(2, 8)}) {
+    line["rules"]["wan"]["matched"] = line["hold"]["packets"];
+    EXPECT_TRUE(table.add(line));
+  }
+  EXPECT_EQ(table.samples(), 2U);
+  EXPECT_EQ(column(table.to_json(), "rules/wan/matched"), (std::vector<std::int64_t>{1, 8}));
+}
+
 TEST(ReportSeries, WhatIsNoSampleIsRefused) {
   SeriesTable table;
   EXPECT_TRUE(table.add(sample(5, 1)));

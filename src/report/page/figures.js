@@ -145,6 +145,9 @@ const RUN_SECONDS = Math.max((at(RUN, "elapsed_ns") ?? 0) / SECOND_NS, SERIES.se
 const ZERO_NS = at(RUN, "zero_uptime_ns") ?? 0;
 const event_seconds = (event) => (event.t_ns - ZERO_NS) / SECOND_NS;
 
+/** When rules were over at the latest: a run drains a little longer than it injects. */
+const RULES_END = Math.min(RUN_SECONDS, (at(RUN, "duration_ns") ?? Infinity) / SECOND_NS);
+
 /** {rule, from, to} in seconds. */
 function bands_of(rule) {
   const asked = at(DATA.asked, rule);
@@ -153,7 +156,7 @@ function bands_of(rule) {
     asked.terms.forEach((term, i) => {
       const from = term.from_ns / SECOND_NS;
       const next = asked.terms[i + 1];
-      const to = next ? next.from_ns / SECOND_NS : RUN_SECONDS;
+      const to = Math.min(RULES_END, next ? next.from_ns / SECOND_NS : RULES_END);
       if (!term.enabled || to <= from)
         return;
       if (bands.length > 0 && bands[bands.length - 1].to === from)

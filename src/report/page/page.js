@@ -174,14 +174,21 @@ function lateness() {
                  : "No certificate: packets left early, or later than the scenario's bound.")];
 }
 
-/** Of nested objects a row for each leaf; of lists of named things by name, of others by number. */
+/** "core 1, busy 0": what a list has of each. */
+function in_a_line(each) {
+  if (!is_object(each))
+    return typeof each === "string" ? each : JSON.stringify(each);
+  return Object.entries(each).filter(([key, value]) => key !== "name" && value !== null)
+    .map(([key, value]) => `${key} ${in_a_line(value)}`).join(", ");
+}
+
+/** Of nested objects a row for each leaf, of lists one for each thing. */
 function leaves(json, path = "") {
   return Object.entries(json).flatMap(([key, value]) => {
     const here = path ? `${path}.${key}` : key;
     if (Array.isArray(value) && value.some(is_object))
-      return leaves(Object.fromEntries(value.map((each, i) => [at(each, "name") ?? i, each])), here);
-    return is_object(value) ? leaves(value, here)
-      : [[here, typeof value === "string" ? value : JSON.stringify(value)]];
+      return value.map((each, i) => [`${here}.${at(each, "name") ?? i}`, in_a_line(each)]);
+    return is_object(value) ? leaves(value, here) : [[here, in_a_line(value)]];
   });
 }
 

@@ -212,7 +212,7 @@ class Plot {
       ctx.fillStyle = colour(`c${colour_of(band.rule)}`);
       ctx.globalAlpha = 0.09;
       // Many rules that are on all the time would hide what they are about.
-      if (this.lanes.length === 1 || band.from > 0 || band.to < RUN_SECONDS)
+      if (this.lanes.length === 1 || band.from > 0 || band.to < RULES_END)
         ctx.fillRect(from, bbox.top, to - from, bbox.height);
       ctx.globalAlpha = 0.9;
       ctx.fillRect(from, bbox.top + lane, Math.max(1, to - from), 3 * devicePixelRatio);
