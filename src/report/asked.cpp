@@ -41,8 +41,8 @@ Json curve_of(const CompiledImpairment& delay) {
   for (int i = 1; i < kPoints; ++i)
     places.push_back(low +
                      static_cast<std::uint64_t>(static_cast<double>(high - low) * i / kPoints));
-  std::ranges::sort(places);
-  places.erase(std::ranges::unique(places).begin(), places.end());
+  std::sort(places.begin(), places.end());
+  places.erase(std::unique(places.begin(), places.end()), places.end());
   Json curve = Json::array();
   for (const std::uint64_t at_ns : places) curve.push_back({at_ns, share_within(delay, at_ns)});
   return curve;
@@ -72,7 +72,7 @@ Json asked_of(const std::vector<RuleLaw>& laws) {
         one["loss"] = term.loss->rate;
       if (term.enabled && term.delay && delays.size() < kDelaysMax) {
         Json delay = {{"mean_ns", mean_of(*term.delay)}, {"curve", curve_of(*term.delay)}};
-        const auto same = std::ranges::find(delays, delay);
+        const auto same = std::find(delays.begin(), delays.end(), delay);
         one["delay"] = same - delays.begin();
         if (same == delays.end())
           delays.push_back(std::move(delay));
