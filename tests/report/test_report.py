@@ -184,6 +184,25 @@ def test_whatever_is_missing_is_said(browser, tmp_path):
 
 
 @needs_browser
+@pytest.mark.parametrize("name,text", [
+    ("stats.json", '{"name": 7, "rules": {"wan": 5, "x": null}, "ports": [1], "ledger": {"dropped": 3}}'),
+    ("stats.json", '{"rules": 3, "ports": {"left": null}, "lateness": [], "delays": {"wan": 1}}'),
+    ("verdict.json", '{"verdict": {}, "expectations": 3, "reasons": "x", "run": 9}'),
+    ("environment.json", '{"run": null, "ports": [null, {"name": {}}]}'),
+    ("events.jsonl", '{"kind": null}\n{"t_ns": "x", "kind": "end", "rule": {}}\n7\n'),
+    ("series.jsonl", '{"t_ns": 1, "rules": 4}\n{"t_ns": 2, "rules": {"wan": {"matched": {}}}}\n'),
+])
+def test_files_of_another_shape_spoil_their_part_alone(browser, tmp_path, name, text):
+    """JSON that faultline never wrote: the page is made, without an error, and has all its parts."""
+    MadeUpRun(samples=30).write(tmp_path)
+    (tmp_path / name).write_text(text)
+    page_of(tmp_path)
+    opened(browser, tmp_path)
+    assert browser.ask("document.querySelectorAll('main > section').length") == 9
+    assert browser.ask("document.getElementById('scenario').textContent").startswith("version: 1")
+
+
+@needs_browser
 def test_keys_move_the_cursor_and_zoom(browser, run):
     """Tab comes to the plots; arrows, Home and End, plus and 0 do what is written there."""
     folder, _ = run

@@ -214,26 +214,37 @@ function reproduce() {
                make("summary", {}, "scenario.yaml"), make("pre", {id: "scenario"}, DATA.scenario))].flat();
 }
 
+/** A file of another shape than faultline writes must not take the rest of the page with it. */
+function guarded(part) {
+  try {
+    return [part()].flat();
+  } catch (error) {
+    return [make("p", {class: "notes", "data-failed": part.name},
+                 `This part could not be made of the run's files: ${error.message}`)];
+  }
+}
+
+const rules = () => RULES.length === 0 ? make("p", {class: "faint"}, "No rules.")
+  : RULES.flatMap((rule) => guarded(() => rule_section(rule)));
+
 function build() {
-  const sections = [["asked", "Asked against achieved", expectations()],
-                    ["rules", "Rules", RULES.length === 0 ? [make("p", {class: "faint"}, "No rules.")]
-                                                          : RULES.map(rule_section)],
-                    ["traffic", "Traffic", traffic()], ["flows", "Top flows", top_flows()],
-                    ["events", "Events", events()], ["ledger", "Ledger", ledger()],
-                    ["lateness", "Lateness", lateness()],
-                    ["environment", "Environment", environment()],
-                    ["reproduce", "How to reproduce", reproduce()]];
+  const sections = [["asked", "Asked against achieved", expectations], ["rules", "Rules", rules],
+                    ["traffic", "Traffic", traffic], ["flows", "Top flows", top_flows],
+                    ["events", "Events", events], ["ledger", "Ledger", ledger],
+                    ["lateness", "Lateness", lateness], ["environment", "Environment", environment],
+                    ["reproduce", "How to reproduce", reproduce]];
   const page = document.getElementById("report");
   const fused = DATA.series.stride > 1
     ? make("p", {class: "faint"}, `Of ${grouped(DATA.series.samples)} samples each ${
         DATA.series.stride} are one point: counters at its end, what waits and delays at their greatest.`)
     : null;
-  page.append(...[head(), notes(),
+  page.append(...[guarded(head), notes(),
     make("nav", {"aria-label": "parts"}, sections.map(([id, title]) => make("a", {href: `#${id}`}, title))),
     make("p", {class: "faint hint"}, "Drag across a plot to zoom, double-click to see all. With the keyboard: ",
          "tab to a plot, arrows move its cursor, + and − zoom, 0 shows all. Bands are the times when a rule was on, ",
          "dotted lines are events."), fused].flat().filter((each) => each),
-    ...sections.map(([id, title, parts]) => make("section", {id}, make("h2", {}, title), parts.flat())));
+    ...sections.map(([id, title, part]) =>
+      make("section", {id}, make("h2", {}, title), guarded(part).flat())));
   for (const plot of PLOTS.values())
     plot.draw();
   page.setAttribute("data-ready", "yes");

@@ -18,8 +18,12 @@ function table(head, rows, small = false) {
     make("tbody", {}, rows.map((row) => make("tr", {}, row.map(cell))))));
 }
 
-const time_plot = (options) => SERIES.seconds.length < 2 ? null
-  : new Plot({x: SERIES.seconds, x_unit: "seconds", over_time: true, markers: MARKERS, ...options});
+/** null: too little to draw. */
+function time_plot(options) {
+  const there = options.series.filter((each) => !each.values.every(Number.isNaN));
+  return SERIES.seconds.length < 2 || there.length === 0 ? null
+    : new Plot({x: SERIES.seconds, x_unit: "seconds", over_time: true, markers: MARKERS, ...options});
+}
 
 function loss_plot(rule) {
   const found = losses_of(rule);
