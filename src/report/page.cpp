@@ -3,6 +3,8 @@
 #include "report/page.hpp"
 
 #include <array>
+#include <cstdlib>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -49,6 +51,20 @@ std::string data_of(const Json& json) {
   return text;
 }
 
+/// Numbers that JavaScript would round, such as a seed, as their digits.
+Json exact(Json json) {
+  constexpr std::int64_t kWholeMax = std::int64_t{1} << 53;
+  if (json.is_structured()) {
+    for (auto& each : json) each = exact(std::move(each));
+    return json;
+  }
+  const bool rounded =
+      json.is_number_unsigned()
+          ? json.get<std::uint64_t>() > static_cast<std::uint64_t>(kWholeMax)
+          : json.is_number_integer() && std::abs(json.get<std::int64_t>() / 2) > kWholeMax / 2;
+  return rounded ? Json(json.dump()) : json;
+}
+
 Json data_json(const RunRecord& folder, const PageExtras& extras) {
   Json files = Json::array();
   for (const FolderFile& file : folder.files)
@@ -56,11 +72,11 @@ Json data_json(const RunRecord& folder, const PageExtras& extras) {
   return {{"version", extras.version},
           {"files", std::move(files)},
           {"scenario", folder.scenario},
-          {"environment", folder.environment},
-          {"statistics", folder.statistics},
-          {"verdict", folder.verdict},
-          {"flows", folder.flows},
-          {"events", folder.events},
+          {"environment", exact(folder.environment)},
+          {"statistics", exact(folder.statistics)},
+          {"verdict", exact(folder.verdict)},
+          {"flows", exact(folder.flows)},
+          {"events", exact(folder.events)},
           {"events_left_out", folder.events_left_out},
           {"series", folder.series.to_json()},
           {"asked", extras.asked},

@@ -184,6 +184,18 @@ def test_whatever_is_missing_is_said(browser, tmp_path):
 
 
 @needs_browser
+def test_seeds_are_not_rounded(browser, tmp_path):
+    """A seed of 64 bits is shown to its last digit, in numbers of JavaScript or not."""
+    statistics = MadeUpRun(samples=5).write(tmp_path)
+    (tmp_path / "stats.json").write_text(json.dumps({**statistics, "seed": 2**64 - 1}))
+    page_of(tmp_path)
+    opened(browser, tmp_path)
+    assert f"--seed {2**64 - 1} " in browser.ask("document.getElementById('command').textContent")
+    assert "1700000000000000000" in browser.ask("document.getElementById('environment').innerText")
+    assert "began 2023-11-14T22:13:20" in browser.ask("document.querySelector('main').innerText")
+
+
+@needs_browser
 @pytest.mark.parametrize("name,text", [
     ("stats.json", '{"name": 7, "rules": {"wan": 5, "x": null}, "ports": [1], "ledger": {"dropped": 3}}'),
     ("stats.json", '{"rules": 3, "ports": {"left": null}, "lateness": [], "delays": {"wan": 1}}'),
