@@ -63,6 +63,11 @@ struct FollowOptions {
 };
 Exit run_stats(const DaemonOptions& daemon, const FollowOptions& options);
 Exit run_events(const DaemonOptions& daemon, const FollowOptions& options);
+struct TopOptions {
+  bool plain = false;       ///< lines, also on a terminal
+  std::uint64_t count = 0;  ///< of lines; 0: until it is ended
+};
+Exit run_top(const DaemonOptions& daemon, const TopOptions& options);
 Exit run_ports(const DaemonOptions& options);
 Exit run_flows(const DaemonOptions& options, std::uint32_t limit);
 
@@ -118,6 +123,12 @@ struct DoctorOptions {
   OutputForm form = OutputForm::kHuman;
 };
 Exit run_doctor(const DoctorOptions& options);
+
+struct ReportOptions {
+  std::string folder;
+  std::string output;  ///< empty: report.html in the folder; -: standard output
+};
+Exit run_report(const ReportOptions& options);
 
 Exit run_preset_list(OutputForm form);
 Exit run_preset_show(const std::string& name, OutputForm form);

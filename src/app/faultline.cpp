@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "app/commands.hpp"
+#include "app/probe.hpp"
 #include "base/units.hpp"
 #include "control/version.hpp"
 #include "impair/burst.hpp"
@@ -48,11 +49,14 @@ struct Arguments {
   std::string apply_file;
   std::string held = "send";
   FollowOptions follow;
+  TopOptions top;
+  ReportOptions report;
   RuleOptions rule;
   PartitionOptions partition;
   PauseOptions pause;
   RunOptions run;
   DoctorOptions doctor;
+  ProbeOptions probe;
   std::uint32_t limit = 40;
   std::string trigger;
   std::string preset;
@@ -90,6 +94,15 @@ void add_offline_commands(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(1U, 16U));
   add_json(*simulate, options.form);
   simulate->callback([&arguments] { arguments.exit = run_simulate(arguments.simulate); });
+}
+
+void add_report(CLI::App& app, Arguments& arguments) {
+  CLI::App* report =
+      app.add_subcommand("report", "Make one HTML page of a run: asked against achieved");
+  report->add_option("DIR", arguments.report.folder, "the folder of the run")->required();
+  report->add_option("--out", arguments.report.output,
+                     "the page; - for stdout; default DIR/report.html");
+  report->callback([&arguments] { arguments.exit = run_report(arguments.report); });
 }
 
 void add_explain(CLI::App& app, Arguments& arguments) {
@@ -143,6 +156,10 @@ void add_daemon_commands(CLI::App& app, Arguments& arguments) {
         arguments.follow.interval_ns = *interval_ns;
       },
       "between them, default 1s");
+  CLI::App* top = add("top", "Watch rates and faults, ten times a second",
+                      [](const Arguments& each) { return run_top(each.daemon, each.top); });
+  top->add_flag("--plain", arguments.top.plain, "a line a second, also on a terminal");
+  top->add_option("--count", arguments.top.count, "end after so many lines");
   add("events", "Show what happened", [](const Arguments& each) {
     return run_events(each.daemon, each.follow);
   })->add_flag("-f,--follow", arguments.follow.follow, "and what happens, until ended");
@@ -316,6 +333,7 @@ int run(int count, char** words) {
   app.fallthrough();
   add_offline_commands(app, arguments);
   add_explain(app, arguments);
+  add_report(app, arguments);
   add_daemon_commands(app, arguments);
   add_rule_commands(app, arguments);
   add_partition(app, arguments);
@@ -324,6 +342,7 @@ int run(int count, char** words) {
   add_trigger(app, arguments);
   add_preset_commands(app, arguments);
   add_machine_commands(app, arguments);
+  add_probe(app, arguments.probe, arguments.exit);
   try {
     app.parse(count, words);
   } catch (const CLI::ParseError& error) {

@@ -16,13 +16,14 @@ BELOW = {
     "policy": {"base", "packet", "impair", "match"},
     "dataplane": {"base", "packet", "impair", "match", "policy"},
     "record": {"base", "packet", "impair", "match", "policy", "dataplane"},
+    "probe": {"base", "packet", "dataplane"},
     "control": {"base", "packet", "impair", "match", "policy", "dataplane"},
     "report": {"base", "packet", "impair", "match", "policy", "control"},
     "drivers": {"base", "packet", "impair", "match", "policy", "dataplane"},
     "sim": {"base", "packet", "impair", "match", "policy", "dataplane", "record", "control",
             "drivers"},
     "app": {"base", "packet", "impair", "match", "policy", "dataplane", "record", "control",
-            "drivers", "sim", "report"},
+            "drivers", "sim", "report", "probe"},
 }
 
 # Which files may include a library, by the beginning of their path.
