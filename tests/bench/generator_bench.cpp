@@ -1,5 +1,7 @@
 // A whole worker in real time behind a generator of many flows, or the generator alone: receive and
 // send, nothing between. Prints what was measured as one JSON object.
+#include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -16,6 +18,7 @@
 #include "drivers/eal.hpp"
 #include "drivers/pools.hpp"
 #include "record/capture_reader.hpp"
+#include "record/journal_writer.hpp"
 #include "tests/bench/bed.hpp"
 #include "tests/bench/generator.hpp"
 #include "tests/bench/words.hpp"
@@ -26,13 +29,14 @@ namespace {
 constexpr std::string_view kUsage =
     "Usage: generator_bench [--rules YAML] [--flows N] [--size BYTES|imix] [--fresh SHARE]\n"
     "                       [--captures DIRECTORY] [--burst N] [--hold MB] [--warm-up S]\n"
-    "                       [--seconds S] [--fill PACKETS]\n"
+    "                       [--seconds S] [--fill PACKETS] [--journal FILE]\n"
     "\n"
     "Without --rules there is no worker: the generator's packets are freed as they come.\n"
     "--size counts the FCS; imix is 64, 570 and 1,518 bytes, 7 : 4 : 1. --fresh: so many of the\n"
     "packets belong to flows not seen before. --captures: instead the Ethernet frames of all\n"
     "captures there, in a loop. With --fill time does not matter: it runs until so\n"
-    "many packets were received, and says what memory the process took meanwhile.\n";
+    "many packets were received, and says what memory the process took meanwhile. --journal:\n"
+    "what rules do is written there by a thread on the first core.\n";
 constexpr std::uint32_t kFcsBytes = 4;
 constexpr std::uint32_t kTurns = 256;  ///< between two looks at the clock
 
@@ -106,6 +110,25 @@ void measure(const Words& words, const TscClock& clock, GeneratorPort& generator
              static_cast<double>(waited_ns() - waited_before) / took_ns);
 }
 
+/// A journal whose thread is on the first core, as the worker is on the last.
+std::unique_ptr<JournalWriter> start_journal(const Words& words) {
+  const std::string* path = words.find("--journal");
+  if (path == nullptr)
+    return nullptr;
+  auto journal = JournalWriter::create(*path, 1);
+  if (!journal)
+    words.refuse("--journal: no such file can be made");
+  cpu_set_t own;
+  cpu_set_t first;
+  CPU_ZERO(&first);
+  CPU_SET(allowed_cores().front(), &first);
+  pthread_getaffinity_np(pthread_self(), sizeof own, &own);
+  pthread_setaffinity_np(pthread_self(), sizeof first, &first);
+  (*journal)->start();
+  pthread_setaffinity_np(pthread_self(), sizeof own, &own);
+  return std::move(*journal);
+}
+
 /// What got lost without having been asked for.
 std::uint64_t own_drops(const Ledger& ledger) {
   std::uint64_t sum = 0;
@@ -148,6 +171,9 @@ void run(const Words& words) {
        .flow_idle_ns = (fresh > 0 ? 5 : 60) * kNsPerSecond,
        .hold_bytes = static_cast<std::uint64_t>(words.number("--hold", 1'024)) << 20},
       {&left, &right}, time, *pool);
+  const std::unique_ptr<JournalWriter> journal = start_journal(words);
+  if (journal != nullptr)
+    bed.worker().set_witness(&journal->tap(0));
   const auto turn = [&] { bed.worker().poll(); };
   const auto fill = static_cast<std::uint64_t>(words.number("--fill", 0));
   if (fill > 0) {
@@ -163,10 +189,19 @@ void run(const Words& words) {
   }
   WorkerSnapshot snapshot(2);
   bed.worker().fill(snapshot);
+  if (journal != nullptr) {
+    const JournalStatus status = journal->status();
+    fmt::print(R"(, "hits": {}, "lost": {}, "journal_bytes": {})", status.hits, status.lost,
+               status.bytes);
+  }
   fmt::print(R"(, "held": {}, "hold_bytes": {}, "flows": {}, "evicted": {}, "own_drops": {}}})"
              "\n",
              snapshot.hold.packets, snapshot.hold.bytes, snapshot.flows.active,
              snapshot.flows.evicted, own_drops(snapshot.counters.ledger));
+  bed.worker().set_witness(nullptr);
+  bed.worker().poll();
+  if (journal != nullptr)
+    journal->end();
   bed.end();
 }
 

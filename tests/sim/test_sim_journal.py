@@ -86,7 +86,7 @@ def test_what_is_cut_off_on_its_way_was_not_sent(program, fixed):
 seed: 1
 nodes: {a: {port: left}, b: {port: right}}
 rules: [{name: wan, impair: [delay: 20ms]}]
-timeline: [{at: 50ms, for: 20ms, partition: {shape: one, node: b, in_flight: drop}}]
+timeline: [{at: 50ms, for: 20ms, in_flight: drop, partition: {shape: one, node: b}}]
 """
     wanted, found = both(program, text, [fixed])
     assert found == wanted
