@@ -102,6 +102,7 @@ void Engine::housekeeping(std::uint64_t now_ns) {
   watch_timeline(now_ns);
   watch_triggers(now_ns);
   watch_ends(now_ns);
+  watch_journal(now_ns);
   if (flaps_read_ != watched_->generation) {
     flaps_->read(*watched_);
     flaps_read_ = watched_->generation;

@@ -372,6 +372,7 @@ ChangeResult Engine::publish(PolicyChain chain, Request request) {
   const std::uint64_t now_ns = clock_.now_ns();
   watch_timeline(now_ns);
   watch_ends(now_ns);
+  add_names(chain);
   publisher_->publish(std::move(chain));
   generation_.store(generation, std::memory_order_relaxed);
   tree_ = std::move(request.tree);

@@ -77,8 +77,42 @@ void JournalTap::judged(const RuleProgram& rule, std::size_t step, const Selecti
       std::equal(before_ns_.begin() + first, before_ns_.begin() + end,
                  burst.time_ns.begin() + first))
     return;
-  note_all(rule, step, selection, burst);
+  if (impairment.edit == nullptr && impairment.answer == nullptr && !serving_ &&
+      !burst.any_marked() && notes_used_ + selection.count <= kNotesMax)
+    note_plain(rule, step, selection, burst);
+  else
+    note_all(rule, step, selection, burst);
   serving_ = false;
+}
+
+/// Where each packet was delayed, dropped or left as it was.
+void JournalTap::note_plain(const RuleProgram& rule, std::size_t step, const Selection& selection,
+                            const JudgedBurst& burst) noexcept {
+  Note made;
+  made.impairment = &rule.steps[step].impairment;
+  made.slot = rule.slot;
+  made.step = static_cast<std::uint8_t>(step);
+  std::uint64_t touched = 0;
+  std::uint32_t used = notes_used_;
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    // Member by member: read back as a whole, what was just written would have to be waited for.
+    Note& noted = notes_[used];
+    noted.delay_ns = burst.time_ns[i] - before_ns_[i];
+    noted.impairment = made.impairment;
+    noted.slot = made.slot;
+    noted.step = made.step;
+    noted.i = i;
+    noted.reason = burst.reason[i];
+    noted.flags = 0;
+    noted.copies = 0;
+    const bool hits = noted.delay_ns != 0 || noted.reason != DropReason::kNone;
+    used += hits ? 1U : 0U;
+    touched |= std::uint64_t{hits} << i;
+  }
+  notes_used_ = used;
+  plain_ &= (touched_ & touched) == 0;
+  touched_ |= touched;
 }
 
 /// As far as anything was done to them, or may turn out to have been.
@@ -90,6 +124,7 @@ void JournalTap::note_all(const RuleProgram& rule, std::size_t step, const Selec
   made.impairment = &impairment;
   made.slot = rule.slot;
   made.step = static_cast<std::uint8_t>(step);
+  plain_ &= !acts_later;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
     made.i = i;
@@ -149,6 +184,13 @@ void JournalTap::decided(const JudgedPackets& packets, const JudgedBurst& burst)
     return;
   }
   plain_ &= aside_ == 0;
+  if (plain_) {
+    // All is known already, but for what may be lost on the way out.
+    if (notes_used_ > 0)
+      tell_plain(*packets.frames);
+    forget_burst();
+    return;
+  }
   for (std::uint64_t left = touched_ | aside_; left != 0; left &= left - 1) {
     const auto i = static_cast<std::uint32_t>(std::countr_zero(left));
     const FrameView& frame = (*packets.frames)[i];
@@ -236,6 +278,14 @@ std::uint64_t* JournalTap::reserve(std::uint64_t words) noexcept {
   return place;
 }
 
+void JournalTap::tell_plain(const PerPacket<FrameView>& frames) noexcept {
+  std::uint64_t* place = reserve(notes_used_ * kNoteWords);
+  if (place != nullptr)
+    ring_.commit(put_hits(place, frames));
+  else
+    lose(notes_used_);
+}
+
 void JournalTap::acted() noexcept {
   if (burst_ == nullptr)
     return;
@@ -244,7 +294,7 @@ void JournalTap::acted() noexcept {
     const std::uint64_t records = notes_used_ + answers_used_ + 2 * forks_used_ + asides + 1;
     std::uint64_t* place = reserve(records * kNoteWords + gone_used_ * words_of<JournalGone>());
     if (place != nullptr) {
-      place = plain_ ? put_hits(place) : put_touches(place);
+      place = put_touches(place);
       ring_.commit(gone_used_ > 0 ? put_gone(place) : place);
     } else {
       std::uint64_t hits = answers_used_;
@@ -292,25 +342,43 @@ std::uint64_t* JournalTap::put_flow(std::uint64_t* place, std::uint32_t i) noexc
   return put_record(place, told);
 }
 
-std::uint64_t* JournalTap::put_hits(std::uint64_t* place) noexcept {
-  for (std::uint32_t at = 0; at < notes_used_; ++at) {
+/// Everything the loop reads is in locals: what it writes might be any of it.
+std::uint64_t* JournalTap::put_hits(std::uint64_t* place,
+                                    const PerPacket<FrameView>& frames) noexcept {
+  const JudgedBurst& burst = *burst_;
+  const FlowTable& flows = *flows_;
+  Flow* const* const burst_flows = burst_flows_->data();
+  const std::uint32_t used = notes_used_;
+  const std::uint32_t journal = journal_;
+  if (burst.egress != head_.egress || ingress_ != head_.ingress)
+    head_told_ = false;
+  std::uint64_t head_ns = head_told_ ? head_.arrival_ns : kNever;
+  std::uint32_t head_sequence = head_.sequence;
+  for (std::uint32_t at = 0; at < used; ++at) {
     const Note& note = notes_[at];
-    if (!note.hits())
-      continue;
-    place = put_head(place, key_of(note.i));
-    place = put_flow(place, note.i);
-    const Flow* flow = (*burst_flows_)[note.i];
-    JournalHitRecord hit;
-    hit.behind = static_cast<std::uint8_t>(burst_->sequence[note.i] - head_.sequence);
-    hit.step = note.step;
-    hit.reason = note.reason;
-    hit.slot = note.slot;
-    hit.length_bytes = length_[note.i];
-    hit.hash = hash_[note.i];
-    hit.place = flow != nullptr ? flows_->place_number(*flow) : kNoFlowPlace;
-    hit.number = burst_->number[note.i];
-    hit.delay_ns = note.delay_ns;
-    place = put_record(place, hit);
+    const std::uint32_t i = note.i;
+    const Flow* flow = burst_flows[i];
+    const std::uint32_t sequence = burst.sequence[i];
+    if (burst.arrival_ns[i] != head_ns || sequence - head_sequence > UINT8_MAX) [[unlikely]] {
+      place = put_head(place, key_of(i));
+      head_ns = head_.arrival_ns;
+      head_sequence = head_.sequence;
+    }
+    if (flow == nullptr || flow->journal != journal) [[unlikely]]
+      place = put_flow(place, i);
+    const FrameView& frame = frames[i];
+    // A JournalHitRecord, in whole words: bytes written one by one could not be read back so soon.
+    place[0] = std::uint64_t{static_cast<std::uint8_t>(JournalRecord::kHit)} |
+               std::uint64_t{sequence - head_sequence} << 8 | std::uint64_t{note.step} << 16 |
+               std::uint64_t{static_cast<std::uint8_t>(note.reason)} << 24 |
+               std::uint64_t{note.slot} << 32 | std::uint64_t{length_of(frame)} << 48;
+    place[1] =
+        frame_hash(frame) |
+        (flow != nullptr ? std::uint64_t{flows.place_number(*flow)} : std::uint64_t{kNoFlowPlace})
+            << 32;
+    place[2] = burst.number[i];
+    place[3] = note.delay_ns;
+    place += words_of<JournalHitRecord>();
   }
   return place;
 }

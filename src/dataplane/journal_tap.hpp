@@ -76,11 +76,14 @@ class JournalTap final : public Witness {
       words_of<JournalFlow>() + words_of<JournalHead>() + words_of<JournalTouch>();
 
   void note(const Note& note) noexcept;
+  void note_plain(const RuleProgram& rule, std::size_t step, const Selection& selection,
+                  const JudgedBurst& burst) noexcept;
   void note_all(const RuleProgram& rule, std::size_t step, const Selection& selection,
                 const JudgedBurst& burst) noexcept;
   std::uint64_t* put_head(std::uint64_t* place, const HoldKey& key) noexcept;
   std::uint64_t* put_flow(std::uint64_t* place, std::uint32_t i) noexcept;
-  std::uint64_t* put_hits(std::uint64_t* place) noexcept;
+  void tell_plain(const PerPacket<FrameView>& frames) noexcept;
+  std::uint64_t* put_hits(std::uint64_t* place, const PerPacket<FrameView>& frames) noexcept;
   std::uint64_t* put_touches(std::uint64_t* place) noexcept;
   std::uint64_t* put_answers(std::uint64_t* place) noexcept;
   std::uint64_t* put_gone(std::uint64_t* place) noexcept;
@@ -117,7 +120,7 @@ class JournalTap final : public Witness {
   PerPacket<bool> before_marked_;
   PerPacket<std::uint32_t> hash_;
   PerPacket<std::uint16_t> length_;
-  std::array<Note, kNotesMax> notes_;
+  std::array<Note, kNotesMax + 1> notes_;
   std::array<Answer, kAnswersNoted> answers_;
   std::array<Fork, kBurstMax> forks_;
   std::array<JournalGone, kGoneMax> gone_;

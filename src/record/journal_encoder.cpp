@@ -346,7 +346,8 @@ void JournalEncoder::sum_up(const JournalHit& hit, Place& place) {
     second_end_ns_ = second_begin_ns_ + kNsPerSecond;
     second_generation_ = hit.generation;
   }
-  if (hit.generation != named_generation_ || names_ == nullptr) {
+  if (hit.generation != named_generation_ || !named_) {
+    named_ = true;
     names_ = names_of_(hit.generation);
     named_generation_ = hit.generation;
   }

@@ -93,6 +93,7 @@ class JournalEncoder {
   JournalHit last_;  ///< as the file has it
   std::uint64_t generation_ = 0;
   std::unordered_map<std::uint64_t, std::uint64_t> zero_ns_;  ///< by generation
+  bool named_ = false;
   std::uint64_t named_generation_ = 0;
   const JournalNames* names_ = nullptr;  ///< of that
   std::uint64_t second_begin_ns_ = 0;

@@ -16,7 +16,7 @@ BELOW = {
     "policy": {"base", "packet", "impair", "match"},
     "dataplane": {"base", "packet", "impair", "match", "policy"},
     "record": {"base", "packet", "impair", "match", "policy", "dataplane"},
-    "control": {"base", "packet", "impair", "match", "policy", "dataplane"},
+    "control": {"base", "packet", "impair", "match", "policy", "dataplane", "record"},
     "report": {"base", "packet", "impair", "match", "policy", "control"},
     "drivers": {"base", "packet", "impair", "match", "policy", "dataplane"},
     "sim": {"base", "packet", "impair", "match", "policy", "dataplane", "record", "control",
