@@ -16,7 +16,7 @@ namespace faultline {
 namespace {
 
 /// A chunk is written when it has grown so large, or when it has waited so long.
-constexpr std::size_t kChunkBytes = std::size_t{64} << 10;
+constexpr std::size_t kChunkBytes = std::size_t{16} << 10;
 constexpr std::uint32_t kNapsAChunk = 100;
 constexpr timespec kNap{0, 1'000'000};
 
