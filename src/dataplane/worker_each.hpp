@@ -29,8 +29,9 @@ void Worker<Port, Time>::act_on_each(BurstPart part, const PathProgram& way,
 
 template <PacketPort Port, typename Time>
 template <typename Go>
-void Worker<Port, Time>::dispose(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t i,
-                                 const Go& go) noexcept {
+[[gnu::always_inline]] inline void Worker<Port, Time>::dispose(rte_mbuf* mbuf, const HoldKey& key,
+                                                               std::uint32_t i,
+                                                               const Go& go) noexcept {
   if (burst_.reason[i] != DropReason::kNone) {
     act_.drop(mbuf, key, burst_.reason[i]);
     return;
