@@ -20,6 +20,7 @@ enum class JournalRecord : std::uint8_t {
   kFork = 6,     ///< a packet that waited was copied, with what had befallen it until then
   kGone = 7,     ///< a packet that was decided to live did not leave
   kLost = 8,     ///< hits that found no room here
+  kSame = 9,     ///< as kHit, and the same was done as by the hit before
 };
 
 /// Whether a packet's way is known.
@@ -72,6 +73,15 @@ struct JournalHitRecord {
   std::uint32_t place = 0;  ///< of its flow
   std::uint64_t number = 0;
   std::uint64_t delay_ns = 0;
+};
+
+struct JournalSame {
+  JournalRecord kind = JournalRecord::kSame;
+  std::uint8_t behind = 0;
+  std::uint16_t length_bytes = 0;
+  std::uint32_t hash = 0;
+  std::uint32_t place = 0;
+  std::uint32_t number = 0;  ///< of one below 2^32
 };
 
 struct JournalTouch {

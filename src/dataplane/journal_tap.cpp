@@ -19,6 +19,11 @@ constexpr bool is_rules_own(DropReason reason) noexcept {
   return reason <= DropReason::kFiltered;
 }
 
+/// A loss, which never touches a packet's time.
+bool leaves_time(const CompiledImpairment& impairment) noexcept {
+  return impairment.loss.has_value() && !impairment.delays;
+}
+
 std::uint16_t length_of(const FrameView& frame) noexcept {
   return static_cast<std::uint16_t>(std::min<std::uint32_t>(frame.length, UINT16_MAX));
 }
@@ -51,11 +56,13 @@ void JournalTap::note(const Note& note) noexcept {
   touched_ |= bit(note.i);
 }
 
-void JournalTap::asks(const RuleProgram&, std::size_t, const Selection& selection, const Asked&,
-                      const JudgedBurst& burst) noexcept {
+void JournalTap::asks(const RuleProgram& rule, std::size_t step, const Selection& selection,
+                      const Asked&, const JudgedBurst& burst) noexcept {
   const std::size_t first = selection.position[0];
   const std::size_t end = selection.position[selection.count - 1] + std::size_t{1};
-  std::copy(burst.time_ns.begin() + first, burst.time_ns.begin() + end, before_ns_.begin() + first);
+  if (!leaves_time(rule.steps[step].impairment))
+    std::copy(burst.time_ns.begin() + first, burst.time_ns.begin() + end,
+              before_ns_.begin() + first);
   std::copy(burst.marked.begin() + first, burst.marked.begin() + end,
             before_marked_.begin() + first);
 }
@@ -74,8 +81,8 @@ void JournalTap::judged(const RuleProgram& rule, std::size_t step, const Selecti
   const std::size_t end = selection.position[selection.count - 1] + std::size_t{1};
   if (impairment.edit == nullptr && impairment.answer == nullptr && !serving_ &&
       !burst.any_dropped() && !burst.any_marked() &&
-      std::equal(before_ns_.begin() + first, before_ns_.begin() + end,
-                 burst.time_ns.begin() + first))
+      (leaves_time(impairment) || std::equal(before_ns_.begin() + first, before_ns_.begin() + end,
+                                             burst.time_ns.begin() + first)))
     return;
   if (impairment.edit == nullptr && impairment.answer == nullptr && !serving_ &&
       !burst.any_marked() && notes_used_ + selection.count <= kNotesMax)
@@ -92,13 +99,14 @@ void JournalTap::note_plain(const RuleProgram& rule, std::size_t step, const Sel
   made.impairment = &rule.steps[step].impairment;
   made.slot = rule.slot;
   made.step = static_cast<std::uint8_t>(step);
+  const bool as_before = leaves_time(rule.steps[step].impairment);
   std::uint64_t touched = 0;
   std::uint32_t used = notes_used_;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
     // Member by member: read back as a whole, what was just written would have to be waited for.
     Note& noted = notes_[used];
-    noted.delay_ns = burst.time_ns[i] - before_ns_[i];
+    noted.delay_ns = as_before ? 0 : burst.time_ns[i] - before_ns_[i];
     noted.impairment = made.impairment;
     noted.slot = made.slot;
     noted.step = made.step;
@@ -125,10 +133,11 @@ void JournalTap::note_all(const RuleProgram& rule, std::size_t step, const Selec
   made.slot = rule.slot;
   made.step = static_cast<std::uint8_t>(step);
   plain_ &= !acts_later;
+  const bool as_before = leaves_time(impairment) && !serving_;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
     made.i = i;
-    made.delay_ns = burst.time_ns[i] - before_ns_[i];
+    made.delay_ns = as_before ? 0 : burst.time_ns[i] - before_ns_[i];
     made.reason = burst.reason[i];
     made.flags = burst.marked[i] && !before_marked_[i] ? JournalTouch::kMarked : std::uint8_t{0};
     if (serving_)
@@ -367,15 +376,23 @@ std::uint64_t* JournalTap::put_hits(std::uint64_t* place,
     if (flow == nullptr || flow->journal != journal) [[unlikely]]
       place = put_flow(place, i);
     const FrameView& frame = frames[i];
-    // A JournalHitRecord, in whole words: bytes written one by one could not be read back so soon.
+    const std::uint32_t number_of_place =
+        flow != nullptr ? flows.place_number(*flow) : kNoFlowPlace;
+    // Records in whole words: bytes written one by one could not be read back so soon.
+    if (at > 0 && note.delay_ns == notes_[at - 1].delay_ns && burst.number[i] <= UINT32_MAX &&
+        note.what() == notes_[at - 1].what()) {
+      place[0] = std::uint64_t{static_cast<std::uint8_t>(JournalRecord::kSame)} |
+                 std::uint64_t{sequence - head_sequence} << 8 |
+                 std::uint64_t{length_of(frame)} << 16 | std::uint64_t{frame_hash(frame)} << 32;
+      place[1] = number_of_place | burst.number[i] << 32;
+      place += words_of<JournalSame>();
+      continue;
+    }
     place[0] = std::uint64_t{static_cast<std::uint8_t>(JournalRecord::kHit)} |
                std::uint64_t{sequence - head_sequence} << 8 | std::uint64_t{note.step} << 16 |
                std::uint64_t{static_cast<std::uint8_t>(note.reason)} << 24 |
                std::uint64_t{note.slot} << 32 | std::uint64_t{length_of(frame)} << 48;
-    place[1] =
-        frame_hash(frame) |
-        (flow != nullptr ? std::uint64_t{flows.place_number(*flow)} : std::uint64_t{kNoFlowPlace})
-            << 32;
+    place[1] = frame_hash(frame) | std::uint64_t{number_of_place} << 32;
     place[2] = burst.number[i];
     place[3] = note.delay_ns;
     place += words_of<JournalHitRecord>();

@@ -53,6 +53,10 @@ class JournalTap final : public Witness {
     std::uint8_t flags = 0;
     std::uint8_t copies = 0;
 
+    /// Slot, step and reason as one number.
+    std::uint64_t what() const noexcept {
+      return slot | std::uint64_t{step} << 16 | static_cast<std::uint64_t>(reason) << 24;
+    }
     bool hits() const noexcept {
       return delay_ns != 0 || reason != DropReason::kNone || copies > 0 ||
              (flags & ~JournalTouch::kReplaces) != 0;

@@ -59,6 +59,9 @@ void JournalEncoder::encode(std::span<const std::uint64_t> words) {
       case JournalRecord::kHit:
         next(&JournalEncoder::hit);
         break;
+      case JournalRecord::kSame:
+        next(&JournalEncoder::same);
+        break;
       case JournalRecord::kHead:
         head_ = record_at<JournalHead>(words);
         words = words.subspan(words_of<JournalHead>());
@@ -129,7 +132,18 @@ JournalHit JournalEncoder::hit_of(const JournalHitRecord& record) const {
   return hit;
 }
 
+void JournalEncoder::same(const JournalSame& same) {
+  JournalHitRecord record = hit_before_;
+  record.behind = same.behind;
+  record.length_bytes = same.length_bytes;
+  record.hash = same.hash;
+  record.place = same.place;
+  record.number = same.number;
+  hit(record);
+}
+
 void JournalEncoder::hit(const JournalHitRecord& record) {
+  hit_before_ = record;
   JournalHit hit = hit_of(record);
   hit.release_ns = hit.arrival_ns + hit.delay_ns;
   hit.fate = hit.reason == DropReason::kNone ? JournalFate::kSent : JournalFate::kDropped;

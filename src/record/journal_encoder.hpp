@@ -68,6 +68,7 @@ class JournalEncoder {
   void adopted(const JournalAdopted& adopted);
   void flow(const JournalFlow& flow);
   void hit(const JournalHitRecord& record);
+  void same(const JournalSame& same);
   void touch(const JournalTouch& touch);
   void fork(const JournalFork& fork);
   void gone(const JournalGone& gone);
@@ -90,6 +91,7 @@ class JournalEncoder {
   std::unordered_map<std::uint64_t, Waiting> waiting_;
   std::vector<std::uint32_t> summed_;  ///< places with a digest that is not told yet
   JournalHead head_;
+  JournalHitRecord hit_before_;
   JournalHit last_;  ///< as the file has it
   std::uint64_t generation_ = 0;
   std::unordered_map<std::uint64_t, std::uint64_t> zero_ns_;  ///< by generation
