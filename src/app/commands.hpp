@@ -130,6 +130,19 @@ struct ReportOptions {
 };
 Exit run_report(const ReportOptions& options);
 
+struct JournalOptions {
+  std::string path;     ///< a journal, or the folder in which journal.bin lies
+  std::string against;  ///< another one to compare it with; empty: none
+  bool follow = false;
+  bool digest = false;
+  std::string rule;    ///< only its hits; empty: all, as below
+  std::string flow;    ///< a part of the flow's text
+  std::string action;  ///< one of kJournalActions
+  std::string port;    ///< where the packet came in or was on its way to
+  OutputForm form = OutputForm::kHuman;
+};
+Exit run_journal(const JournalOptions& options);
+
 Exit run_preset_list(OutputForm form);
 Exit run_preset_show(const std::string& name, OutputForm form);
 

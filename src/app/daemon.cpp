@@ -9,9 +9,12 @@
 #include <spdlog/async.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -91,6 +94,22 @@ Result<Cores> choose_cores(const Scenario& scenario, const WorkerLayout& layout)
   return cores;
 }
 
+/// Why the daemon cannot keep its files in this folder; empty: it can, or needs none.
+std::string why_unusable(const std::string& folder) {
+  if (folder.empty())
+    return {};
+  struct stat status {};
+  if (stat(folder.c_str(), &status) != 0)
+    return fmt::format("cannot be used: {}; a folder that exists", std::strerror(errno));
+  if (!S_ISDIR(status.st_mode))
+    return "is no folder";
+  if ((status.st_mode & S_IWOTH) != 0)
+    return "is writable by others, who could put links there; allowed is mode 0775 or less";
+  if (access(folder.c_str(), W_OK | X_OK) != 0)
+    return fmt::format("cannot be written to: {}", std::strerror(errno));
+  return {};
+}
+
 class Daemon {
  public:
   explicit Daemon(const DaemonSettings& settings) : settings_(settings) {}
@@ -102,6 +121,10 @@ class Daemon {
       return loaded.exit;
     if (const Exit exit = find_groups(); exit != Exit::kDone)
       return exit;
+    if (const std::string unusable = why_unusable(settings_.data); !unusable.empty()) {
+      fmt::print(stderr, "faultlined: error: --data {}: {}\n", settings_.data, unusable);
+      return Exit::kUnusable;
+    }
     if (const Exit exit = judge(*loaded.scenario); exit != Exit::kDone)
       return exit;
     if (const Exit exit = start_machine(*loaded.scenario); exit != Exit::kDone)
@@ -264,6 +287,10 @@ class Daemon {
     stop.store(true);
     for (unsigned id = 0; id < launched.size(); ++id) rte_eal_wait_lcore(id + 1);
     FAULTLINE_CHECK(running.load(std::memory_order_acquire) == 0);
+    const JournalStatus journal = engine.end_journal();
+    if (journal.bytes > 0)
+      spdlog::info("journal: {} hits, {} lost, {} bytes{}{}", journal.hits, journal.lost,
+                   journal.bytes, journal.failure.empty() ? "" : ": ", journal.failure);
     if (exit == Exit::kDone)
       log_end(engine);
     spdlog::shutdown();
@@ -282,6 +309,11 @@ class Daemon {
     std::optional<TelemetryMirror> mirror;
     if (settings_.telemetry)
       mirror.emplace(engine);
+    if (settings_.journal)
+      if (const auto begun = engine.start_journal(settings_.data + "/journal.bin"); !begun) {
+        tell(begun.error(), OutputForm::kHuman);
+        return Exit::kUnusable;
+      }
     if (settings_.start) {
       if (const ChangeResult started = engine.start(); !started) {
         fmt::print(stderr, "faultlined: error: {}\n", started.error().detail);

@@ -9,6 +9,7 @@
 #include "base/units.hpp"
 #include "control/version.hpp"
 #include "impair/burst.hpp"
+#include "record/journal_line.hpp"
 
 namespace faultline {
 namespace {
@@ -57,6 +58,7 @@ struct Arguments {
   RunOptions run;
   DoctorOptions doctor;
   ProbeOptions probe;
+  JournalOptions journal;
   std::uint32_t limit = 40;
   std::string trigger;
   std::string preset;
@@ -83,7 +85,8 @@ void add_offline_commands(CLI::App& app, Arguments& arguments) {
   simulate->add_option("--out", options.output, "pcapng to write; - for stdout")->required();
   add_seed(*simulate, options.seed);
   simulate->add_option("--drops", options.drops, "pcapng of the packets that were dropped");
-  simulate->add_option("--journal", options.journal, "what rules did, one line of JSON each");
+  simulate->add_option("--journal", options.journal,
+                       "what rules did: one line of JSON each, or NAME.bin as the daemon writes");
   simulate->add_option("--junit", options.junit, "the verdict as JUnit XML");
   simulate->add_option("--annotate", options.annotate, "which packets carry a comment")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Annotate>{
@@ -307,6 +310,30 @@ void add_preset_commands(CLI::App& app, Arguments& arguments) {
       [&arguments] { arguments.exit = run_preset_show(arguments.preset, arguments.preset_form); });
 }
 
+void add_journal(CLI::App& app, Arguments& arguments) {
+  JournalOptions& options = arguments.journal;
+  CLI::App* journal =
+      app.add_subcommand("journal", "Show what rules did to which packet, from a daemon's journal");
+  journal->add_option("FILE", options.path, "the journal, or the folder with its journal.bin")
+      ->required();
+  CLI::Option* against =
+      journal->add_option("--against", options.against, "another journal: what differs");
+  CLI::Option* digest =
+      journal->add_flag("--digest", options.digest, "of each flow and second instead of each hit");
+  journal->add_flag("-f,--follow", options.follow, "and what is written, until it is ended")
+      ->excludes(against)
+      ->excludes(digest);
+  digest->excludes(against);
+  journal->add_option("--rule", options.rule, "only what this rule did");
+  journal->add_option("--flow", options.flow, "only flows with this in their text");
+  journal->add_option("--action", options.action, "only what was done so")
+      ->check(CLI::IsMember(
+          std::vector<std::string>(std::begin(kJournalActions), std::end(kJournalActions))));
+  journal->add_option("--port", options.port, "only packets from this port, or to it");
+  add_json(*journal, options.form);
+  journal->callback([&arguments] { arguments.exit = run_journal(arguments.journal); });
+}
+
 void add_machine_commands(CLI::App& app, Arguments& arguments) {
   CLI::App* doctor =
       app.add_subcommand("doctor", "Say what this machine can do, and what is missing");
@@ -341,6 +368,7 @@ int run(int count, char** words) {
   add_run(app, arguments);
   add_trigger(app, arguments);
   add_preset_commands(app, arguments);
+  add_journal(app, arguments);
   add_machine_commands(app, arguments);
   add_probe(app, arguments.probe, arguments.exit);
   try {

@@ -26,6 +26,10 @@ int run(int count, char** words) {
   app.add_option("--group", settings.group, "whose members may change things, as root may");
   app.add_option("--readers", settings.readers,
                  "the socket's group: whose members may use it at all (else that of --group)");
+  CLI::Option* data = app.add_option("--data", settings.data,
+                                     "a folder of the daemon's own, for journals and captures");
+  app.add_flag("--journal", settings.journal, "write what rules do to journal.bin in that folder")
+      ->needs(data);
   app.add_flag("--telemetry", settings.telemetry, "mirror the figures in DPDK telemetry");
   try {
     app.parse(count, words);

@@ -128,9 +128,14 @@ std::uint32_t workers_for(const SimulateOptions& options, const Scenario& scenar
   return 1;
 }
 
+/// Whether the journal is to be as the daemon writes it.
+bool is_binary(const SimulateOptions& options) {
+  return options.journal.ends_with(".bin");
+}
+
 /// How much must be remembered of each packet for what is to be written.
 TrailDetail detail_for(const SimulateOptions& options) {
-  if (!options.journal.empty())
+  if (!options.journal.empty() && !is_binary(options))
     return TrailDetail::kNumberedChanges;
   return options.drops.empty() && options.annotate == Annotate::kNone ? TrailDetail::kNothing
                                                                       : TrailDetail::kChanges;
@@ -245,18 +250,28 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
                        PolicyChain policies, Prepared prepared) {
   const std::vector<std::string> names = port_names(scenario);
   Result<std::unique_ptr<CaptureSink>> sink = CaptureSink::create(
-      {options.output, options.drops, options.journal, options.annotate, names});
+      {options.output, options.drops, is_binary(options) ? std::string() : options.journal,
+       options.annotate, names});
   if (!sink) {
     tell(sink.error(), options.form);
     return Exit::kUnusable;
   }
+  SimulationSettings settings = settings_for(options, scenario, policies);
+  constexpr std::uint64_t kRingWords = std::uint64_t{1} << 17;
+  Result<std::unique_ptr<JournalWriter>> journal = std::unique_ptr<JournalWriter>();
+  if (is_binary(options))
+    journal = JournalWriter::create(options.journal, settings.workers, kRingWords);
+  if (!journal) {
+    tell(journal.error(), options.form);
+    return Exit::kUnusable;
+  }
+  settings.journal = journal->get();
   const EalSettings eal{.main_core = allowed_cores().front(), .worker_cores = {}, .memory_mb = 224};
   if (const auto started = start_eal(eal); !started) {
     tell(started.error(), options.form);
     discard_outputs(options);
     return Exit::kRefused;
   }
-  SimulationSettings settings = settings_for(options, scenario, policies);
   const std::vector<RuleLaw> laws = laws_of(scenario, policies);
   ProgressLine line(prepared.bytes);
   if (isatty(STDERR_FILENO) == 1)
@@ -264,7 +279,12 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
   Result<SimulationResult> result =
       simulate(std::move(policies), names, settings, std::move(prepared.inputs), **sink);
   line.clear();
-  const Result<void> closed = (*sink)->close();
+  Result<void> closed = (*sink)->close();
+  if (*journal != nullptr) {
+    (*journal)->end();
+    if (const JournalStatus status = (*journal)->status(); closed && !status.failure.empty())
+      closed = tl::unexpected(Problems{problem_at({}, status.failure)});
+  }
   stop_eal();
   if (!result || !closed) {
     tell(result ? closed.error() : result.error(), options.form);

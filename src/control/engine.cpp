@@ -103,6 +103,7 @@ void Engine::housekeeping(std::uint64_t now_ns) {
   watch_triggers(now_ns);
   watch_ends(now_ns);
   watch_run(now_ns);
+  watch_journal(now_ns);
   if (flaps_read_ != watched_->generation) {
     flaps_->read(*watched_);
     flaps_read_ = watched_->generation;

@@ -1,6 +1,7 @@
 // The management plane's one owner of change: it holds the scenario as it stands, compiles it,
 // publishes the policy and answers for what the workers count. Requests come from api.hpp; packets
-// never come here. Changes are in engine_changes.cpp, answers in engine_answers.cpp.
+// never come here. Changes are in engine_changes.cpp, answers in engine_answers.cpp, the journal in
+// engine_journal.cpp.
 #pragma once
 
 #include <atomic>
@@ -25,6 +26,7 @@
 #include "dataplane/wiring.hpp"
 #include "policy/compile.hpp"
 #include "policy/scenario.hpp"
+#include "record/journal_writer.hpp"
 
 namespace faultline {
 
@@ -114,6 +116,16 @@ class Engine {
   /// Ends a run before its time; what is held is sent.
   tl::expected<Json, ChangeFailure> end_run(const std::string& id, const std::string& by);
 
+  // --- the journal -------------------------------------------------------------------------------
+
+  /// Has all that rules do to packets written to `path`, which is made anew. Errors: it cannot be
+  /// made, or one is being written already.
+  Result<void> start_journal(const std::string& path);
+  /// Ends it, in order. What became of it; nothing where there was none.
+  JournalStatus stop_journal();
+  /// The like, when no worker runs any more.
+  JournalStatus end_journal();
+
   // --- answers -----------------------------------------------------------------------------------
 
   Json status();
@@ -171,6 +183,10 @@ class Engine {
   void stop_run(Run& run, const std::string& by);
   void close_run(Run& run, std::uint64_t now_ns);
   Json run_json(const Run& run);
+  void watch_journal(std::uint64_t now_ns);
+  bool let_go_of_journal();
+  void add_names(const PolicyChain& chain);
+  Json journal_json() const;
   std::vector<std::string> port_names() const;
   void note_active(std::uint64_t now_ns);
 
@@ -195,6 +211,8 @@ class Engine {
   std::unique_ptr<Wiring> wiring_;  ///< outlives the workers
   std::unique_ptr<LinkMirror> mirror_;
   std::unique_ptr<LinkFlaps> flaps_;
+  std::unique_ptr<JournalWriter> journal_;  ///< outlives the workers; null: none is written
+  bool journal_given_up_ = false;
   std::vector<EngineWorker> workers_;
   std::unique_ptr<Watchdog> watchdog_;
   EventLog events_;

@@ -93,6 +93,7 @@ Json Engine::status() {
           {"clock", {{"tsc_hz", clock_.ticks_per_second()}, {"error_ppm", clock_.error_ppm()}}},
           {"pid", getpid()},
           {"own_latency_ns", own_latency_ns_ ? Json(*own_latency_ns_) : Json(nullptr)},
+          {"journal", journal_json()},
           {"own_drops", gathered.sum.own_drops()}};
 }
 

@@ -406,6 +406,7 @@ ChangeResult Engine::publish(PolicyChain chain, Request request) {
   std::vector<DeviceCounters> devices;
   for (std::size_t port = 0; request.run && port < wiring_->ports(); ++port)
     devices.push_back(wiring_->counters(port));
+  add_names(chain);
   publisher_->publish(std::move(chain));
   generation_.store(generation, std::memory_order_relaxed);
   tree_ = std::move(request.tree);

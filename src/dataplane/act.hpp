@@ -51,6 +51,7 @@ class Act {
 
   /// Who is told of every drop from now on; null for nobody.
   void set_witness(Witness* witness) noexcept { witness_ = witness; }
+  Witness* witness() const noexcept { return witness_; }
 
   /// Holds packets against the scenario's model.
   ModelWatch& model() noexcept { return model_; }
@@ -95,7 +96,7 @@ class Act {
       RuleCounters& counters = counters_of(edit.rule_slot);
       ++(edit.impairment->damages ? counters.corrupted : counters.edited);
       if (witness_ != nullptr) [[unlikely]]
-        witness_->edited(opened(key), edit);
+        witness_->edited(opened(key), edit, i);
     });
     if (burst.marked[i]) {
       edit_ecn(frame, kEcnCongestionExperienced);
@@ -120,55 +121,9 @@ class Act {
   /// Makes the frame that answers the packet. Null when there is none, or no mbuf for it, which is
   /// counted.
   rte_mbuf* answer(const rte_mbuf* mbuf, const HoldKey& key, const HoldKey& of,
-                   const FrameAnswer& answer, const FrameFields& fields) noexcept {
-    // Answers need headers and the first bytes behind them, no more.
-    std::array<std::uint8_t, kAnswerBytesMax> pieces;
-    const std::uint32_t count = std::min<std::uint32_t>(mbuf->pkt_len, pieces.size());
-    const void* bytes = rte_pktmbuf_read(mbuf, 0, count, pieces.data());
-    // Not written to: a frame that may be changed is made of them, and is const.
-    const EditFrame frame({static_cast<std::uint8_t*>(const_cast<void*>(bytes)), count}, {},
-                          fields);
-    // Made in place; aside where there is no mbuf, or none with so much room.
-    std::array<std::uint8_t, kAnswerBytesMax> aside;
-    rte_mbuf* made = stock_.take_spare();
-    const bool in_place = made != nullptr && rte_pktmbuf_tailroom(made) >= aside.size();
-    std::uint8_t* place = in_place ? rte_pktmbuf_mtod(made, std::uint8_t*) : aside.data();
-    const std::uint32_t length = answer.impairment->answer(answer.impairment->parameters, frame,
-                                                           answer.what, {place, aside.size()});
-    if (made != nullptr && (length == 0 || !in_place)) {
-      free_mbufs(&made, 1);
-      made = nullptr;
-    }
-    if (length == 0)
-      return nullptr;
-    ++counters_.ledger.injected;
-    if (in_place)
-      made->data_len = static_cast<std::uint16_t>(made->pkt_len = length);
-    else
-      made = stock_.make({aside.data(), length});
-    if (made == nullptr) {
-      lose(key, mbuf, DropReason::kNoMbuf);
-      return nullptr;
-    }
-    if (witness_ != nullptr) [[unlikely]]
-      witness_->answered(key, of, answer);
-    if (model_.is_on()) [[unlikely]]
-      model_.created(key, made, true);
-    return made;
-  }
-
+                   const FrameAnswer& answer, const FrameFields& fields) noexcept;
   /// Makes a frame of our own. Null when there is no mbuf for it, which is counted.
-  rte_mbuf* inject(const HoldKey& key, const DueFrame& due) noexcept {
-    ++counters_.ledger.injected;
-    rte_mbuf* made = stock_.make(due.frame.bytes);
-    if (made == nullptr)
-      ++counters_.ledger.dropped[static_cast<std::size_t>(DropReason::kNoMbuf)];
-    else if (witness_ != nullptr) [[unlikely]]
-      witness_->injected(key, due.rule, due.step);
-    if (made != nullptr && model_.is_on()) [[unlikely]]
-      model_.created(key, made, false);
-    return made;
-  }
+  rte_mbuf* inject(const HoldKey& key, const DueFrame& due) noexcept;
 
   /// Copies the packet into the hold. A full hold is a counted drop.
   [[gnu::always_inline]] void hold(rte_mbuf* mbuf, const HeldKey& key) noexcept {
@@ -422,6 +377,10 @@ class Act {
   static const HoldKey& opened(const HoldKey& key) noexcept { return key; }
   static HoldKey opened(const HeldKey& key) noexcept { return key.open(); }
 
+  static FrameView view_of(const rte_mbuf* mbuf) noexcept {
+    return {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len, mbuf->pkt_len};
+  }
+
   static EditFrame editable(rte_mbuf* mbuf, const FrameFields& fields) noexcept {
     return {{rte_pktmbuf_mtod(mbuf, std::uint8_t*), mbuf->data_len},
             {rte_pktmbuf_headroom(mbuf), rte_pktmbuf_tailroom(mbuf)},
@@ -527,3 +486,5 @@ class Act {
 };
 
 }  // namespace faultline
+
+#include "dataplane/act_made.hpp"

@@ -218,12 +218,11 @@ void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& bu
                    WorkerCounters& counters) noexcept {
   begin_part(frames, part, burst);
   frames_ = &frames;
-  const bool wants_flows = witness_ != nullptr && witness_->wants_flows();
-  if (policy_ == nullptr || (!reads_frames(part.path_id) && !wants_flows))
+  if (policy_ == nullptr || (!reads_frames(part.path_id) && !wants_flows_))
     return;
   const PathProgram& path = policy_->paths[part.path_id];
   const bool by_flow =
-      path.needs_flow || path.needs_connection || wants_flows || policy_->model.counts_losses();
+      path.needs_flow || path.needs_connection || wants_flows_ || policy_->model.counts_losses();
   Selection all;
   if (by_flow)
     plan_by_flow(frames, part, burst, counters);
@@ -232,15 +231,33 @@ void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& bu
   if (watches_clocks_) [[unlikely]]
     watch_clocks(frames, part, burst);
   if (witness_ != nullptr) [[unlikely]]
-    witness_->arrived(
-        {*policy_, part.first, part.count, part.path_id, fields_, connection_, tcp_, payload_},
-        burst);
+    witness_->arrived({*policy_, part.first, part.count, part.path_id, fields_, connection_, tcp_,
+                       payload_, frames},
+                      burst);
   if (by_flow)
     follow_plans(part, burst);
   else if (all.count > 0)
     follow_plan(path_plans_[part.path_id], 0, all, part.path_id, burst);
   if (copy_count_ > 0) [[unlikely]]
     judge_copies(part.path_id, burst);
+  if (witness_ != nullptr) [[unlikely]] {
+    part_ = part;
+    tell_decided(false, path.ingress, burst);
+  }
+}
+
+void Decide::tell_decided(bool goes_on, std::uint8_t ingress, const JudgedBurst& burst) noexcept {
+  static_assert(kBurstMax <= 64);
+  std::uint64_t aside = 0;
+  const auto note = [&](std::uint32_t i) {
+    const bool waits = (parked_[i].rules > 0 || waits_[i] != 0) && set_aside_;
+    aside |= std::uint64_t{waits && burst.reason[i] == DropReason::kNone} << i;
+  };
+  for (std::uint32_t i = part_.first; set_aside_ && i < part_.first + part_.count; ++i) note(i);
+  for (std::uint32_t at = 0; set_aside_ && at < copy_count_; ++at) note(kFirstCopy + at);
+  witness_->decided(
+      {goes_on, ingress, aside, goes_on ? nullptr : frames_, goes_on ? nullptr : &flow_, fields_},
+      burst);
 }
 
 /// Applies the packets' plans.

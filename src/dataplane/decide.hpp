@@ -12,6 +12,7 @@
 #include "dataplane/counters.hpp"
 #include "dataplane/flow_table.hpp"
 #include "dataplane/fragment_table.hpp"
+#include "dataplane/frame_view.hpp"
 #include "dataplane/histogram.hpp"
 #include "dataplane/hold.hpp"
 #include "dataplane/plan_cache.hpp"
@@ -24,13 +25,6 @@
 #include "policy/policy.hpp"
 
 namespace faultline {
-
-/// A frame's first bytes in one piece: all of it, or at least kParseBytesMax.
-struct FrameView {
-  const std::uint8_t* bytes = nullptr;
-  std::uint32_t available = 0;
-  std::uint32_t length = 0;
-};
 
 /// Packets [first, first + count) of a burst, all on one path, arrivals filled in.
 struct BurstPart {
@@ -82,7 +76,17 @@ class Decide {
   explicit Decide(const Settings& settings);
 
   /// Who is told about every judgement from now on; null for nobody.
-  void set_witness(Witness* witness) noexcept { witness_ = witness; }
+  void set_witness(Witness* witness) noexcept {
+    witness_ = witness;
+    wants_flows_ = witness != nullptr && witness->wants_flows();
+    if (witness == nullptr)
+      return;
+    witness->begins(flows_);
+    if (policy_ != nullptr)
+      witness->adopted(*policy_);
+  }
+  /// Whether packets' flows are to be known whatever rules ask.
+  bool wants_flows() const noexcept { return wants_flows_; }
 
   /// Judges by `policy` from now on. The policy must stay alive until another one is adopted.
   void adopt(const Policy& policy, std::uint64_t now_ns) noexcept;
@@ -196,6 +200,8 @@ class Decide {
   const Policy* policy() const noexcept { return policy_; }
 
  private:
+  /// Tells the witness how the packets were judged.
+  void tell_decided(bool goes_on, std::uint8_t ingress, const JudgedBurst& burst) noexcept;
   void plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
                     WorkerCounters& counters) noexcept;
   Selection parse_all(const PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& burst,
@@ -352,6 +358,7 @@ class Decide {
   std::unique_ptr<Histogram[]> delays_;      ///< by slot
   std::vector<std::uint16_t> plan_scratch_;
   PerPacket<Plan> plan_;
+  PerPacket<Flow*> flow_{};        ///< the packet's, while one arrives; null: it is not known
   PerPacket<FlowAnnex*> annex_{};  ///< of the packet's flow; null: it is not known
   PerPacket<FrameFields> fields_;
   PerPacket<ConnectionPlace> connection_;
@@ -399,6 +406,8 @@ class Decide {
   const FlowKey* scope_key_ = nullptr;   ///< while a packet is taken up again: its key on arrival
   bool resuming_ = false;  ///< the first step asked is one that the packet has waited for
   Witness* witness_ = nullptr;
+  bool wants_flows_ = false;
+  BurstPart part_{};  ///< judged last
 };
 
 }  // namespace faultline

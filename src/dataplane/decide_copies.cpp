@@ -55,6 +55,7 @@ std::uint8_t Decide::make_copy(const RuleProgram& rule, std::size_t step, std::u
   burst.edits.copy(of, copy);
   fields_[copy] = fields_[of];
   annex_[copy] = annex_[of];
+  flow_[copy] = flow_[of];
   if (set_aside_) {
     parked_[copy].rules = 0;
     waits_[copy] = 0;
@@ -152,6 +153,8 @@ void Decide::resume(const Resume& resume, const HoldKey& key, const FrameView& f
   take_up(resume, key, frame, burst);
   resuming_ = true;
   go_on(resume, resume.policy->path_of(key.ingress, key.egress), burst);
+  if (witness_ != nullptr) [[unlikely]]
+    tell_decided(true, key.ingress, burst);
 }
 
 /// Entry 0 of the burst is the packet as it was when it began to wait.
@@ -179,6 +182,7 @@ void Decide::take_up(const Resume& resume, const HoldKey& key, const FrameView& 
   parked_[0].rules = 0;
   waits_[0] = 0;
   copy_count_ = 0;
+  part_ = {0, 1, 0};
   salt_[0] = resume.salt;
   salted_ = resume.salt != 0;
   salts_used_ |= salted_;

@@ -47,16 +47,20 @@ void Decide::plan_by_flow(const PerPacket<FrameView>& frames, BurstPart part, Ju
       plan_[i] = {};
       connection_[i] = {};
       annex_[i] = nullptr;
-      last = nullptr;
+      flow_[i] = last = nullptr;
       continue;
     }
     if (last == nullptr || !follows[i]) {
       last = &flows_.find(fields_[i].key, sought[i], part.path_id, burst.arrival_ns[i]);
       plan = plan_of(*last, path);
       annex = with_annex ? &flows_.annex(*last) : nullptr;
-      if (flows_.displaced_count() > displaced) [[unlikely]]
+      if (flows_.displaced_count() > displaced) [[unlikely]] {
         follow_displaced(flows_.displaced(displaced++), part.first, i);
+        std::replace(flow_.begin() + part.first, flow_.begin() + i, last,
+                     static_cast<Flow*>(nullptr));
+      }
     }
+    flow_[i] = last;
     last->last_seen_ns = burst.arrival_ns[i];
     burst.number[i] = ++last->packets;
     annex_[i] = annex;

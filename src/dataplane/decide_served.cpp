@@ -234,10 +234,12 @@ void Decide::resume_served(const Resume& resume, const HoldKey& key, const Serve
     witness_->judged(rule, resume.step - 1U, one, burst);
   if (node.verdict == Verdict::kDropped) {
     ++rule_counters_[rule.slot].dropped;
-    return;
+  } else {
+    resuming_ = true;
+    go_on(resume, resume.policy->path_of(key.ingress, key.egress), burst);
   }
-  resuming_ = true;
-  go_on(resume, resume.policy->path_of(key.ingress, key.egress), burst);
+  if (witness_ != nullptr) [[unlikely]]
+    tell_decided(true, key.ingress, burst);
 }
 
 }  // namespace faultline

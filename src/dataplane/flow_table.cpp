@@ -72,7 +72,7 @@ Flow& FlowTable::find_or_make(const FlowKey& key, std::uint64_t spread, PathId p
   way.bucket->tag[way.way] = tag_of(spread);
   way.bucket->place[way.way] = static_cast<std::uint32_t>(place);
   Flow& flow = flows_[place];
-  constexpr std::uint64_t kPacketsMask = (std::uint64_t{1} << 52) - 1;
+  constexpr std::uint64_t kPacketsMask = (std::uint64_t{1} << 49) - 1;
   flow = Flow{.key = key, .last_seen_ns = now_ns};
   flow.path_id = path_id & (kPathsMax - 1);
   flow.packets = take_ghost(spread) & kPacketsMask;
@@ -159,6 +159,15 @@ void FlowTable::forget() noexcept {
 
 void FlowTable::forget_plans() noexcept {
   for (std::uint64_t place = 0; place < used_; ++place) flows_[place].plan = 0;
+}
+
+std::uint32_t FlowTable::begin_journal() noexcept {
+  constexpr std::uint32_t kJournals = 7;
+  if (journal_ == kJournals) {
+    journal_ = 0;
+    for (std::uint64_t place = 0; place < used_; ++place) flows_[place].journal = 0;
+  }
+  return ++journal_;
 }
 
 FlowTable::Ghost* FlowTable::ghosts_for(std::uint64_t spread) noexcept {

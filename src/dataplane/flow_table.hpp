@@ -24,7 +24,8 @@ namespace faultline {
 struct alignas(64) Flow {
   FlowKey key;
   std::uint32_t plan = 0;          ///< as the plan cache numbers them; 0: none yet
-  std::uint64_t packets : 52 = 0;  ///< seen so far; the next one's number is one more
+  std::uint64_t packets : 49 = 0;  ///< seen so far; the next one's number is one more
+  std::uint64_t journal : 3 = 0;   ///< which journal knows it; 0: none
   std::uint64_t path_id : 12 = 0;
   std::uint64_t last_seen_ns = 0;
 };
@@ -127,6 +128,12 @@ class FlowTable {
   /// No flow has a plan any more.
   void forget_plans() noexcept;
 
+  /// Begins a journal, which knows no flow yet: the number by which it marks those it knows.
+  std::uint32_t begin_journal() noexcept;
+  std::uint32_t place_number(const Flow& flow) const noexcept {
+    return static_cast<std::uint32_t>(place_of(flow));
+  }
+
   const FlowCounters& counters() const noexcept { return counters_; }
   /// States in annexes.
   struct StateCounters {
@@ -224,6 +231,7 @@ class FlowTable {
   std::uint64_t used_ = 0;  ///< places of flows_; once all are, each new flow takes another's
   std::uint64_t hand_ = 0;  ///< who makes room where a flow's buckets are empty
   std::uint64_t burst_ns_ = 0;
+  std::uint32_t journal_ = 0;  ///< begun last
   std::uint32_t displaced_count_ = 0;
   std::array<Displaced, kBurstMax> displaced_;
   FlowCounters counters_;

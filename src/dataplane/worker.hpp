@@ -68,17 +68,20 @@ class Worker {
     release_budget_ = settings.release_budget * static_cast<std::uint32_t>(polled_.size());
   }
 
-  /// Who watches from now on; null for nobody.
+  /// Who watches from the next poll on; null for nobody. Any thread.
   void set_witness(Witness* witness) noexcept {
-    decide_.set_witness(witness);
-    act_.set_witness(witness);
+    wanted_witness_.store(witness, std::memory_order_release);
   }
+  /// Who does. A witness that is replaced must stay until this says so. Any thread.
+  const Witness* witness() const noexcept { return witness_.load(std::memory_order_acquire); }
 
   /// One turn: every port once. The caller repeats it.
   void poll() noexcept {
     const Policy* published = published_.load(std::memory_order_acquire);
     if (published != newest_) [[unlikely]]
       expect(*published);
+    if (wanted_witness_.load(std::memory_order_relaxed) != act_.witness()) [[unlikely]]
+      change_witness();
     if (decide_.is_triggered()) [[unlikely]]
       next_instant_ns_ = std::min(next_instant_ns_, decide_.policy()->board->newest_ns());
     std::uint32_t received = 0;
@@ -195,6 +198,8 @@ class Worker {
       if (act_.model().is_on()) [[unlikely]]
         watch_losses(part, mbufs);
       act_on(part, mbufs);
+      if (act_.witness() != nullptr) [[unlikely]]
+        act_.witness()->acted();
       if (decide_.is_triggered()) [[unlikely]]
         next_instant_ns_ = std::min(next_instant_ns_, burst_.arrival_ns[first]);
       first = end;
@@ -256,30 +261,9 @@ class Worker {
 
   /// Does to a packet what was decided for entry `i` of the burst; what lives goes on by `go`.
   template <typename Go>
-  void dispose(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t i, const Go& go) noexcept {
-    if (burst_.reason[i] != DropReason::kNone) {
-      act_.drop(mbuf, key, burst_.reason[i]);
-      return;
-    }
-    if (burst_.marked[i] || !burst_.edits.empty(i)) {
-      mbuf = edit(mbuf, key, i);
-      if (mbuf == nullptr)
-        return;
-    }
-    if (decide_.waits(i) != 0)
-      queue(mbuf, key, i);
-    else if (decide_.resume_bytes(i) > 0)
-      park(mbuf, key, i);
-    else
-      go(mbuf, key);
-  }
-
+  void dispose(rte_mbuf* mbuf, const HoldKey& key, std::uint32_t i, const Go& go) noexcept;
   /// A copy that a rule makes of the packet.
-  rte_mbuf* duplicate(const rte_mbuf* mbuf, const HoldKey& key) noexcept {
-    if (act_.model().is_on()) [[unlikely]]
-      act_.model().duplicated(key, mbuf);
-    return act_.copy(mbuf, key);
-  }
+  rte_mbuf* duplicate(const rte_mbuf* mbuf, const HoldKey& key) noexcept;
 
   /// Into the store, until it is the packet's turn. One that finds no room has left its place in
   /// the queue to nobody.
@@ -302,16 +286,7 @@ class Worker {
   void answer(const PathProgram& way, const PerPacket<rte_mbuf*>& mbufs, const Go& go) noexcept;
 
   /// Sends frames of our own whose time is before `end_ns`.
-  void inject_until(std::uint64_t end_ns) noexcept {
-    injector_.send_until(end_ns, [this](const DueFrame& due) {
-      const HoldKey key{due.time_ns, due.time_ns, injected_++, due.ingress, due.egress, kOwnFrame};
-      rte_mbuf* made = act_.inject(key, due);
-      if (made == nullptr)
-        return;
-      ++decide_.counters_of(due.rule.slot).injected;
-      send_or_hold(made, HeldKey::of(key));
-    });
-  }
+  void inject_until(std::uint64_t end_ns) noexcept;
 
   /// Out of the port now, or into the hold for later.
   [[gnu::always_inline]] void send_or_hold(rte_mbuf* mbuf, const HeldKey& key) noexcept {
@@ -391,8 +366,8 @@ class Worker {
   /// The frames' first bytes, in one piece each; all of them where rules look behind headers.
   void view_frames(std::uint8_t ingress, const PerPacket<rte_mbuf*>& mbufs,
                    std::uint32_t count) noexcept {
-    const bool read =
-        switching_.joins(ingress) || decide_.reads_frames(ingress) || next_instant_ns_ != kNever;
+    const bool read = switching_.joins(ingress) || decide_.reads_frames(ingress) ||
+                      next_instant_ns_ != kNever || decide_.wants_flows();
     const std::uint32_t most = reads_payload_ ? kWholeBytes : kParseBytesMax;
     for (std::uint32_t i = 0; i < count; ++i) {
       const rte_mbuf* mbuf = mbufs[i];
@@ -420,6 +395,7 @@ class Worker {
   void advance(std::uint64_t now_ns) noexcept;
   void treat_held(const Policy& policy) noexcept;
   void begin_run() noexcept;
+  void change_witness() noexcept;
 
   // --- account -----------------------------------------------------------------------------------
 
@@ -491,6 +467,8 @@ class Worker {
   bool had_work_ = false;
   std::atomic<std::uint64_t> adopted_generation_{0};
   std::atomic<std::uint64_t> policies_needed_{UINT64_MAX};
+  std::atomic<Witness*> wanted_witness_{nullptr};
+  std::atomic<const Witness*> witness_{nullptr};
   PolicyUse policies_;
   SnapshotBox box_;
   FlowSurvey survey_;

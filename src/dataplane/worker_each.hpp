@@ -29,6 +29,47 @@ void Worker<Port, Time>::act_on_each(BurstPart part, const PathProgram& way,
 
 template <PacketPort Port, typename Time>
 template <typename Go>
+[[gnu::always_inline]] inline void Worker<Port, Time>::dispose(rte_mbuf* mbuf, const HoldKey& key,
+                                                               std::uint32_t i,
+                                                               const Go& go) noexcept {
+  if (burst_.reason[i] != DropReason::kNone) {
+    act_.drop(mbuf, key, burst_.reason[i]);
+    return;
+  }
+  if (burst_.marked[i] || !burst_.edits.empty(i)) {
+    mbuf = edit(mbuf, key, i);
+    if (mbuf == nullptr)
+      return;
+  }
+  if (decide_.waits(i) != 0)
+    queue(mbuf, key, i);
+  else if (decide_.resume_bytes(i) > 0)
+    park(mbuf, key, i);
+  else
+    go(mbuf, key);
+}
+
+template <PacketPort Port, typename Time>
+rte_mbuf* Worker<Port, Time>::duplicate(const rte_mbuf* mbuf, const HoldKey& key) noexcept {
+  if (act_.model().is_on()) [[unlikely]]
+    act_.model().duplicated(key, mbuf);
+  return act_.copy(mbuf, key);
+}
+
+template <PacketPort Port, typename Time>
+void Worker<Port, Time>::inject_until(std::uint64_t end_ns) noexcept {
+  injector_.send_until(end_ns, [this](const DueFrame& due) {
+    const HoldKey key{due.time_ns, due.time_ns, injected_++, due.ingress, due.egress, kOwnFrame};
+    rte_mbuf* made = act_.inject(key, due);
+    if (made == nullptr)
+      return;
+    ++decide_.counters_of(due.rule.slot).injected;
+    send_or_hold(made, HeldKey::of(key));
+  });
+}
+
+template <PacketPort Port, typename Time>
+template <typename Go>
 void Worker<Port, Time>::answer(const PathProgram& way, const PerPacket<rte_mbuf*>& mbufs,
                                 const Go& go) noexcept {
   std::uint32_t which = 0;

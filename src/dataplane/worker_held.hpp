@@ -107,6 +107,8 @@ void Worker<Port, Time>::act_on_one(rte_mbuf* mbuf, const HoldKey& came,
   for (std::uint32_t at = 0; at < copied; ++at)
     if (mbufs[1 + at] != nullptr)
       dispose(mbufs[1 + at], key_of(Decide::kFirstCopy + at, way), Decide::kFirstCopy + at, go);
+  if (act_.witness() != nullptr) [[unlikely]]
+    act_.witness()->acted();
 }
 
 template <PacketPort Port, typename Time>

@@ -63,6 +63,8 @@ void Worker<Port, Time>::advance(std::uint64_t now_ns) noexcept {
       if (policy.begins_run)
         begin_run();
       adopted_generation_.store(policy.generation, std::memory_order_release);
+      if (act_.witness() != nullptr) [[unlikely]]
+        act_.witness()->adopted(policy);
     }
     const bool triggered = decide_.is_triggered();
     next_instant_ns_ = kNever;
@@ -99,6 +101,14 @@ void Worker<Port, Time>::watch_losses(BurstPart part, const PerPacket<rte_mbuf*>
   for (std::uint32_t i = part.first; i < part.first + part.count; ++i)
     if (decide_.losses_in_a_row(i, part.path_id, burst_) > most)
       act_.model().unfair(key_of(i, decide_.policy()->paths[part.path_id]), mbufs[i]);
+}
+
+template <PacketPort Port, typename Time>
+void Worker<Port, Time>::change_witness() noexcept {
+  Witness* wanted = wanted_witness_.load(std::memory_order_acquire);
+  decide_.set_witness(wanted);
+  act_.set_witness(wanted);
+  witness_.store(wanted, std::memory_order_release);
 }
 
 template <PacketPort Port, typename Time>

@@ -3,48 +3,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
 
-#include <nlohmann/json.hpp>
-
-#include "base/dice.hpp"
 #include "base/units.hpp"
-#include "packet/frame_fields.hpp"
+#include "record/journal_line.hpp"
 
 namespace faultline {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 tl::unexpected<Problems> cannot(std::string_view act, const std::string& path) {
   return tl::unexpected(Problems{
       problem_at({path, 0, 0}, fmt::format("cannot be {}: {}", act, std::strerror(errno)))});
-}
-
-std::string flow_text(const Departure& departure) {
-  const std::span<const std::byte> bytes = departure.bytes;
-  FlowKey key;
-  parse_flow_key({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
-                 departure.original_bytes, key);
-  return to_text(key);
-}
-
-std::string_view action_of(const Touch& touch) {
-  if (touch.reason != DropReason::kNone)
-    return touch.answered ? "answer" : "drop";
-  if (touch.answered)
-    return "inject";
-  if (touch.copies > 0)
-    return "copy";
-  if (touch.marked)
-    return "mark-ce";
-  return touch.edited ? "edit" : "delay";
-}
-
-std::string_view bytes_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 }  // namespace
@@ -121,30 +93,31 @@ void CaptureSink::comment_on(const Departure& departure, const PacketTrail& trai
 
 void CaptureSink::write_journal(const Departure& departure, const PacketTrail& trail) {
   const HoldKey& key = departure.key;
-  const std::string flow = flow_text(departure);
-  const std::string hash = fmt::format("{:016x}", hash_name(bytes_text(departure.bytes)));
-  const bool sent = departure.reason == DropReason::kNone;
+  JournalHit hit;
+  hit.arrival_ns = key.arrival_ns;
+  hit.release_ns = key.release_ns;
+  hit.ingress = key.ingress;
+  hit.egress = key.egress;
+  hit.copy = key.copy;
+  hit.number = trail.number;
+  hit.generation = trail.policy == nullptr ? 0 : trail.policy->generation;
+  hit.hash = trail.hash;
+  hit.length_bytes = static_cast<std::uint16_t>(std::min<std::uint32_t>(trail.length_bytes, 65535));
+  hit.fate = departure.reason == DropReason::kNone ? JournalFate::kSent : JournalFate::kDropped;
   for (const Touch& touch : trail.touches) {
-    const bool dropped = touch.reason != DropReason::kNone;
-    const Json line = {{"t_ns", key.arrival_ns},
-                       {"port", settings_.port_names[key.ingress]},
-                       {"to", settings_.port_names[key.egress]},
-                       {"flow", flow},
-                       {"packet_in_flow", trail.number},
-                       {"generation", trail.policy == nullptr ? 0 : trail.policy->generation},
-                       {"rule", touch.rule->name},
-                       {"impairment", touch.rule->steps[touch.step].kind},
-                       {"copy", key.copy},
-                       {"action", action_of(touch)},
-                       {"reason", dropped ? Json(drop_reason_name(touch.reason)) : Json()},
-                       {"delay_ns", touch.delay_ns},
-                       {"release_ns", sent ? Json(key.release_ns) : Json()},
-                       {"edit", touch.marked   ? Json("ecn=ce")
-                                : touch.edited ? Json(touch.rule->steps[touch.step].kind)
-                                               : Json()},
-                       {"length", departure.original_bytes},
-                       {"hash", hash}};
-    const std::string text = line.dump() + "\n";
+    hit.reason = touch.reason;
+    hit.delay_ns = touch.delay_ns;
+    hit.copies = touch.copies;
+    hit.flags = static_cast<std::uint8_t>((touch.marked ? JournalTouch::kMarked : 0) |
+                                          (touch.edited ? JournalTouch::kEdited : 0) |
+                                          (touch.answered ? JournalTouch::kAnswered : 0));
+    const JournalLine line{hit,
+                           trail.flow,
+                           settings_.port_names[key.ingress],
+                           settings_.port_names[key.egress],
+                           touch.rule->name,
+                           touch.rule->steps[touch.step].kind};
+    const std::string text = to_json(line).dump() + "\n";
     journal_failed_ |= std::fwrite(text.data(), 1, text.size(), journal_) != text.size();
   }
 }

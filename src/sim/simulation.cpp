@@ -11,6 +11,7 @@
 #include "sim/source.hpp"
 #include "sim/two_way.hpp"
 #include "sim/virtual_worker.hpp"
+#include "sim/witness_pair.hpp"
 
 namespace faultline {
 namespace {
@@ -44,7 +45,7 @@ class Simulation {
       workers_.push_back(
           std::make_unique<VirtualWorker>(worker_settings, pointers, time_, pool, published_));
       // Also where nobody asks for trails: cut frames are forgotten by what the witness hears.
-      workers_.back()->set_witness(&output_.witness());
+      workers_.back()->set_witness(witness_of(worker));
     }
     ports_a_worker_ = ports;
     if (!settings.switches.empty())
@@ -109,6 +110,14 @@ class Simulation {
   }
 
  private:
+  Witness* witness_of(std::uint32_t worker) {
+    if (settings_.journal == nullptr)
+      return &output_.witness();
+    pairs_.push_back(
+        std::make_unique<WitnessPair>(output_.witness(), settings_.journal->tap(worker)));
+    return pairs_.back().get();
+  }
+
   static Source* next_source(std::vector<Source>& sources) {
     Source* first = nullptr;
     for (Source& source : sources)
@@ -178,6 +187,8 @@ class Simulation {
       do worker->poll();
       while (worker->next_release_ns() <= time_.now_ns());
     }
+    if (settings_.journal != nullptr)
+      settings_.journal->pump();
   }
 
   std::uint64_t next_release_ns() const {
@@ -254,6 +265,7 @@ class Simulation {
   Departures output_;
   std::atomic<const Policy*> published_;
   std::vector<std::unique_ptr<SimPort>> ports_;  ///< by worker · ports + port
+  std::vector<std::unique_ptr<WitnessPair>> pairs_;
   std::vector<std::unique_ptr<VirtualWorker>> workers_;
   std::size_t ports_a_worker_ = 0;
   std::uint32_t sequence_ = 0;
@@ -309,6 +321,9 @@ Result<SimulationResult> simulate(PolicyChain policies, const std::vector<std::s
     if (policy->payload != nullptr)
       if (auto prepared = policy->payload->prepare(settings.workers); !prepared)
         return tl::unexpected(prepared.error());
+  if (settings.journal != nullptr)
+    for (const std::unique_ptr<Policy>& policy : policies)
+      settings.journal->add_names(policy->generation, journal_names(*policy, port_names));
   SimulationResult result;
   {
     Simulation simulation(policies, port_names.size(), settings, pool, sink);

@@ -12,6 +12,9 @@ void Trail::arrived(const Arrivals& arrivals, const JudgedBurst& burst) noexcept
     PacketTrail& trail = trail_of(burst, static_cast<std::uint8_t>(i));
     trail.policy = &arrivals.policy;
     trail.number = burst.number[i];
+    trail.flow = arrivals.fields[i].key;
+    trail.hash = frame_hash(arrivals.frames[i]);
+    trail.length_bytes = arrivals.frames[i].length;
     if (detail_ != TrailDetail::kAll)
       continue;
     trail.fields = arrivals.fields[i];
@@ -104,7 +107,7 @@ void Trail::copied(const RuleProgram& rule, std::size_t step, const JudgedBurst&
   trail_of(burst, copy) = std::move(made);
 }
 
-void Trail::edited(const HoldKey& key, const Edit& edit) noexcept {
+void Trail::edited(const HoldKey& key, const Edit& edit, std::uint32_t) noexcept {
   for (Touch& touch : packets_[name_of(key)].touches)
     if (&touch.rule->steps[touch.step].impairment == edit.impairment)
       touch.edited = true;
@@ -116,6 +119,9 @@ void Trail::answered(const HoldKey& key, const HoldKey& of, const FrameAnswer& a
   PacketTrail made;
   PacketTrail& because = packets_[name_of(of)];
   made.policy = because.policy;
+  made.flow = because.flow;
+  made.hash = because.hash;
+  made.length_bytes = because.length_bytes;
   made.fields = because.fields;
   for (Touch& touch : because.touches) {
     if (&touch.rule->steps[touch.step].impairment != answer.impairment)
@@ -129,14 +135,19 @@ void Trail::answered(const HoldKey& key, const HoldKey& of, const FrameAnswer& a
   packets_[name_of(key)] = std::move(made);
 }
 
-void Trail::injected(const HoldKey& key, const RuleProgram& rule, std::size_t step) noexcept {
+void Trail::injected(const HoldKey& key, const RuleProgram& rule, std::size_t step,
+                     const FrameView& frame) noexcept {
   if (detail_ == TrailDetail::kNothing)
     return;
   Touch touch;
   touch.rule = &rule;
   touch.step = step;
   touch.answered = true;
-  packets_[name_of(key)].touches.push_back(std::move(touch));
+  PacketTrail& trail = packets_[name_of(key)];
+  trail.touches.push_back(std::move(touch));
+  parse_flow_key({frame.bytes, frame.available}, frame.length, trail.flow);
+  trail.hash = frame_hash(frame);
+  trail.length_bytes = frame.length;
 }
 
 PacketTrail Trail::take(const HoldKey& key) {

@@ -31,6 +31,9 @@ struct Touch {
 struct PacketTrail {
   const Policy* policy = nullptr;           ///< by which it was judged; only with the number
   std::uint64_t number = 0;                 ///< in its flow, from 1; 0: not asked for, or unparsed
+  FlowKey flow;                             ///< as it came in; with the number
+  std::uint32_t hash = 0;                   ///< likewise: frame_hash
+  std::uint32_t length_bytes = 0;           ///< likewise
   FrameFields fields;                       ///< with TrailDetail::kAll
   Role role = Role::kAny;                   ///< likewise, where a rule asks for roles
   TcpPlace tcp;                             ///< likewise, where they ask for that
@@ -69,9 +72,10 @@ class Trail final : public Witness {
               const JudgedBurst& burst) noexcept override;
   void copied(const RuleProgram& rule, std::size_t step, const JudgedBurst& burst, std::uint8_t of,
               std::uint8_t copy) noexcept override;
-  void edited(const HoldKey& key, const Edit& edit) noexcept override;
+  void edited(const HoldKey& key, const Edit& edit, std::uint32_t i) noexcept override;
   void answered(const HoldKey& key, const HoldKey& of, const FrameAnswer& answer) noexcept override;
-  void injected(const HoldKey& key, const RuleProgram& rule, std::size_t step) noexcept override;
+  void injected(const HoldKey& key, const RuleProgram& rule, std::size_t step,
+                const FrameView& frame) noexcept override;
   void dropped(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept override {
     listener_.dropped(key, mbuf, reason);
   }

@@ -1,13 +1,18 @@
 // A whole worker in real time behind a generator of many flows, or the generator alone: receive and
 // send, nothing between. Prints what was measured as one JSON object.
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -16,6 +21,7 @@
 #include "drivers/eal.hpp"
 #include "drivers/pools.hpp"
 #include "record/capture_reader.hpp"
+#include "record/journal_writer.hpp"
 #include "tests/bench/bed.hpp"
 #include "tests/bench/generator.hpp"
 #include "tests/bench/words.hpp"
@@ -26,13 +32,15 @@ namespace {
 constexpr std::string_view kUsage =
     "Usage: generator_bench [--rules YAML] [--flows N] [--size BYTES|imix] [--fresh SHARE]\n"
     "                       [--captures DIRECTORY] [--burst N] [--hold MB] [--warm-up S]\n"
-    "                       [--seconds S] [--fill PACKETS]\n"
+    "                       [--seconds S] [--fill PACKETS] [--journal FILE]\n"
     "\n"
     "Without --rules there is no worker: the generator's packets are freed as they come.\n"
     "--size counts the FCS; imix is 64, 570 and 1,518 bytes, 7 : 4 : 1. --fresh: so many of the\n"
     "packets belong to flows not seen before. --captures: instead the Ethernet frames of all\n"
     "captures there, in a loop. With --fill time does not matter: it runs until so\n"
-    "many packets were received, and says what memory the process took meanwhile.\n";
+    "many packets were received, and says what memory the process took meanwhile. --journal:\n"
+    "two workers in turns on one core, one of them with a journal, which a thread on the first\n"
+    "core writes there; their rates are of the time that they had the core.\n";
 constexpr std::uint32_t kFcsBytes = 4;
 constexpr std::uint32_t kTurns = 256;  ///< between two looks at the clock
 
@@ -106,6 +114,25 @@ void measure(const Words& words, const TscClock& clock, GeneratorPort& generator
              static_cast<double>(waited_ns() - waited_before) / took_ns);
 }
 
+/// A journal whose thread is on the first core, as the worker is on the last.
+std::unique_ptr<JournalWriter> start_journal(const Words& words) {
+  const std::string* path = words.find("--journal");
+  if (path == nullptr)
+    return nullptr;
+  auto journal = JournalWriter::create(*path, 1);
+  if (!journal)
+    words.refuse("--journal: no such file can be made");
+  cpu_set_t own;
+  cpu_set_t first;
+  CPU_ZERO(&first);
+  CPU_SET(allowed_cores().front(), &first);
+  pthread_getaffinity_np(pthread_self(), sizeof own, &own);
+  pthread_setaffinity_np(pthread_self(), sizeof first, &first);
+  (*journal)->start();
+  pthread_setaffinity_np(pthread_self(), sizeof own, &own);
+  return std::move(*journal);
+}
+
 /// What got lost without having been asked for.
 std::uint64_t own_drops(const Ledger& ledger) {
   std::uint64_t sum = 0;
@@ -113,6 +140,85 @@ std::uint64_t own_drops(const Ledger& ledger) {
        {DropReason::kOverflow, DropReason::kNoMbuf, DropReason::kTxFull, DropReason::kTxError})
     sum += ledger.dropped[static_cast<std::size_t>(reason)];
   return sum;
+}
+
+/// What this thread has had of its core.
+std::uint64_t thread_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * kNsPerSecond +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+/// A worker behind a generator of its own.
+struct Side {
+  Side(const Words& words, TscTime& time, rte_mempool* pool)
+      : left({static_cast<std::uint32_t>(words.number("--flows", 65'536)),
+              sizes(words),
+              words.number("--fresh", 0),
+              {}},
+             pool),
+        right({1, {60}}, pool),
+        bed(*words.find("--rules"),
+            {.rx_burst = static_cast<std::uint32_t>(words.number("--burst", 32)),
+             .hold_bytes = static_cast<std::uint64_t>(words.number("--hold", 1'024)) << 20},
+            {&left, &right}, time, pool) {
+    right.turn(false);
+  }
+
+  /// ns a packet, in which the first part of the turn does not count: caches are another's then.
+  double take_turn(const TscClock& clock) {
+    constexpr double kWarmUpS = 0.015;
+    constexpr double kTurnS = 0.03;
+    repeat(clock, kWarmUpS, [&] { bed.worker().poll(); });
+    const std::uint64_t received = left.received();
+    const std::uint64_t begin_ns = thread_ns();
+    repeat(clock, kTurnS, [&] { bed.worker().poll(); });
+    return static_cast<double>(thread_ns() - begin_ns) /
+           static_cast<double>(left.received() - received);
+  }
+
+  GeneratorPort left;
+  GeneratorPort right;
+  Bed<GeneratorPort, TscTime> bed;
+};
+
+double median(std::vector<double> all) {
+  std::ranges::sort(all);
+  return all[all.size() / 2];
+}
+
+void compare_with_journal(const Words& words, TscTime& time, const TscClock& clock,
+                          rte_mempool* pool) {
+  Side plain(words, time, pool);
+  Side watched(words, time, pool);
+  const std::unique_ptr<JournalWriter> journal = start_journal(words);
+  watched.bed.worker().set_witness(&journal->tap(0));
+  for (std::uint32_t turn = 0; turn < 4; ++turn) {
+    plain.take_turn(clock);
+    watched.take_turn(clock);
+  }
+  std::vector<double> without;
+  std::vector<double> with;
+  std::vector<double> ratios;
+  const std::uint64_t end_ns =
+      clock.now_ns() + static_cast<std::uint64_t>(words.number("--seconds", 2) * 1e9);
+  while (clock.now_ns() < end_ns) {
+    without.push_back(plain.take_turn(clock));
+    with.push_back(watched.take_turn(clock));
+    ratios.push_back(without.back() / with.back());
+  }
+  watched.bed.worker().set_witness(nullptr);
+  watched.bed.worker().poll();
+  journal->end();
+  const JournalStatus status = journal->status();
+  fmt::print(R"({{"pps": {:.0f}, "without_pps": {:.0f}, "ratio": {:.4f}, "hits": {}, "lost": {}, )"
+             R"("journal_bytes": {}}})"
+             "\n",
+             1e9 / median(with), 1e9 / median(without), median(ratios), status.hits, status.lost,
+             status.bytes);
+  plain.bed.end();
+  watched.bed.end();
 }
 
 void run(const Words& words) {
@@ -139,6 +245,10 @@ void run(const Words& words) {
     return;
   }
   TscTime time(clock);
+  if (words.find("--journal") != nullptr) {
+    compare_with_journal(words, time, clock, *pool);
+    return;
+  }
   const std::uint64_t without = resident_bytes();
   const double fresh = words.number("--fresh", 0);
   Bed<GeneratorPort, TscTime> bed(

@@ -17,7 +17,7 @@ BELOW = {
     "dataplane": {"base", "packet", "impair", "match", "policy"},
     "record": {"base", "packet", "impair", "match", "policy", "dataplane"},
     "probe": {"base", "packet", "dataplane"},
-    "control": {"base", "packet", "impair", "match", "policy", "dataplane"},
+    "control": {"base", "packet", "impair", "match", "policy", "dataplane", "record"},
     "report": {"base", "packet", "impair", "match", "policy", "control"},
     "drivers": {"base", "packet", "impair", "match", "policy", "dataplane"},
     "sim": {"base", "packet", "impair", "match", "policy", "dataplane", "record", "control",
@@ -39,7 +39,8 @@ LIBRARIES = {
 }
 
 # Only act frees, clones, edits or sends mbufs; ports take ownership of what they are handed.
-MBUF_OWNERS = ("src/dataplane/act.hpp", "src/dataplane/ethdev_port.hpp", "src/dataplane/mbuf_stock.hpp",
+MBUF_OWNERS = ("src/dataplane/act.hpp", "src/dataplane/act_made.hpp",
+               "src/dataplane/ethdev_port.hpp", "src/dataplane/mbuf_stock.hpp",
                "src/dataplane/mbufs.hpp",
                "drivers/packet_socket.cpp",
                "drivers/sim.hpp", "drivers/tap.cpp", "drivers/ring.cpp", "src/dataplane/spread.cpp")
