@@ -97,6 +97,14 @@ struct RunOptions {
 Exit run_plan(const DaemonOptions& daemon, const std::string& file);
 Exit run_run(const DaemonOptions& daemon, const RunOptions& options);
 
+struct ReplayOptions {
+  std::string folder;               ///< of a run
+  std::string out;                  ///< empty: a folder beside it
+  std::vector<std::string> inputs;  ///< [PORT=]FILE: in virtual time; empty: on the daemon
+  std::vector<std::string> left;    ///< as in SimulateOptions
+};
+Exit run_replay(const DaemonOptions& daemon, const ReplayOptions& options);
+
 struct PauseOptions {
   std::string node;                                       ///< empty: nothing on the wire
   std::vector<std::pair<std::string, std::string>> keys;  ///< of the impairment, values in YAML

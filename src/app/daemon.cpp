@@ -11,6 +11,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <filesystem>
 
 #include <algorithm>
 #include <cerrno>
@@ -309,6 +310,8 @@ class Daemon {
     std::optional<TelemetryMirror> mirror;
     if (settings_.telemetry)
       mirror.emplace(engine);
+    if (!settings_.data.empty())
+      engine.set_data_folder(std::filesystem::absolute(settings_.data).string());
     if (settings_.journal)
       if (const auto begun = engine.start_journal(settings_.data + "/journal.bin"); !begun) {
         tell(begun.error(), OutputForm::kHuman);

@@ -56,6 +56,7 @@ struct Arguments {
   PartitionOptions partition;
   PauseOptions pause;
   RunOptions run;
+  ReplayOptions replay;
   DoctorOptions doctor;
   ProbeOptions probe;
   JournalOptions journal;
@@ -288,6 +289,23 @@ void add_run(CLI::App& app, Arguments& arguments) {
   run->callback([&arguments] { arguments.exit = run_run(arguments.daemon, arguments.run); });
 }
 
+void add_replay(CLI::App& app, Arguments& arguments) {
+  ReplayOptions& options = arguments.replay;
+  CLI::App* replay =
+      app.add_subcommand("replay", "Make a run again from its folder, and compare the journals");
+  replay->add_option("DIR", options.folder, "the run's folder")->required();
+  replay->add_option("--out", options.out, "the new folder, default DIR-again");
+  replay
+      ->add_option("--in", options.inputs,
+                   "[PORT=]CAPTURE of what came in: in virtual time, instead of on the daemon")
+      ->take_all()
+      ->allow_extra_args(false);
+  add_left(*replay, options.left);
+  add_json(*replay, arguments.daemon.form);
+  replay->callback(
+      [&arguments] { arguments.exit = run_replay(arguments.daemon, arguments.replay); });
+}
+
 void add_trigger(CLI::App& app, Arguments& arguments) {
   CLI::App* trigger =
       app.add_subcommand("trigger", "Show what the timeline waits for, or call what waits for it");
@@ -366,6 +384,7 @@ int run(int count, char** words) {
   add_partition(app, arguments);
   add_pause(app, arguments);
   add_run(app, arguments);
+  add_replay(app, arguments);
   add_trigger(app, arguments);
   add_preset_commands(app, arguments);
   add_journal(app, arguments);

@@ -34,11 +34,14 @@ PreparedScenario prepare_scenario(const DaemonOptions& daemon, const std::string
     return prepared;
   }
   const SeedChoice seed{wins.value_or(draw_seed()), wins.has_value()};
-  InlinedScenario inlined = read_inlined(file.text, path, ScenarioUse::kLive, seed,
-                                         [&](ConfigNode& tree, Problems& problems) {
-                                           prepared.commands = take_commands(tree, problems);
-                                           prepared.exit = add_ports(daemon, tree);
-                                         });
+  std::optional<ConfigNode> timeline;  // with its commands
+  InlinedScenario inlined = read_inlined(
+      file.text, path, ScenarioUse::kLive, seed, [&](ConfigNode& tree, Problems& problems) {
+        if (const ConfigNode* entries = tree.is_mapping() ? tree.find("timeline") : nullptr)
+          timeline = *entries;
+        prepared.commands = take_commands(tree, problems);
+        prepared.exit = add_ports(daemon, tree);
+      });
   if (prepared.exit != Exit::kDone)
     return prepared;
   if (!inlined.scenario) {
@@ -61,6 +64,9 @@ PreparedScenario prepare_scenario(const DaemonOptions& daemon, const std::string
     prepared.timeline_ends_ns =
         std::max(prepared.timeline_ends_ns, command.at_ns + command.lasts_ns);
   prepared.text = to_yaml(inlined.tree);
+  if (timeline)
+    inlined.tree.set("timeline", std::move(*timeline));
+  prepared.whole_text = to_yaml(inlined.tree);
   prepared.has_seed = inlined.scenario->seed != seed.number || seed.wins;
   prepared.scenario = std::move(*inlined.scenario);
   return prepared;

@@ -17,6 +17,7 @@ struct PreparedScenario {
   std::optional<Scenario> scenario;
   bool has_seed = false;               ///< of its own, or as asked for: it was not drawn
   std::string text;                    ///< for the daemon
+  std::string whole_text;              ///< with the commands that the daemon does not get
   std::vector<TimedCommand> commands;  ///< of its timeline; the daemon's text has none
   std::vector<RuleLaw> laws;
   std::uint64_t timeline_ends_ns = 0;  ///< its last instant

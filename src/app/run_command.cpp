@@ -183,11 +183,12 @@ class Running {
       return begun.exit;
     }
     settings_.run_id = begun.json["id"].get<std::string>();
-    folder_.write("scenario.yaml", prepared_.text);
+    folder_.write("scenario.yaml", prepared_.whole_text);
     environment_["run"] = begun.json;
     environment_["run"].erase("statistics");
     environment_["run"].erase("delays");
     environment_["run"]["command"] = options_.command.empty() ? Json() : Json(options_.command);
+    environment_["run"]["ends_with_command"] = settings_.ends_with_command;
     folder_.write("environment.json", environment_);
     fmt::print(
         stderr, "run {}: seed {}, {}, into {}\n", settings_.run_id, begun.json["seed"].dump(),
@@ -251,6 +252,12 @@ class Running {
     } else if (!as_meant) {
       fail(verdict, Outcome::kInvalid, "ended by " + by + when);
     }
+    if (const Json& why = watched.run["unrecorded"]; !why.is_null())
+      verdict.warnings.push_back("no journal: " + why.get<std::string>());
+    else if (const Json& journal = watched.run["journal"];
+             !journal.is_null() && journal["lost"].get<std::uint64_t>() > 0)
+      verdict.warnings.push_back(fmt::format("the journal lost {} hits of {}",
+                                             journal["lost"].dump(), journal["hits"].dump()));
     for (const std::string& failure : watched.failures) fail(verdict, Outcome::kFail, failure);
     if (watched.command_status.value_or(0) != 0)
       fail(verdict, Outcome::kFail,

@@ -58,13 +58,24 @@ void RunFolder::write(const std::string& file, const std::string& text) {
     fail(file);
 }
 
-void RunFolder::append(const std::string& file, const Json& json) {
-  errno = 0;
+std::ofstream& RunFolder::growing(const std::string& file) {
   auto [entry, is_new] = growing_.try_emplace(file);
-  std::ofstream& out = entry->second;
-  if (is_new)
-    out.open(path_of(file), std::ios::binary | std::ios::trunc);
-  out << json.dump() << '\n';
+  if (is_new) {
+    std::error_code ignored;
+    fs::create_directories(fs::path(path_of(file)).parent_path(), ignored);
+    entry->second.open(path_of(file), std::ios::binary | std::ios::trunc);
+  }
+  return entry->second;
+}
+
+void RunFolder::append(const std::string& file, const Json& json) {
+  append_bytes(file, json.dump() + "\n");
+}
+
+void RunFolder::append_bytes(const std::string& file, const std::string& bytes) {
+  errno = 0;
+  std::ofstream& out = growing(file);
+  out << bytes;
   out.flush();
   if (!out)
     fail(file);

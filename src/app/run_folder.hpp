@@ -19,12 +19,15 @@ class RunFolder {
 
   void write(const std::string& file, const std::string& text);
   void write(const std::string& file, const Json& json) { write(file, json.dump(2) + "\n"); }
+  /// More of a file in a folder of the folder.
+  void append_bytes(const std::string& file, const std::string& bytes);
   /// A line more of a file that grows, which can be read meanwhile.
   void append(const std::string& file, const Json& json);
   /// By file that could not be written, why.
   const std::map<std::string, std::string>& failures() const { return failures_; }
 
  private:
+  std::ofstream& growing(const std::string& file);
   void fail(const std::string& file);
 
   std::string path_;

@@ -117,6 +117,7 @@ class RunWatcher {
     watched_.failures = clock_.failures();
     collect_events();
     sample();
+    fetch_files();
     HttpCall give_back = call_for("DELETE", "/v1/leases/" + url_part(settings_.lease));
     give_back.socket_path = daemon_.socket;
     http_call(give_back);
@@ -189,6 +190,33 @@ class RunWatcher {
       return;
     for (const Json& event : answer.json["events"]) folder_.append("events.jsonl", event);
     next_event_ = answer.json["next"].get<std::uint64_t>();
+  }
+
+  /// What the daemon recorded of the run.
+  void fetch_files() {
+    const Answer answer =
+        ask_daemon(daemon_, call_for("GET", "/v1/files/" + url_part(settings_.run_id)));
+    if (answer.exit != Exit::kDone)
+      return;
+    for (const Json& file : answer.json["files"]) {
+      const auto name = file["name"].get<std::string>();
+      // A name is a path within the folder, as the daemon says it; one that leads out is none.
+      if (name.empty() || name.front() == '/' || name.find("..") != std::string::npos)
+        continue;
+      const auto bytes = file["bytes"].get<std::uint64_t>();
+      for (std::uint64_t offset = 0; offset < bytes;) {
+        HttpCall call = call_for("GET", fmt::format("/v1/files/{}?name={}&offset={}",
+                                                    settings_.run_id, url_part(name), offset));
+        call.socket_path = daemon_.socket;
+        const HttpResult result = http_call(call);
+        if (!result.connected || result.response.status != 200 || result.response.body.empty()) {
+          watched_.failures.push_back("the daemon's " + name + " could not be fetched");
+          break;
+        }
+        folder_.append_bytes(name, result.response.body);
+        offset += result.response.body.size();
+      }
+    }
   }
 
   /// The workload, from time zero on.

@@ -16,6 +16,7 @@ constexpr int kFollowersMax = 16;
 constexpr std::uint64_t kLeaseLeastNs = 100 * kNsPerMs;
 constexpr std::uint64_t kLeaseMostNs = 24 * 3600 * kNsPerSecond;
 constexpr std::size_t kWhyMost = 200;
+constexpr std::size_t kPartBytesMax = std::size_t{4} << 20;
 constexpr std::uint64_t kRunLeastNs = kNsPerMs;
 constexpr std::uint64_t kRunMostNs = 30 * 24 * 3600 * kNsPerSecond;
 
@@ -135,6 +136,7 @@ std::span<const Api::Route> Api::routes() {
       {"POST", "/v1/runs", Right::kChange, &Api::begin_run},
       {"GET", "/v1/runs/{run}", Right::kRead, &Api::get_run},
       {"DELETE", "/v1/runs/{run}", Right::kChange, &Api::end_run},
+      {"GET", "/v1/files/{run}", Right::kRead, &Api::get_files},
       {"GET", "/openapi.json", Right::kRead, &Api::get_openapi},
       {"GET", "/metrics", Right::kRead, &Api::get_metrics},
   };
@@ -329,6 +331,25 @@ HttpResponse Api::get_run(const HttpRequest&, const std::string& name) {
   const Json run = engine_.run(name);
   return run.is_null() ? problem_response(404, "there is no run '" + name + "'")
                        : json_response(200, run);
+}
+
+HttpResponse Api::get_files(const HttpRequest& request, const std::string& id) {
+  const auto name = request.query.find("name");
+  if (name == request.query.end()) {
+    const Json files = engine_.files(id);
+    return files.is_null() ? problem_response(404, "there is no run '" + id + "'")
+                           : json_response(200, files);
+  }
+  const auto offset = number_in(request, "offset", 0, {0, INT64_MAX});
+  if (!offset)
+    return bad_query("offset", "bytes from the file's beginning");
+  std::optional<std::string> part = engine_.file_part(id, name->second, *offset, kPartBytesMax);
+  if (!part)
+    return problem_response(404, "run '" + id + "' has no file '" + name->second + "'");
+  HttpResponse response;
+  response.content_type = "application/octet-stream";
+  response.body = std::move(*part);
+  return response;
 }
 
 HttpResponse Api::begin_run(const HttpRequest& request, const std::string&) {

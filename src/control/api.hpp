@@ -66,6 +66,7 @@ class Api {
   HttpResponse get_runs(const HttpRequest& request, const std::string& name);
   HttpResponse get_run(const HttpRequest& request, const std::string& name);
   HttpResponse begin_run(const HttpRequest& request, const std::string& name);
+  HttpResponse get_files(const HttpRequest& request, const std::string& name);
   HttpResponse end_run(const HttpRequest& request, const std::string& name);
   HttpResponse put_lease(const HttpRequest& request, const std::string& name);
   HttpResponse delete_lease(const HttpRequest& request, const std::string& name);

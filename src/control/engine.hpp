@@ -75,6 +75,8 @@ class Engine {
   const std::vector<PortSpec>& ports() const { return base_.ports; }
   Publisher& publisher() { return *publisher_; }
   EventLog& events() { return events_; }
+  /// Where runs leave their journals: an absolute path; empty: nowhere.
+  void set_data_folder(std::string path) { data_folder_ = std::move(path); }
   /// Before the workers run: hands them over, with the devices they poll.
   void attach(std::vector<EngineWorker> workers, std::unique_ptr<Wiring> wiring);
   std::vector<EngineWorker>& workers() { return workers_; }
@@ -142,6 +144,11 @@ class Engine {
   Json runs();
   /// With its statistics, which are final when it is over; null when there is no such run.
   Json run(const std::string& id);
+  /// What a run has recorded: paths within its folder, and sizes. Null when there is no such run.
+  Json files(const std::string& id);
+  /// At most `bytes_max` of such a file from `offset` on; nothing when there is none.
+  std::optional<std::string> file_part(const std::string& id, const std::string& name,
+                                       std::uint64_t offset, std::size_t bytes_max);
   std::uint64_t generation() const { return generation_.load(std::memory_order_relaxed); }
   std::uint64_t uptime_ns() const { return clock_.now_ns() - start_ns_; }
 
@@ -183,7 +190,11 @@ class Engine {
   void stop_run(Run& run, const std::string& by);
   void close_run(Run& run, std::uint64_t now_ns);
   Json run_json(const Run& run);
+  void open_run_folder(Run& run);
+  void close_run_journal(Run& run);
   void watch_journal(std::uint64_t now_ns);
+  Result<void> open_journal(const std::string& path);
+  JournalStatus close_journal();
   bool let_go_of_journal();
   void add_names(const PolicyChain& chain);
   Json journal_json() const;
@@ -234,6 +245,7 @@ class Engine {
   };
   std::map<std::string, Switched> switched_;
 
+  std::string data_folder_;
   Runs runs_;
   std::vector<DeviceCounters> devices_before_;  ///< by port: what is not counted any more
   std::uint64_t next_run_watch_ns_ = 0;

@@ -14,6 +14,14 @@ constexpr std::uint64_t kLetGoTimeoutNs = 2 * kNsPerSecond;
 
 Result<void> Engine::start_journal(const std::string& path) {
   const std::lock_guard lock(mutex_);
+  if (Result<void> opened = open_journal(path); !opened)
+    return opened;
+  for (std::size_t worker = 0; worker < workers_.size(); ++worker)
+    workers_[worker].worker->set_witness(&journal_->tap(worker));
+  return {};
+}
+
+Result<void> Engine::open_journal(const std::string& path) {
   if (journal_ != nullptr && !journal_given_up_)
     return failure("a journal is being written already: " + journal_->path());
   if (journal_ != nullptr && !let_go_of_journal())
@@ -27,14 +35,16 @@ Result<void> Engine::start_journal(const std::string& path) {
   journal_given_up_ = false;
   add_names(publisher_->chain());
   journal_->start();
-  for (std::size_t worker = 0; worker < workers_.size(); ++worker)
-    workers_[worker].worker->set_witness(&journal_->tap(worker));
   events_.add(uptime_ns(), "journal", {{"state", "begun"}, {"path", path}});
   return {};
 }
 
 JournalStatus Engine::stop_journal() {
   const std::lock_guard lock(mutex_);
+  return close_journal();
+}
+
+JournalStatus Engine::close_journal() {
   if (journal_ == nullptr)
     return {};
   if (!let_go_of_journal())
@@ -57,7 +67,10 @@ JournalStatus Engine::end_journal() {
 
 /// False when a worker stands still: then the journal must stay.
 bool Engine::let_go_of_journal() {
-  for (const EngineWorker& each : workers_) each.worker->set_witness(nullptr);
+  for (const EngineWorker& each : workers_) {
+    each.worker->set_witness_of_run(nullptr);
+    each.worker->set_witness(nullptr);
+  }
   return wait_until(kLetGoTimeoutNs, [&] {
     for (const EngineWorker& each : workers_)
       if (each.worker->witness() != nullptr)

@@ -2,6 +2,10 @@
 // lease or by what the scenario stops at, and over when what they held has left.
 #include <time.h>
 
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "control/engine.hpp"
@@ -76,11 +80,16 @@ tl::expected<Json, ChangeFailure> Engine::begin_run(const std::string& text,
   tl::expected<Request, ChangeFailure> request = request_of_policy(text);
   if (!request)
     return tl::unexpected(std::move(request.error()));
+  open_run_folder(run);
   request->what = "run " + run.id;
   request->held = HeldAction::kSend;
-  request->run = std::move(run);
-  if (const ChangeResult changed = change(std::move(*request)); !changed)
+  request->run = run;
+  if (const ChangeResult changed = change(std::move(*request)); !changed) {
+    close_run_journal(run);
+    if (!run.folder.empty())
+      std::filesystem::remove_all(run.folder);
     return tl::unexpected(changed.error());
+  }
   return run_json(*runs_.current());
 }
 
@@ -106,8 +115,45 @@ void Engine::stop_run(Run& run, const std::string& by) {
   events_.add(uptime_ns(), "run", {{"id", run.id}, {"state", "ended"}, {"by", by}});
 }
 
+/// A folder below the daemon's own, with the journal that begins at time zero.
+void Engine::open_run_folder(Run& run) {
+  if (data_folder_.empty()) {
+    run.unrecorded = "faultlined was started without --data";
+    return;
+  }
+  const std::string folder =
+      fmt::format("{}/runs/{}-{}", data_folder_, run.id, run.zero_unix_ns / kNsPerSecond);
+  std::error_code error;
+  std::filesystem::remove_all(folder, error);
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    run.unrecorded = folder + ": " + error.message();
+    return;
+  }
+  run.folder = folder;
+  const Result<void> opened = open_journal(folder + "/journal.bin");
+  if (!opened) {
+    run.unrecorded = opened.error().front().message;
+    return;
+  }
+  run.has_journal = true;
+  for (std::size_t worker = 0; worker < workers_.size(); ++worker)
+    workers_[worker].worker->set_witness_of_run(&journal_->tap(worker));
+}
+
+void Engine::close_run_journal(Run& run) {
+  if (!std::exchange(run.has_journal, false))
+    return;
+  const JournalStatus status = close_journal();
+  run.journal = {{"hits", status.hits},
+                 {"lost", status.lost},
+                 {"bytes", status.bytes},
+                 {"failure", status.failure.empty() ? Json(nullptr) : Json(status.failure)}};
+}
+
 /// Its numbers are final.
 void Engine::close_run(Run& run, std::uint64_t now_ns) {
+  close_run_journal(run);
   const Gathered gathered = gather();
   run.statistics = gathered.sum.to_json(now_ns - std::min(now_ns, run.zero_ns));
   run.statistics["triggers"] = run.triggers;
@@ -146,6 +192,40 @@ Json Engine::run_json(const Run& run) {
     json["delays"] = gathered.sum.delays_json();
   }
   return json;
+}
+
+Json Engine::files(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  const Run* run = runs_.find(id);
+  if (run == nullptr)
+    return nullptr;
+  Json files = Json::array();
+  std::error_code error;
+  if (!run->folder.empty())
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(run->folder, error))
+      if (entry.is_regular_file(error))
+        files.push_back({{"name", entry.path().lexically_relative(run->folder).string()},
+                         {"bytes", entry.file_size(error)}});
+  return {{"files", files}};
+}
+
+std::optional<std::string> Engine::file_part(const std::string& id, const std::string& name,
+                                             std::uint64_t offset, std::size_t bytes_max) {
+  const Json known = files(id);
+  if (known.is_null())
+    return std::nullopt;
+  for (const Json& file : known["files"]) {
+    if (file["name"] != name)
+      continue;
+    const std::lock_guard lock(mutex_);
+    std::ifstream stream(runs_.find(id)->folder + "/" + name, std::ios::binary);
+    std::string part(bytes_max, 0);
+    stream.seekg(static_cast<std::streamoff>(offset));
+    stream.read(part.data(), static_cast<std::streamsize>(bytes_max));
+    part.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, stream.gcount())));
+    return part;
+  }
+  return std::nullopt;
 }
 
 Json Engine::runs() {

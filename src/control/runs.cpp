@@ -2,6 +2,7 @@
 #include "control/runs.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 namespace faultline {
 
@@ -24,6 +25,8 @@ Json Run::to_json(std::uint64_t now_ns) const {
           {"duration_ns", ends_ns - zero_ns},
           {"elapsed_ns", until_ns - std::min(until_ns, zero_ns)},
           {"lease", lease.empty() ? Json(nullptr) : Json(lease)},
+          {"journal", journal},
+          {"unrecorded", unrecorded.empty() ? Json(nullptr) : Json(unrecorded)},
           {"ended_by", ended_by.empty() ? Json(nullptr) : Json(ended_by)}};
 }
 
@@ -34,8 +37,12 @@ Run* Runs::current() {
 Run& Runs::begin(Run run) {
   ++begun_;
   runs_.push_back(std::move(run));
-  if (runs_.size() > kKept)
+  if (runs_.size() > kKept) {
+    std::error_code ignored;
+    if (!runs_.front().folder.empty())
+      std::filesystem::remove_all(runs_.front().folder, ignored);
     runs_.pop_front();
+  }
   return runs_.back();
 }
 

@@ -29,13 +29,17 @@ struct Run {
   std::uint64_t zero_uptime_ns = 0;  ///< of the daemon: what events are stamped with
   std::uint64_t ends_ns = 0;         ///< likewise on the data path's: when it is to end
   std::string lease;
-  std::shared_ptr<LeaseTerm> lease_term;        ///< null without one
+  std::shared_ptr<LeaseTerm> lease_term;  ///< null without one
   StopRules stop;
-  std::string ended_by;                         ///< empty: it goes on
-  std::optional<std::uint64_t> over_ns;         ///< when its last packet had left
-  Json triggers;                                ///< as they stood when it ended
-  Json statistics;                              ///< once it is over
-  Json delays;                                  ///< likewise
+  std::string folder;        ///< of the daemon's, for what is recorded; empty: nothing is
+  std::string unrecorded;    ///< why nothing is
+  bool has_journal = false;  ///< one is being written, of this run alone
+  Json journal;              ///< what became of it: hits, lost, bytes, failure
+  std::string ended_by;      ///< empty: it goes on
+  std::optional<std::uint64_t> over_ns;  ///< when its last packet had left
+  Json triggers;                         ///< as they stood when it ended
+  Json statistics;                       ///< once it is over
+  Json delays;                           ///< likewise
 
   /// waiting, running, draining (what it held has not left yet) or over.
   std::string_view state_at(std::uint64_t now_ns) const;

@@ -72,6 +72,10 @@ class Worker {
   void set_witness(Witness* witness) noexcept {
     wanted_witness_.store(witness, std::memory_order_release);
   }
+  /// Who does from the next run's time zero on; null: whoever does then.
+  void set_witness_of_run(Witness* witness) noexcept {
+    witness_of_run_.store(witness, std::memory_order_release);
+  }
   /// Who does. A witness that is replaced must stay until this says so. Any thread.
   const Witness* witness() const noexcept { return witness_.load(std::memory_order_acquire); }
 
@@ -469,6 +473,7 @@ class Worker {
   std::atomic<std::uint64_t> policies_needed_{UINT64_MAX};
   std::atomic<Witness*> wanted_witness_{nullptr};
   std::atomic<const Witness*> witness_{nullptr};
+  std::atomic<Witness*> witness_of_run_{nullptr};
   PolicyUse policies_;
   SnapshotBox box_;
   FlowSurvey survey_;

@@ -91,6 +91,12 @@ void Worker<Port, Time>::begin_run() noexcept {
   act_.lateness().clear();
   act_.held().begin_peak();
   decide_.begin_run();
+  Witness* witness = witness_of_run_.load(std::memory_order_acquire);
+  if (witness != nullptr &&
+      witness_of_run_.compare_exchange_strong(witness, nullptr, std::memory_order_acq_rel)) {
+    set_witness(witness);
+    change_witness();
+  }
 }
 
 template <PacketPort Port, typename Time>
