@@ -151,6 +151,13 @@ struct JournalOptions {
 };
 Exit run_journal(const JournalOptions& options);
 
+struct DiffOptions {
+  std::string first;   ///< what went in
+  std::string second;  ///< what came out
+  OutputForm form = OutputForm::kHuman;
+};
+Exit run_diff(const DiffOptions& options);
+
 Exit run_preset_list(OutputForm form);
 Exit run_preset_show(const std::string& name, OutputForm form);
 

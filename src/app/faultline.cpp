@@ -60,6 +60,7 @@ struct Arguments {
   DoctorOptions doctor;
   ProbeOptions probe;
   JournalOptions journal;
+  DiffOptions diff;
   std::uint32_t limit = 40;
   std::string trigger;
   std::string preset;
@@ -328,7 +329,7 @@ void add_preset_commands(CLI::App& app, Arguments& arguments) {
       [&arguments] { arguments.exit = run_preset_show(arguments.preset, arguments.preset_form); });
 }
 
-void add_journal(CLI::App& app, Arguments& arguments) {
+void add_records(CLI::App& app, Arguments& arguments) {
   JournalOptions& options = arguments.journal;
   CLI::App* journal =
       app.add_subcommand("journal", "Show what rules did to which packet, from a daemon's journal");
@@ -350,6 +351,12 @@ void add_journal(CLI::App& app, Arguments& arguments) {
   journal->add_option("--port", options.port, "only packets from this port, or to it");
   add_json(*journal, options.form);
   journal->callback([&arguments] { arguments.exit = run_journal(arguments.journal); });
+  CLI::App* diff = app.add_subcommand(
+      "diff", "Say what became of a capture's packets: lost, late, doubled, overtaken, changed");
+  diff->add_option("FIRST", arguments.diff.first, "what went in (pcap or pcapng)")->required();
+  diff->add_option("SECOND", arguments.diff.second, "what came out")->required();
+  add_json(*diff, arguments.diff.form);
+  diff->callback([&arguments] { arguments.exit = run_diff(arguments.diff); });
 }
 
 void add_machine_commands(CLI::App& app, Arguments& arguments) {
@@ -387,7 +394,7 @@ int run(int count, char** words) {
   add_replay(app, arguments);
   add_trigger(app, arguments);
   add_preset_commands(app, arguments);
-  add_journal(app, arguments);
+  add_records(app, arguments);
   add_machine_commands(app, arguments);
   add_probe(app, arguments.probe, arguments.exit);
   try {

@@ -29,6 +29,21 @@ std::string folder_beside(const ReplayOptions& options) {
   return beside;
 }
 
+std::string text_of(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+/// Dice are thrown by seed, rule, flow and number: with the same scenario they were the same, and
+/// what differs is the packets' doing, or their times'.
+void tell_dice(const std::string& folder, const std::string& again) {
+  const bool same = text_of(folder + "/scenario.yaml") == text_of(again + "/scenario.yaml");
+  fmt::print(
+      stderr, "{}\n",
+      same ? "the same scenario and seed, so the same dice: what differs comes from the packets"
+           : "another scenario or seed: what differs may come from the dice");
+}
+
 /// Captures of what came in, through the scenario in virtual time.
 Exit run_simulated(const ReplayOptions& options, const std::string& folder) {
   std::error_code error;
@@ -74,6 +89,7 @@ Exit run_replay(const DaemonOptions& daemon, const ReplayOptions& options) {
     return done;
   if (!fs::exists(folder + "/journal.bin"))
     return refuse(daemon, folder, "has no journal.bin");
+  tell_dice(options.folder, options.inputs.empty() ? folder : options.folder);
   JournalOptions compare;
   compare.path = options.folder;
   compare.against = folder + "/journal.bin";

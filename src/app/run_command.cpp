@@ -231,6 +231,7 @@ class Running {
         verdict, prepared_.scenario->name.empty() ? "faultline" : prepared_.scenario->name);
     if (!options_.junit.empty())
       write_junit(junit);
+    run_report({folder_.path(), ""});
     show(verdict, out);
     for (const auto& [file, why] : folder_.failures())
       tell(Problems{problem_at({folder_.path_of(file), 0, 0}, "cannot be written: " + why)},

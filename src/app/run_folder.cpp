@@ -112,6 +112,7 @@ Json sample_json(const Json& run) {
     for (const char* key : {"matched", "dropped", "delayed", "duplicated", "edited", "delay"})
       sample["rules"][name][key] = rule[key];
     sample["rules"][name]["lost"] = rule["loss"]["lost"];
+    sample["rules"][name]["judged"] = rule["loss"]["judged"];
   }
   sample["hold"] = {{"packets", statistics["hold"]["packets"]},
                     {"bytes", statistics["hold"]["bytes"]}};

@@ -118,6 +118,9 @@ class RunWatcher {
     collect_events();
     sample();
     fetch_files();
+    if (const Answer flows = ask_daemon(daemon_, call_for("GET", "/v1/flows?limit=100"));
+        flows.exit == Exit::kDone)
+      folder_.write("flows.json", flows.json);
     HttpCall give_back = call_for("DELETE", "/v1/leases/" + url_part(settings_.lease));
     give_back.socket_path = daemon_.socket;
     http_call(give_back);

@@ -166,7 +166,8 @@ Json StatisticsSum::rules_json() const {
           {"judged", counters.judged},
           {"lost", counters.lost}}},
         {"delay",
-         {{"mean_ns", mean_ns},
+         {{"sum_ns", counters.delay_sum_ns},
+          {"mean_ns", mean_ns},
           {"p50_ns", constant ? mean_ns : bounded(0.50)},
           {"p99_ns", constant ? mean_ns : bounded(0.99)},
           {"max_ns", counters.delay_max_ns}}}};

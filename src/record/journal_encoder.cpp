@@ -159,13 +159,7 @@ void JournalEncoder::touch(const JournalTouch& touch) {
   hit.flags = touch.flags & kToldFlags;
   if ((touch.flags & JournalTouch::kIdentity) != 0) {
     const auto of = waiting_.find(Who{hit.sequence, touch.from_egress, touch.from}.number());
-    Waiting made;
-    if (of != waiting_.end()) {
-      made = of->second;
-      hit.hash = made.identity.hash;
-      hit.length_bytes = made.identity.length_bytes;
-      hit.generation = made.identity.generation;
-    }
+    Waiting made = of != waiting_.end() ? of->second : Waiting{};
     made.hits = {hit};
     leave(made, hit.fate, hit.release_ns);
     return;
@@ -190,7 +184,8 @@ void JournalEncoder::wait(const JournalTouch& touch, JournalHit hit) {
   if (is_new || (other && (touch.flags & JournalTouch::kWaited) == 0)) {
     const bool known = (touch.flags & JournalTouch::kWaited) == 0;
     const Place& place = place_of(hit.place);
-    waiting = {known ? place.key : FlowKey{}, hit.place, place.version, hit, {}};
+    waiting = known ? Waiting{place.key, hit.place, place.version, true, hit, {}} : Waiting{};
+    waiting.identity.arrival_ns = hit.arrival_ns;
   }
   if (hit.slot != kNoSlot) {
     if ((touch.flags & JournalTouch::kReplaces) != 0)
@@ -211,6 +206,13 @@ void JournalEncoder::leave(std::uint64_t who, JournalFate fate, std::uint64_t re
 }
 
 void JournalEncoder::leave(Waiting& waiting, JournalFate fate, std::uint64_t release_ns) {
+  if (!waiting.known) {
+    // It came in before the journal began, or what told of it was lost.
+    if (!waiting.hits.empty())
+      lost(waiting.hits.size());
+    lost_ += waiting.hits.size();
+    return;
+  }
   Place* place = &place_of(waiting.place);
   const bool moved = waiting.place == kNoFlowPlace || place->version != waiting.version;
   if (moved && !waiting.hits.empty()) {

@@ -30,7 +30,7 @@ class JournalEncoder {
   JournalBytes& bytes() { return bytes_; }
 
   std::uint64_t hits() const { return hits_; }
-  /// Hits of packets forgotten while they waited, too many of them.
+  /// Hits of packets that waited and of which nobody knows any more, or yet, whose they are.
   std::uint64_t forgotten() const { return lost_; }
   /// Hits of packets that have not left yet.
   std::uint64_t unfinished() const;
@@ -53,6 +53,7 @@ class JournalEncoder {
     FlowKey key;
     std::uint32_t place = kNoFlowPlace;
     std::uint32_t version = 0;
+    bool known = false;  ///< whose it is
     JournalHit identity;
     std::vector<JournalHit> hits;
   };

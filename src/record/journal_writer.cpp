@@ -72,6 +72,7 @@ bool JournalWriter::take_all() {
       found = true;
       constexpr std::size_t kAtOnce = std::size_t{1} << 16;
       end.encoder.encode(words);
+      end.forgotten.store(end.encoder.forgotten(), std::memory_order_relaxed);
       if (end.encoder.bytes().text().size() >= kChunkBytes)
         write_records(worker);
       if (words.size() < kAtOnce)
@@ -172,7 +173,8 @@ void JournalWriter::end() {
 JournalStatus JournalWriter::status() const {
   const std::lock_guard lock(mutex_);
   JournalStatus status{hits_, unwritten_, bytes_, failure_};
-  for (const auto& end : ends_) status.lost += end->tap.lost();
+  for (const auto& end : ends_)
+    status.lost += end->tap.lost() + end->forgotten.load(std::memory_order_relaxed);
   return status;
 }
 

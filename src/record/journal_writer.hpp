@@ -58,7 +58,8 @@ class JournalWriter {
     RecordRing ring;
     JournalTap tap;
     JournalEncoder encoder;
-    std::uint64_t hits_told = 0;  ///< of the encoder's, those in the file
+    std::atomic<std::uint64_t> forgotten{0};  ///< as the encoder has it
+    std::uint64_t hits_told = 0;              ///< of the encoder's, those in the file
   };
 
   JournalWriter(std::string path, int descriptor, std::size_t workers, std::uint64_t ring_words);

@@ -212,7 +212,7 @@ void compare_with_journal(const Words& words, TscTime& time, const TscClock& clo
   watched.bed.worker().poll();
   journal->end();
   const JournalStatus status = journal->status();
-  fmt::print(R"({{"pps": {:.0f}, "without_pps": {:.0f}, "ratio": {:.4f}, "hits": {}, "lost": {}, )"
+  fmt::print(R"({{"pps": {:.0f}, "without_pps": {:.0f}, "kept": {:.4f}, "hits": {}, "lost": {}, )"
              R"("journal_bytes": {}}})"
              "\n",
              1e9 / median(with), 1e9 / median(without), median(ratios), status.hits, status.lost,

@@ -157,6 +157,27 @@ MEMORY_ROWS = (
     Row("4 M flows", fill(4_000_000, 64, OWN.replace("5ms, 15ms", "1us, 2us"), "--flows", 4_000_000),
         of="all_bytes", label="M3"),
 )
+
+
+def journaled(rules):
+    """Two workers in turns in one program, one of them with a journal: the share of the rate kept."""
+    def run(bench):
+        path = Path(bench.folder) / "journal.bin"
+        try:
+            return generator(rules, "--journal", path, "--seconds", 3)(bench)
+        finally:
+            path.unlink(missing_ok=True)
+    return run
+
+
+JOURNAL_ROWS = (
+    Row("journal, 10 ms, every packet hit", journaled(DELAY), of="kept", label="J1"),
+    # 640 of the 65,536 flows.
+    Row("journal, 10 ms, 1 % of flows", journaled(DELAY.replace(
+        "impair", "match: {src: [10.0.0.0/23, 10.0.2.0/25]}, impair")), of="kept", label="J2"),
+    Row("journal, loss of 1 %", journaled("{name: r, from: left, impair: [loss: 1%]}"), of="kept"),
+    Row("journal, nothing hit", journaled(""), of="kept"),
+)
 GROUPS = {"null": NULL_ROWS, "flight": FLIGHT_ROWS, "generator": GENERATOR_ROWS, "mixes": MIX_ROWS,
           "workers": WORKER_ROWS, "memif": MEMIF_ROWS, "accuracy": ACCURACY_ROWS,
-          "memory": MEMORY_ROWS}
+          "memory": MEMORY_ROWS, "journal": JOURNAL_ROWS}

@@ -108,9 +108,8 @@ def test_the_same_again(wire):
 
 
 def test_the_journal_and_a_replay(wire):
-    """What the journal says of a run is what simulate's says of the same packets; a replay meets the same
-    fates, on the daemon and in virtual time; with other packets it says that it was the packets, with
-    another seed that it was the dice."""
+    """What the journal says of a run is what statistics count; a replay meets the same fates, on the
+    daemon and in virtual time; where fewer packets come, those are missing and nothing else."""
     data = wire.folder / "data"
     data.mkdir()
     wire.start(PORTS, "--data", data)
@@ -146,11 +145,6 @@ def test_the_journal_and_a_replay(wire):
     assert found["first_only"] >= 100
     status, found = replay("--in", f"left={wire.folder / 'in.pcap'}")
     assert found["fates"] == 0 and found["second_only"] == 0, found
-    text = (one.folder / "scenario.yaml").read_text()
-    (one.folder / "scenario.yaml").write_text(text.replace("seed: 7", "seed: 8"))
-    (wire.folder / "one").unlink()
-    status, found = replay(traffic=(2, 400))
-    assert status == 1 and found["fates"] > 50 and found["packets"] == 0, found
     done = wire.cli("replay", wire.folder, check=False)
     assert done.returncode == 5 and "environment.json: error" in done.stderr.replace(":0:0", "")
 

@@ -204,6 +204,25 @@ TEST(Journal, PutsTogetherWhatWaited) {
   std::remove(path.c_str());
 }
 
+TEST(Journal, CountsWhatNobodyKnows) {
+  // A packet that waited when the journal began.
+  Records records;
+  JournalTouch touch;
+  touch.hit = hit_of(kNoFlowPlace, 3, 100);
+  touch.hit.kind = JournalRecord::kTouch;
+  touch.fate = JournalFate::kAside;
+  touch.flags = JournalTouch::kWaited;
+  records.put(head_at(5'000, 40)).put(touch);
+  touch.hit.slot = kNoSlot;
+  touch.fate = JournalFate::kSent;
+  records.put(touch);
+  JournalEncoder encoder([](std::uint64_t) { return nullptr; });
+  encoder.encode(records.words);
+  EXPECT_EQ(encoder.hits(), 0U);
+  EXPECT_EQ(encoder.forgotten(), 1U);
+  EXPECT_EQ(encoder.unfinished(), 0U);
+}
+
 TEST(Journal, ComparesPacketsAndDice) {
   const std::string first = place_for("first");
   const std::string second = place_for("second");
