@@ -1,11 +1,11 @@
 // faultline replay: a run again, from its folder: on the daemon, or in virtual time over captures
 // of what came in; and whether the same packets met the same fates.
 #include <filesystem>
-#include <fstream>
 
 #include <fmt/format.h>
 
 #include "app/daemon_client.hpp"
+#include "base/file.hpp"
 
 namespace faultline {
 namespace {
@@ -29,15 +29,11 @@ std::string folder_beside(const ReplayOptions& options) {
   return beside;
 }
 
-std::string text_of(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-
 /// Dice are thrown by seed, rule, flow and number: with the same scenario they were the same, and
 /// what differs is the packets' doing, or their times'.
 void tell_dice(const std::string& folder, const std::string& again) {
-  const bool same = text_of(folder + "/scenario.yaml") == text_of(again + "/scenario.yaml");
+  const bool same = read_file(folder + "/scenario.yaml", kConfigBytesMax).text ==
+                    read_file(again + "/scenario.yaml", kConfigBytesMax).text;
   fmt::print(
       stderr, "{}\n",
       same ? "the same scenario and seed, so the same dice: what differs comes from the packets"
@@ -74,9 +70,9 @@ Exit run_live(const DaemonOptions& daemon, const ReplayOptions& options, const J
 
 Exit run_replay(const DaemonOptions& daemon, const ReplayOptions& options) {
   const std::string environment_file = options.folder + "/environment.json";
-  std::ifstream stream(environment_file);
-  const Json environment = Json::parse(stream, nullptr, false);
-  if (!stream.is_open() || !environment.is_object() || !environment.contains("run"))
+  const FileText text = read_file(environment_file, kConfigBytesMax);
+  const Json environment = Json::parse(text.text, nullptr, false);
+  if (!text.readable || !environment.is_object() || !environment.contains("run"))
     return refuse(daemon, environment_file, "is not there, or is none of a run's folder");
   if (!fs::exists(options.folder + "/journal.bin"))
     return refuse(daemon, options.folder,

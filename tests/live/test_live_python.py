@@ -16,7 +16,7 @@ import etcd
 from programs import CALM, Programs
 from rack import Rack, rack_scenario
 from traffic import wait_for
-from wire import PORTS, REPOSITORY, Wire
+from wire import BUILD, PORTS, REPOSITORY, Wire
 
 PACKAGE = REPOSITORY / "scripts/python"
 sys.path.insert(0, str(PACKAGE))
@@ -86,6 +86,7 @@ def test_every_path_has_a_method():
         def request(self, method, path, *rest, **more):
             plain = re.sub(r"(?<=/v1/(?:rules)/)[^/?]+", "{name}", path.split("?")[0])
             plain = re.sub(r"(?<=/v1/triggers/)\w+", "{name}", plain)
+            plain = re.sub(r"(/v1/(?:runs|files))/[^/]+", r"\1/{run}", plain)
             asked.add((method.lower(), re.sub(r"(?<=/v1/leases/)\w+", "{id}", plain)))
             return super().request(method, path, *rest, **more)
 
@@ -106,10 +107,38 @@ def test_every_path_has_a_method():
         assert len(daemon.ports()) == 2 and daemon.flows(5) == daemon.flows(5)
         assert daemon.events()[0].n == 1 and "faultline_info" in daemon.metrics()
         assert daemon.put_policy(daemon.policy()).seed == 1
+        begun = daemon.begin_run(daemon.policy(), "10s")
+        assert daemon.runs()[0]["id"] == begun["id"] == daemon.run_of(begun["id"])["id"]
+        assert daemon.files(begun["id"]) == [] and begun["unrecorded"]
+        assert daemon.end_run(begun["id"], "test")["ended_by"] == "test"
         daemon.heal("keep")
         wanted = {(method, path) for path, item in daemon.openapi()["paths"].items()
                   for method in item if method != "parameters"}
         assert asked == wanted
+
+
+def test_a_run_by_the_page(daemon, lab, tmp_path):
+    """A scenario object, run by the command line: passed, failed, or not begun."""
+    scope = {"__name__": "page"}
+    environment = {"PATH": f"{BUILD}:{os.environ['PATH']}", "FAULTLINE_SOCKET": str(lab.socket)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.chdir(tmp_path)
+        pings = lab.spawn("a", "ping", "-q", "-i", "0.005", "10.77.0.2", stdout=subprocess.DEVNULL)
+        exec(compile(block_of("import Scenario, impair, run"), "page", "exec"), scope)
+        found = scope["found"]
+        assert found.passed and found.outcome == "pass" and not found.reasons
+        assert found.stats["rules"]["wan"]["delayed"] > 20
+        assert [event["state"] for event in found.events if event["kind"] == "run"] == ["begun", "ended"]
+        scope["scenario"].expect.append({"rule": "wan", "delay_p50": "80ms ± 1ms"})
+        failed = fl.run(scope["scenario"], "300ms", out=tmp_path / "failed")
+        assert failed.outcome == "fail" and "delay_p50" in failed.reasons[0]
+        with pytest.raises(fl.RunFailed, match="something in it"):
+            fl.run(scope["scenario"], "300ms", out=tmp_path / "failed")
+        pings.kill()
+        pings.wait()
+    daemon.put_policy(OUTCOMES + NODES)
 
 
 def test_refusals_are_exceptions(daemon, lab, tmp_path):

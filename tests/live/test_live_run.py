@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -347,6 +348,12 @@ def test_commands_at_their_times(wire):
     pings.wait()
 
 
+def written_by_docs():
+    """The files that docs/run.md says a folder has."""
+    table = (REPOSITORY / "docs/run.md").read_text(encoding="utf-8").partition("## The folder")[2]
+    return set(re.findall(r"^\| `([\w.]+)` \|", table, re.MULTILINE))
+
+
 EXAMPLES = sorted((REPOSITORY / "configs").glob("**/*.yaml"))
 EXAMPLES = [path for path in EXAMPLES if "presets" not in path.parts]
 
@@ -367,4 +374,5 @@ def test_every_example_runs(path):
         assert done.returncode == 0, done.stderr
         names = {file.name for file in (wire.folder / "out").iterdir()}
         assert names >= {"scenario.yaml", "environment.json", "stats.json", "events.jsonl",
-                         "series.jsonl", "verdict.json"}
+                         "series.jsonl", "verdict.json", "flows.json", "report.html"}
+        assert names <= written_by_docs(), names - written_by_docs()

@@ -8,6 +8,7 @@ from .errors import (Busy, Conflict, FaultEnded, FaultlineError, FaultMissed, Fl
                      Forbidden, Invalid, NoAnswer, NoDaemon, NotFound, PreconditionFailed, Problem,
                      Refused, Stopping, Unreadable)
 from .events import Event
+from .experiment import Run, RunFailed, run
 from .faults import Fault, fault, partition, pause
 from .fleet import Fleet, FleetFault
 from .impair import Impairment
@@ -18,5 +19,5 @@ __all__ = [
     "Busy", "Change", "Conflict", "Daemon", "Event", "Fault", "FaultEnded", "FaultMissed",
     "FaultlineError", "Fleet", "FleetError", "FleetFault", "Forbidden", "Impairment", "Invalid",
     "Lease", "NoAnswer", "NoDaemon", "NotFound", "PreconditionFailed", "Problem", "Refused",
-    "Rule", "Scenario", "Stopping", "Unreadable", "at", "default_daemon", "duration", "fault",
-    "impair", "partition", "pause", "rule", "socket_path", "use"]
+    "Rule", "Run", "RunFailed", "Scenario", "Stopping", "Unreadable", "at", "default_daemon",
+    "duration", "fault", "impair", "partition", "pause", "rule", "run", "socket_path", "use"]

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from .errors import FaultlineError
 from .events import Event, Follower, event_of
-from .scenario import Rule, Scenario, Value, plain
+from .scenario import Rule, Scenario, Value, duration, plain
 from .transport import Answer, ask
 
 Json = dict[str, Any]
@@ -169,6 +169,36 @@ class Daemon:
     def heal(self, held: str = "send", if_match: int | None = None) -> Change:
         """Ends every fault at once; what waits is sent, kept ("keep") or dropped ("drop")."""
         return self._change("POST", "/v1/heal", {"held": held}, if_match)
+
+    def runs(self) -> list[Json]:
+        """The last runs, without their statistics."""
+        return list(self._get("/v1/runs")["runs"])
+
+    def begin_run(self, scenario: Body, lasts: str | timedelta, *, lease: str | None = None,
+                  at_ns: int | None = None) -> Json:
+        """Begins a run; `at_ns` is its time zero in ns since 1970, at most a second ahead."""
+        query: dict[str, Any] = {"duration": duration(lasts)}
+        query |= {} if lease is None else {"lease": lease}
+        query |= {} if at_ns is None else {"at": at_ns}
+        return dict(self.request("POST", f"/v1/runs?{urlencode(query)}", scenario).body)
+
+    def run_of(self, name: str) -> Json:
+        """A run with its statistics, which are final once its state is "over"."""
+        return self._get(f"/v1/runs/{quote(name, safe='')}")
+
+    def end_run(self, name: str, why: str = "request") -> Json:
+        """Ends a run before its time; what it holds is sent."""
+        query = urlencode({"by": why})
+        return dict(self.request("DELETE", f"/v1/runs/{quote(name, safe='')}?{query}").body)
+
+    def files(self, run: str) -> list[Json]:
+        """What the daemon has recorded of a run: names and bytes."""
+        return list(self._get(f"/v1/files/{quote(run, safe='')}")["files"])
+
+    def file_part(self, run: str, name: str, offset: int = 0) -> bytes:
+        """At most 4 MiB of such a file."""
+        query = urlencode({"name": name, "offset": offset})
+        return bytes(self.request("GET", f"/v1/files/{quote(run, safe='')}?{query}").body)
 
     def put_lease(self, name: str, ttl: str | timedelta = "1s",
                   timeout: float | None = None) -> Change:

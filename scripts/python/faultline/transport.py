@@ -74,6 +74,8 @@ def decoded(text: bytes, kind: str) -> Any:
             return json.loads(text)
         except ValueError:
             pass
+    if kind.startswith("application/octet-stream"):
+        return text
     return text.decode(errors="replace")
 
 
