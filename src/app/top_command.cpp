@@ -96,7 +96,7 @@ Exit run_on_screen(const DaemonOptions& daemon) {
       lines = screen_lines(history.over_all(), terminal.size().rows);
     } else {
       // What was seen last stays, with a word that it is old.
-      const std::string why = kRed + harmless(look.why_not) + "; waiting" + kPlain;
+      const std::string why = kRed + ("waiting: " + harmless(look.why_not)) + kPlain;
       if (lines.empty())
         lines.emplace_back();
       lines.front() = why;

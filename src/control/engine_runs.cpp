@@ -14,6 +14,8 @@
 namespace faultline {
 namespace {
 
+namespace fs = std::filesystem;
+
 /// From a request to time zero, at least: by then every worker has the policy.
 constexpr std::uint64_t kLeadNs = 50 * kNsPerMs;
 constexpr std::uint64_t kLeadMostNs = kNsPerSecond;
@@ -28,16 +30,19 @@ std::uint64_t unix_ns() {
          static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-/// Why a run that goes on ends now; empty: it does not.
-std::string reason_to_end(const Run& run, const StatisticsSum& sum, std::uint64_t now_ns) {
+/// Why a run that goes on ends now, by the time alone; empty: it does not.
+std::string end_by_time(const Run& run, std::uint64_t now_ns) {
   if (now_ns >= run.ends_ns)
     return "duration";
-  if (run.lease_term != nullptr && !run.lease_term->holds_at(now_ns))
-    return "lease";
-  if (run.stop.own_drops && sum.own_drops() >= *run.stop.own_drops)
+  return run.lease_term != nullptr && !run.lease_term->holds_at(now_ns) ? "lease" : "";
+}
+
+/// The like, by what was counted.
+std::string end_by_counts(const StopRules& stop, const StatisticsSum& sum) {
+  if (stop.own_drops && sum.own_drops() >= *stop.own_drops)
     return "stop_when: own_drops";
   const auto overflow = static_cast<std::size_t>(DropReason::kOverflow);
-  if (run.stop.full_hold && sum.total().counters.ledger.dropped[overflow] > 0)
+  if (stop.full_hold && sum.total().counters.ledger.dropped[overflow] > 0)
     return "hold: on_full";
   return {};
 }
@@ -86,8 +91,9 @@ tl::expected<Json, ChangeFailure> Engine::begin_run(const std::string& text,
   request->run = run;
   if (const ChangeResult changed = change(std::move(*request)); !changed) {
     close_run_journal(run);
+    std::error_code ignored;
     if (!run.folder.empty())
-      std::filesystem::remove_all(run.folder);
+      fs::remove_all(run.folder, ignored);
     return tl::unexpected(changed.error());
   }
   return run_json(*runs_.current());
@@ -124,8 +130,8 @@ void Engine::open_run_folder(Run& run) {
   const std::string folder =
       fmt::format("{}/runs/{}-{}", data_folder_, run.id, run.zero_unix_ns / kNsPerSecond);
   std::error_code error;
-  std::filesystem::remove_all(folder, error);
-  std::filesystem::create_directories(folder, error);
+  fs::remove_all(folder, error);
+  fs::create_directories(folder, error);
   if (error) {
     run.unrecorded = folder + ": " + error.message();
     return;
@@ -166,8 +172,13 @@ void Engine::watch_run(std::uint64_t now_ns) {
   if (run == nullptr || now_ns < next_run_watch_ns_ || now_ns < run->zero_ns)
     return;
   next_run_watch_ns_ = now_ns + kWatchEveryNs;
+  std::string by = end_by_time(*run, now_ns);
+  const bool by_counts = run->stop.own_drops || run->stop.full_hold;
+  if (by.empty() && run->ended_by.empty() && !by_counts)
+    return;
   const Gathered gathered = gather();
-  const std::string by = reason_to_end(*run, gathered.sum, now_ns);
+  if (by.empty())
+    by = end_by_counts(run->stop, gathered.sum);
   if (run->ended_by.empty() && !by.empty()) {
     stop_run(*run, by);
     // At its time it has ended by itself already; here the rules come to be written as disabled.
@@ -201,11 +212,15 @@ Json Engine::files(const std::string& id) {
     return nullptr;
   Json files = Json::array();
   std::error_code error;
-  if (!run->folder.empty())
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(run->folder, error))
-      if (entry.is_regular_file(error))
-        files.push_back({{"name", entry.path().lexically_relative(run->folder).string()},
-                         {"bytes", entry.file_size(error)}});
+  if (run->folder.empty())
+    return {{"files", files}};
+  for (fs::recursive_directory_iterator entry(run->folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    std::error_code gone;  // a file that goes meanwhile is none
+    if (entry->is_regular_file(gone))
+      files.push_back({{"name", entry->path().lexically_relative(run->folder).string()},
+                       {"bytes", entry->file_size(gone)}});
+  }
   return {{"files", files}};
 }
 

@@ -10,6 +10,8 @@ import pytest
 
 from wire import PORTS, RULES, Wire
 
+pytestmark = pytest.mark.patient
+
 BODIES = {
     ("put", "/v1/policy"): {"version": 1, "rules": [{"name": "slow", "impair": [{"delay": "1ms"}]}]},
     ("put", "/v1/rules/{name}"): {"impair": [{"delay": "1ms"}]},

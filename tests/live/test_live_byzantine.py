@@ -38,6 +38,8 @@ GROUP = "239.7.8.9"
 # Prints what comes in by UDP (to itself or the group) and over one TCP connection each.
 RECEIVER = """
 import json, select, socket, struct, sys
+
+pytestmark = pytest.mark.patient
 own, group, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 datagrams.bind(('', 7000))

@@ -10,6 +10,8 @@ import pytest
 from traffic import Traffic, wait_for
 from wire import BUILD, PORTS, RULES, run
 
+pytestmark = pytest.mark.patient
+
 
 def test_rules_from_the_command_line(wire):
     """add, set, enable, disable, remove: each does what it says and tells the generation."""

@@ -12,6 +12,8 @@ from peers import (ADDRESSES, IPV4, IPV6, PORT, Counted, Datagrams, receive_exac
 from traffic import wait_for
 from wire import PORTS, law_holds
 
+pytestmark = pytest.mark.patient
+
 UDP = f"to: right, match: {{proto: udp, dport: {PORT}}}"
 
 

@@ -9,6 +9,8 @@ from peers import (ADDRESSES, IPV4, IPV6, PORT, Counted, Datagrams, dial, listen
                    receive_exactly, session, socket_in, start)
 from wire import law_holds
 
+pytestmark = pytest.mark.patient
+
 FAMILIES = (IPV4, IPV6)
 UDP = f"to: right, match: {{proto: udp, dport: {PORT}}}"
 DATA = f"to: right, match: {{proto: tcp, dport: {PORT}, tcp: {{data: true}}}}"

@@ -8,6 +8,8 @@ import pytest
 
 from wire import PORTS
 
+pytestmark = pytest.mark.patient
+
 GEO = {"name": "geo", "impair": [{"loss": "0%"}, {"delay": "150ms"}]}
 
 

@@ -137,7 +137,7 @@ def test_a_daemon_that_goes_is_waited_for(wire):
         screen.wait_for(r"wan +active")
         wire.daemon.kill()
         wire.daemon.wait()
-        assert "wan" in "\n".join(screen.wait_for(r"no daemon answers at .*; waiting"))
+        assert "wan" in "\n".join(screen.wait_for(r"waiting: no daemon answers at "))
         assert "waiting" in plain.stderr.readline()
         wire.start(RULES)
         assert "pass-through" in screen.wait_for(r"faultline top .*generation 1")[0]

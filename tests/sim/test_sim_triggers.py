@@ -1,9 +1,13 @@
 """Entries of the timeline that wait: for packets of a rule or of a match. They act from the next packet
 on, wherever it stands in a burst and whichever worker has it."""
 
+import hashlib
+import struct
+
 import numpy as np
 import pytest
 
+from model import captures
 from program import scenario_of
 
 OPTIONS = [(), ("--burst", "1"), ("--burst", "64"), ("--workers", "3")]
@@ -109,3 +113,80 @@ def test_what_is_wrong_is_told(program, entry, told):
     path.write_text(with_timeline(RULES, entry))
     done = program.run("check", path)
     assert done.status == 1 and told in done.stderr, done.stderr
+
+
+MS = 1_000_000
+REQUEST = 100
+TENTH = "sequence: 901-1000, data: true"
+SECOND_RETRANSMISSION = """version: 1
+name: second-retransmission
+seed: 1
+nodes: {one: {port: left}, two: {port: right}}
+rules:
+  - {name: late, from: left, match: {tcp: {SEGMENT, retransmission: 2}}, impair: [delay: 3s]}
+timeline:
+  - {when: {rule: late, match: 1}, pause: {node: two}}
+""".replace("SEGMENT", TENTH)
+# Of the output, whatever the burst and the number of workers asked for.
+DIGEST = "accce385491b91e4c13ff9e544824509"
+
+
+def segment(ports, flags, sequence, ack, data=b"", back=False):
+    """A frame of one connection between 10.0.0.1 and 10.0.0.2."""
+    tcp = struct.pack("!HHIIBBHHH", *(ports[::-1] if back else ports), sequence % 2**32, ack % 2**32, 0x50,
+                      flags, 1024, 0, 0)
+    ends = [bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))]
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40 + len(data), 0, 0x4000, 64, 6, 0,
+                     *(ends[::-1] if back else ends))
+    return bytes(12) + b"\x08\x00" + ip + tcp + data
+
+
+def conversation():
+    """(time in ms, port, frame) of ten requests, the tenth of them sent again three times, and an eleventh;
+    another connection, and what the receiver says, go on beside."""
+    ports, other = (40_000, 5_000), (40_001, 5_000)
+    said = [(0, "left", segment(ports, 2, 7_000, 0)), (1, "right", segment(ports, 18, 90, 7_001, back=True)),
+            (0, "left", segment(other, 2, 1_000, 0)), (1, "right", segment(other, 18, 50, 1_001, back=True))]
+    for number in range(10):
+        said.append((10 + 10 * number, "left",
+                     segment(ports, 24, 7_001 + REQUEST * number, 91, bytes([number]) * REQUEST)))
+        said.append((12 + 10 * number, "right",
+                     segment(ports, 16, 91, 7_001 + REQUEST * min(number + 1, 9), back=True)))
+    for again in (300, 900, 2_100):
+        said.append((again, "left", segment(ports, 24, 7_901, 91, bytes([9]) * REQUEST)))
+    for at in range(5, 6_000, 50):
+        said.append((at, "left", segment(other, 24, 1_001 + at, 51, b"x")))
+    said.append((2_500, "left", segment(ports, 24, 8_001, 91, bytes([10]) * REQUEST)))
+    return sorted(said, key=lambda one: one[0])
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_the_second_retransmission_of_the_tenth_request(program, tmp_path, options):
+    """It is 3 s late, and from then on node two is paused: it gets nothing more, whoever sends it, and
+    says nothing. All before is as it was. The output's digest is frozen."""
+    said = conversation()
+    inputs = []
+    for port in ("left", "right"):
+        frames = [(frame, at * MS) for at, where, frame in said if where == port]
+        path = tmp_path / f"{port}.pcap"
+        captures.write_pcap(path, captures.from_frames(*zip(*frames)))
+        inputs.append(f"{port}={path}")
+    outcome = program.simulated(SECOND_RETRANSMISSION, inputs, "--annotate", "none", *options)
+    output = outcome.output
+    left = {}
+    for index in range(len(output)):
+        left.setdefault(output.frame(index), []).append(int(output.time_ns[index]) // MS)
+    tenth = segment((40_000, 5_000), 24, 7_901, 91, bytes([9]) * REQUEST)
+    assert left.pop(tenth) == [100, 300, 3_900]
+    came = {}
+    for at, _, frame in said:
+        if frame != tenth and at <= 900:
+            came.setdefault(frame, []).append(at)
+    assert left == came, "all before the pause, nothing behind it"
+    trigger = outcome.stats["triggers"][0]
+    assert (trigger["fired_ns"], trigger["packet"]["packet_in_flow"]) == (900 * MS, 13)
+    assert outcome.stats["rules"]["pause.when1"]["matched"] > 50
+    digest = hashlib.sha256(b"".join(
+        int(at).to_bytes(8, "little") + output.frame(index)
+        for index, at in enumerate(output.time_ns))).hexdigest()[:32]
+    assert digest == DIGEST
