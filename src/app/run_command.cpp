@@ -14,6 +14,7 @@
 #include "app/prepare.hpp"
 #include "app/run_folder.hpp"
 #include "app/run_watch.hpp"
+#include "base/tsc_clock.hpp"
 #include "base/units.hpp"
 #include "report/verdict.hpp"
 
@@ -24,6 +25,8 @@ constexpr std::uint64_t kIntervalLeastNs = 100 * kNsPerMs;
 constexpr std::uint64_t kSamplesMost = 5'000;
 /// A run that ends with its command has this long.
 constexpr std::uint64_t kCommandMostNs = 24 * 3600 * kNsPerSecond;
+/// How long a daemon may take to be ready.
+constexpr std::uint64_t kReadyMostNs = 3 * kNsPerSecond;
 /// The daemon is told so long before time zero.
 constexpr std::uint64_t kAheadNs = 500 * kNsPerMs;
 
@@ -115,7 +118,7 @@ class Running {
       return prepared_.exit;
     if (const Exit exit = settle_duration(); exit != Exit::kDone)
       return exit;
-    Answer status = ask_daemon(daemon_, call_for("GET", "/v1/status"));
+    const Answer status = status_when_ready();
     if (status.exit != Exit::kDone)
       return status.exit;
     const Answer ports = ask_daemon(daemon_, call_for("GET", "/v1/ports"));
@@ -136,6 +139,17 @@ class Running {
       return Exit::kUnusable;
     }
     return Exit::kDone;
+  }
+
+  /// A worker that shares its core with others may be slow for once.
+  Answer status_when_ready() const {
+    const std::uint64_t give_up_ns = monotonic_ns() + kReadyMostNs;
+    for (;;) {
+      Answer status = ask_daemon(daemon_, call_for("GET", "/v1/status"));
+      if (status.exit != Exit::kDone || status.json.value("ready", false) ||
+          monotonic_ns() >= give_up_ns)
+        return status;
+    }
   }
 
   /// As given; else as long as the timeline, or as the command.

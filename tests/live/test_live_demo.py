@@ -10,8 +10,6 @@ import pytest
 
 from wire import BUILD, REPOSITORY, run
 
-pytestmark = pytest.mark.patient
-
 
 def traces(group):
     """What a demo could leave: namespaces, temporary files, processes of its session."""

@@ -17,7 +17,7 @@ CUT = """rules:
   - {name: leased, from: left, enabled: false, lease: lab, impair: [loss: all]}
 """
 TTL_NS = 250_000_000
-REPEATS = 20 if os.environ.get("FAULTLINE_LONG") else 5
+REPEATS = 20 if os.environ.get("FAULTLINE_LONG") else 3
 
 CLIENT = """
 import http.client, json, socket, sys, time

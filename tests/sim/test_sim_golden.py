@@ -80,6 +80,7 @@ def test_digest(program, capture, name, per):
     assert digest(program, key, scenario(name, per), capture(name)) == expected(key)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [*MODELS, *CATALOGUE])
 def test_digest_without_fma(program, capture, name, monkeypatch):
     monkeypatch.setenv("GLIBC_TUNABLES", PLAIN_CPU)

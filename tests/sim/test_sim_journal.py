@@ -56,7 +56,9 @@ def both(program, text, inputs, *options):
     return sorted(lines), decoded(program, "journal.bin")
 
 
-@pytest.mark.parametrize("name", [*MODELS, *CATALOGUE])
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.long if number % 3 else ())
+    for number, name in enumerate([*MODELS, *CATALOGUE])])
 def test_both_journals_say_the_same(program, fixed, mixed, name):
     wanted, found = both(program, scenario(name, "rule"), [fixed if name in MODELS else mixed])
     assert found == wanted
