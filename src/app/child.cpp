@@ -18,15 +18,27 @@ int status_of(int status) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/// A shell with the command, in a process group of its own; `prepare` is called in it before. At
+/// most 0: there is no process to be had.
+template <typename Prepare>
+pid_t fork_shell(const std::string& command, const Prepare& prepare) {
+  const pid_t child = fork();
+  if (child == 0) {
+    setpgid(0, 0);
+    prepare();
+    execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char*>(nullptr));
+    _exit(127);
+  }
+  if (child > 0)
+    setpgid(child, child);
+  return child;
+}
+
 }  // namespace
 
 bool Child::start(const std::string& command, const std::string& log,
                   const std::vector<std::pair<std::string, std::string>>& environment) {
-  const pid_t child = fork();
-  if (child < 0)
-    return false;
-  if (child == 0) {
-    setpgid(0, 0);
+  pid_ = fork_shell(command, [&] {
     for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) signal(number, SIG_DFL);
     for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
     const char* path = log.empty() ? "/dev/null" : log.c_str();
@@ -34,12 +46,8 @@ bool Child::start(const std::string& command, const std::string& log,
     const int input = open("/dev/null", O_RDONLY);
     if (output < 0 || input < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
       _exit(kCannotRun);
-    execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char*>(nullptr));
-    _exit(127);
-  }
-  setpgid(child, child);
-  pid_ = child;
-  return true;
+  });
+  return pid_ > 0;
 }
 
 std::optional<int> Child::take_end() {
@@ -67,15 +75,9 @@ void Child::end() {
 }
 
 int run_shell(const std::string& command, std::uint64_t timeout_ns) {
-  const pid_t child = fork();
+  const pid_t child = fork_shell(command, [] {});
   if (child < 0)
     return kCannotRun;
-  if (child == 0) {
-    setpgid(0, 0);
-    execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char*>(nullptr));
-    _exit(127);
-  }
-  setpgid(child, child);
   const std::uint64_t give_up_ns = monotonic_ns() + timeout_ns;
   int status = 0;
   for (;;) {

@@ -16,6 +16,7 @@
 #include "app/run_watch.hpp"
 #include "base/tsc_clock.hpp"
 #include "base/units.hpp"
+#include "base/wall_clock.hpp"
 #include "report/verdict.hpp"
 
 namespace faultline {
@@ -32,13 +33,6 @@ constexpr std::uint64_t kAheadNs = 500 * kNsPerMs;
 
 void interrupt(int) {
   g_run_interrupted = 1;
-}
-
-std::uint64_t unix_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * kNsPerSecond +
-         static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 /// "2026-11-30T12:00:00Z", seconds since 1970, or "+5s"; nothing when it is none of them.
@@ -89,8 +83,10 @@ class Running {
   Exit go() {
     if (const Exit exit = preflight(); exit != Exit::kDone)
       return exit;
-    if (const Exit exit = begin(); exit != Exit::kDone)
+    if (const Exit exit = begin(); exit != Exit::kDone) {
+      folder_.unmake();
       return exit;
+    }
     const Watched watched = watch_run(daemon_, settings_, prepared_, folder_);
     if (watched.exit != Exit::kDone) {
       fmt::print(stderr, "faultline: what was seen of the run is in {}\n", folder_.path());
@@ -192,10 +188,8 @@ class Running {
       path += fmt::format("&at={}", *at_unix_ns_);
     const Answer begun =
         ask_daemon(daemon_, call_with("POST", path, prepared_.text), options_.file);
-    if (begun.exit != Exit::kDone) {
-      rmdir(folder_.path().c_str());
+    if (begun.exit != Exit::kDone)
       return begun.exit;
-    }
     settings_.run_id = begun.json["id"].get<std::string>();
     folder_.write("scenario.yaml", prepared_.whole_text);
     environment_["run"] = begun.json;

@@ -41,8 +41,14 @@ std::string RunFolder::make(const std::string& path) {
       return error ? error.message() : "is there already, with something in it";
     return access(path.c_str(), W_OK) == 0 ? "" : std::strerror(errno);
   }
-  fs::create_directories(path, error);
+  made_ = fs::create_directories(path, error);
   return error ? error.message() : "";
+}
+
+void RunFolder::unmake() const {
+  std::error_code ignored;  // something is in it: then it stays
+  if (made_)
+    fs::remove(path_, ignored);
 }
 
 void RunFolder::fail(const std::string& file) {

@@ -14,6 +14,8 @@ class RunFolder {
  public:
   /// Makes the folder, which must not be there, or be empty. Why not; empty: it is there.
   std::string make(const std::string& path);
+  /// Takes it away again, if it was made here and nothing is in it.
+  void unmake() const;
   const std::string& path() const { return path_; }
   std::string path_of(const std::string& file) const { return path_ + "/" + file; }
 
@@ -31,6 +33,7 @@ class RunFolder {
   void fail(const std::string& file);
 
   std::string path_;
+  bool made_ = false;
   std::map<std::string, std::ofstream> growing_;
   std::map<std::string, std::string> failures_;
 };

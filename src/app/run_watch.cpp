@@ -9,6 +9,7 @@
 
 #include "base/tsc_clock.hpp"
 #include "base/units.hpp"
+#include "base/wall_clock.hpp"
 
 namespace faultline {
 
@@ -32,10 +33,8 @@ double seconds(std::uint64_t time_ns) {
   return static_cast<double>(time_ns) / 1e9;
 }
 
-HttpCall lease_call(const DaemonOptions& daemon, const std::string& lease) {
-  HttpCall call = call_with("PUT", "/v1/leases/" + url_part(lease), kLeaseTtl);
-  call.socket_path = daemon.socket;
-  return call;
+HttpCall lease_call(const std::string& lease) {
+  return call_with("PUT", "/v1/leases/" + url_part(lease), kLeaseTtl);
 }
 
 /// One line on a terminal, written over again and again.
@@ -121,9 +120,7 @@ class RunWatcher {
     if (const Answer flows = ask_daemon(daemon_, call_for("GET", "/v1/flows?limit=100"));
         flows.exit == Exit::kDone)
       folder_.write("flows.json", flows.json);
-    HttpCall give_back = call_for("DELETE", "/v1/leases/" + url_part(settings_.lease));
-    give_back.socket_path = daemon_.socket;
-    http_call(give_back);
+    ask_quietly(call_for("DELETE", "/v1/leases/" + url_part(settings_.lease)));
     if (child_.is_running()) {
       child_.end();
       watched_.command_status = std::nullopt;
@@ -135,11 +132,14 @@ class RunWatcher {
   bool is_under_way() const { return watched_.run["state"] == "running"; }
 
   std::uint64_t since_zero() const {
-    timespec now{};
-    clock_gettime(CLOCK_REALTIME, &now);
-    const std::uint64_t now_ns = static_cast<std::uint64_t>(now.tv_sec) * kNsPerSecond +
-                                 static_cast<std::uint64_t>(now.tv_nsec);
+    const std::uint64_t now_ns = unix_ns();
     return now_ns - std::min(now_ns, watched_.run["zero_unix_ns"].get<std::uint64_t>());
+  }
+
+  /// A request of whose refusal nobody is told.
+  HttpResult ask_quietly(HttpCall call) const {
+    call.socket_path = daemon_.socket;
+    return http_call(call);
   }
 
   /// Events of ours, stamped as the daemon's are.
@@ -156,7 +156,7 @@ class RunWatcher {
     if (now_ns < renew_ns_)
       return;
     renew_ns_ = now_ns + kRenewEveryNs;
-    http_call(lease_call(daemon_, settings_.lease));
+    ask_quietly(lease_call(settings_.lease));
   }
 
   /// At the run as it is now; false: nobody answers.
@@ -208,10 +208,9 @@ class RunWatcher {
         continue;
       const auto bytes = file["bytes"].get<std::uint64_t>();
       for (std::uint64_t offset = 0; offset < bytes;) {
-        HttpCall call = call_for("GET", fmt::format("/v1/files/{}?name={}&offset={}",
-                                                    settings_.run_id, url_part(name), offset));
-        call.socket_path = daemon_.socket;
-        const HttpResult result = http_call(call);
+        const HttpResult result =
+            ask_quietly(call_for("GET", fmt::format("/v1/files/{}?name={}&offset={}",
+                                                    settings_.run_id, url_part(name), offset)));
         if (!result.connected || result.response.status != 200 || result.response.body.empty()) {
           watched_.failures.push_back("the daemon's " + name + " could not be fetched");
           break;
@@ -292,7 +291,7 @@ bool StopWatch::look(std::uint64_t now_ns) {
 }
 
 bool hold_lease(const DaemonOptions& daemon, const std::string& lease) {
-  return ask_daemon(daemon, lease_call(daemon, lease)).exit == Exit::kDone;
+  return ask_daemon(daemon, lease_call(lease)).exit == Exit::kDone;
 }
 
 Watched watch_run(const DaemonOptions& daemon, const WatchSettings& settings,

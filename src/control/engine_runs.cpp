@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "base/wall_clock.hpp"
 #include "control/engine.hpp"
 #include "control/trigger_json.hpp"
 
@@ -22,13 +23,6 @@ constexpr std::uint64_t kLeadMostNs = kNsPerSecond;
 /// How long a run waits for what it holds.
 constexpr std::uint64_t kDrainMostNs = 60 * kNsPerSecond;
 constexpr std::uint64_t kWatchEveryNs = 20 * kNsPerMs;
-
-std::uint64_t unix_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * kNsPerSecond +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 /// Why a run that goes on ends now, by the time alone; empty: it does not.
 std::string end_by_time(const Run& run, std::uint64_t now_ns) {
