@@ -11,6 +11,8 @@ from rack import Rack, rack_scenario
 from traffic import wait_for
 from wire import law_holds
 
+pytestmark = pytest.mark.patient
+
 RULES = """rules:
   - name: two-faced
     from: n1
@@ -39,7 +41,6 @@ GROUP = "239.7.8.9"
 RECEIVER = """
 import json, select, socket, struct, sys
 
-pytestmark = pytest.mark.patient
 own, group, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 datagrams.bind(('', 7000))
