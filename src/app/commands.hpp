@@ -26,9 +26,10 @@ struct SimulateOptions {
   std::vector<std::string> inputs;  ///< [PORT=]FILE
   std::vector<std::string> left;    ///< CIDR or MAC: sources that enter the first port
   std::string output;
-  std::string drops;    ///< empty: not asked for
-  std::string journal;  ///< empty: not asked for
-  std::string junit;    ///< empty: not asked for
+  std::string drops;     ///< empty: not asked for
+  std::string journal;   ///< empty: not asked for
+  std::string captures;  ///< the folder for `capture:`; empty: not asked for
+  std::string junit;     ///< empty: not asked for
   Annotate annotate = Annotate::kTouched;
   std::optional<std::uint64_t> seed;
   std::uint32_t burst = 32;

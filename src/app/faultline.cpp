@@ -89,6 +89,8 @@ void add_offline_commands(CLI::App& app, Arguments& arguments) {
   simulate->add_option("--drops", options.drops, "pcapng of the packets that were dropped");
   simulate->add_option("--journal", options.journal,
                        "what rules did: one line of JSON each, or NAME.bin as the daemon writes");
+  simulate->add_option("--captures", options.captures,
+                       "folder for what the scenario's `capture:` asks for");
   simulate->add_option("--junit", options.junit, "the verdict as JUnit XML");
   simulate->add_option("--annotate", options.annotate, "which packets carry a comment")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Annotate>{

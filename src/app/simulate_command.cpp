@@ -246,6 +246,57 @@ SimulationSettings settings_for(const SimulateOptions& options, const Scenario& 
   return settings;
 }
 
+/// What is written beside the capture of what was sent, as the daemon writes it.
+struct Recorders {
+  std::unique_ptr<JournalWriter> journal;  ///< null: not asked for
+  std::unique_ptr<CaptureSet> captures;    ///< likewise
+
+  /// Writes the rest; the first trouble there was.
+  Result<void> end() {
+    std::string failure;
+    if (journal != nullptr) {
+      journal->end();
+      failure = journal->status().failure;
+    }
+    if (captures != nullptr) {
+      captures->end();
+      for (const CaptureStatus& each : captures->status())
+        if (failure.empty())
+          failure = each.ring.failure;
+    }
+    if (!failure.empty())
+      return tl::unexpected(Problems{problem_at({}, failure)});
+    return {};
+  }
+};
+
+Result<Recorders> open_recorders(const SimulateOptions& options, const Scenario& scenario,
+                                 std::uint32_t workers) {
+  constexpr std::uint64_t kRingWords = std::uint64_t{1} << 17;
+  Recorders recorders;
+  if (is_binary(options)) {
+    auto journal = JournalWriter::create(options.journal, workers, kRingWords);
+    if (!journal)
+      return tl::unexpected(journal.error());
+    recorders.journal = std::move(*journal);
+  }
+  if (scenario.captures.empty())
+    return recorders;
+  if (options.captures.empty()) {
+    fmt::print(stderr, "faultline: no captures are written: --captures FOLDER\n");
+    return recorders;
+  }
+  auto captures = CaptureSet::create({.folder = options.captures,
+                                      .captures = scenario.captures,
+                                      .port_names = port_names(scenario),
+                                      .workers = workers,
+                                      .ring_words = 2 * kRingWords});
+  if (!captures)
+    return tl::unexpected(captures.error());
+  recorders.captures = std::move(*captures);
+  return recorders;
+}
+
 Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
                        PolicyChain policies, Prepared prepared) {
   const std::vector<std::string> names = port_names(scenario);
@@ -257,15 +308,13 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
     return Exit::kUnusable;
   }
   SimulationSettings settings = settings_for(options, scenario, policies);
-  constexpr std::uint64_t kRingWords = std::uint64_t{1} << 17;
-  Result<std::unique_ptr<JournalWriter>> journal = std::unique_ptr<JournalWriter>();
-  if (is_binary(options))
-    journal = JournalWriter::create(options.journal, settings.workers, kRingWords);
-  if (!journal) {
-    tell(journal.error(), options.form);
+  Result<Recorders> recorders = open_recorders(options, scenario, settings.workers);
+  if (!recorders) {
+    tell(recorders.error(), options.form);
     return Exit::kUnusable;
   }
-  settings.journal = journal->get();
+  settings.journal = recorders->journal.get();
+  settings.captures = recorders->captures.get();
   const EalSettings eal{.main_core = allowed_cores().front(), .worker_cores = {}, .memory_mb = 224};
   if (const auto started = start_eal(eal); !started) {
     tell(started.error(), options.form);
@@ -280,17 +329,16 @@ Exit simulate_scenario(const SimulateOptions& options, const Scenario& scenario,
       simulate(std::move(policies), names, settings, std::move(prepared.inputs), **sink);
   line.clear();
   Result<void> closed = (*sink)->close();
-  if (*journal != nullptr) {
-    (*journal)->end();
-    if (const JournalStatus status = (*journal)->status(); closed && !status.failure.empty())
-      closed = tl::unexpected(Problems{problem_at({}, status.failure)});
-  }
+  if (const Result<void> ended = recorders->end(); closed && !ended)
+    closed = ended;
   stop_eal();
   if (!result || !closed) {
     tell(result ? closed.error() : result.error(), options.form);
     discard_outputs(options);
     return Exit::kUnusable;
   }
+  if (recorders->captures != nullptr)
+    result->statistics["captures"] = to_json(*recorders->captures);
   warn_of_result(scenario, *result);
   const Exit exit = judge_result(options, scenario, laws, *result);
   if (exit != Exit::kUnusable)

@@ -241,13 +241,15 @@ class Act {
   std::uint64_t held_bytes() const noexcept { return hold_.bytes() + store_.bytes(); }
 
   /// Queues the packet for its port; it leaves at finish(), or earlier when the queue is full.
-  void send(rte_mbuf* mbuf, const HeldKey& key) noexcept {
+  void send(rte_mbuf* mbuf, const HeldKey& key, std::uint64_t departs_ns) noexcept {
     const std::size_t egress = key.egress();
     Port& port = *ports_[egress];
     if (mbuf->pkt_len > port.frame_bytes_max(mbuf) || !port.carrier()) [[unlikely]] {
       refuse(mbuf, key);
       return;
     }
+    if (key.captured() && witness_ != nullptr) [[unlikely]]
+      witness_->left(key.open(), mbuf, departs_ns);
     OutBurst& out = out_[egress];
     out.mbufs[out.count] = mbuf;
     out.keys[out.count] = key;
@@ -311,7 +313,7 @@ class Act {
     note_departure(key.release_ns, flushed, departs_ns);
     if (model_.is_on()) [[unlikely]]
       model_.left(key.open(), mbuf, departs_ns);
-    send(mbuf, key);
+    send(mbuf, key, departs_ns);
   }
 
   /// Ends a burst: everything queued is handed to its port, everything done with is freed.

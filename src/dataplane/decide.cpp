@@ -201,6 +201,7 @@ void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
   burst.tag_bytes.fill(0);
   burst.piece.fill(Piece::kWhole);
   burst.edits.begin();
+  burst.captured = 0;
   burst.answer_count = 0;
   burst.egress = policy_ != nullptr ? policy_->paths[part.path_id].egress : 0;
   copy_count_ = 0;

@@ -172,6 +172,7 @@ void Decide::take_up(const Resume& resume, const HoldKey& key, const FrameView& 
   burst.copy[0] = key.copy;
   burst.tag_bytes[0] = 0;
   burst.piece[0] = Piece::kWhole;  // what it is by now its bytes say
+  burst.captured = key.captured ? 1 : 0;
   burst.edits.begin();
   burst.answer_count = 0;
   arrival_number_[0] = resume.arrival_number;

@@ -16,11 +16,12 @@ struct HoldKey {
   std::uint8_t egress = 0;
   std::uint8_t copy = 0;  ///< 0: the packet itself; then its copies; from kFirstAnswer on what was
                           ///< made because of one of them; kOwnFrame: of nobody's packet
+  bool captured = false;  ///< a capture wants to know what becomes of it
 };
 inline constexpr std::uint8_t kFirstAnswer = 64;
 inline constexpr std::uint8_t kOwnFrame = 255;
 
-/// Bytes of one packet: a record to go on with (a multiple of 8), and the frame behind it.
+/// Bytes of one packet: a record to go on with (a multiple of 16), and the frame behind it.
 struct HeldSize {
   std::uint32_t resume = 0;
   std::uint32_t frame = 0;
@@ -30,31 +31,33 @@ struct HeldSize {
 struct HeldKey {
   std::uint64_t release_ns = 0;
   std::uint64_t arrival_ns = 0;
-  std::uint64_t who = 0;  ///< sequence, ingress (6 bits), egress (6), copy (8), resume words (12)
+  /// Sequence, ingress (6 bits), egress (6), copy (8), whether it is captured, and how long the
+  /// record to go on with is, in units of 16 bytes (11).
+  std::uint64_t who = 0;
 
   static HeldKey of(const HoldKey& key, std::uint32_t resume_bytes = 0) noexcept {
     return {key.release_ns, key.arrival_ns,
             key.sequence | path(key.ingress, key.egress) | std::uint64_t{key.copy} << 44 |
-                std::uint64_t{resume_bytes / 8} << 52};
+                std::uint64_t{key.captured} << 52 | std::uint64_t{resume_bytes / 16} << 53};
   }
   /// What packets from one port to another have in common.
   static std::uint64_t path(std::uint8_t ingress, std::uint8_t egress) noexcept {
     return std::uint64_t{ingress & 63U} << 32 | std::uint64_t{egress & 63U} << 38;
   }
   HoldKey open() const noexcept {
-    return {release_ns, arrival_ns, sequence(), ingress(), egress(), copy()};
+    return {release_ns, arrival_ns, sequence(), ingress(), egress(), copy(), captured()};
   }
   std::uint32_t sequence() const noexcept { return static_cast<std::uint32_t>(who); }
   std::uint8_t ingress() const noexcept { return static_cast<std::uint8_t>(who >> 32 & 63U); }
   std::uint8_t egress() const noexcept { return static_cast<std::uint8_t>(who >> 38 & 63U); }
   std::uint8_t copy() const noexcept { return static_cast<std::uint8_t>(who >> 44); }
-  std::uint32_t resume_bytes() const noexcept { return static_cast<std::uint32_t>(who >> 52) * 8; }
+  bool captured() const noexcept { return (who >> 52 & 1U) != 0; }
 };
 
 /// As it lies in memory, in front of what the packet takes along and of its frame, eight-byte
 /// aligned.
 struct HeldRecord {
-  static constexpr std::uint32_t kResumeBytesMax = 0xFFF * 8;
+  static constexpr std::uint32_t kResumeBytesMax = 0x7FF * 16;
 
   std::uint64_t release_ns;
   std::uint64_t waited_and_length;  ///< (release − arrival) << 16 | length
@@ -65,7 +68,7 @@ struct HeldRecord {
   }
   HeldKey key() const noexcept { return {release_ns, release_ns - (waited_and_length >> 16), who}; }
   HeldSize size() const noexcept {
-    return {static_cast<std::uint32_t>(who >> 52) * 8,
+    return {static_cast<std::uint32_t>(who >> 53) * 16,
             static_cast<std::uint32_t>(waited_and_length & 0xFFFF)};
   }
   static std::uint32_t bytes(HeldSize size) noexcept {

@@ -34,9 +34,9 @@ struct Resume {
   std::uint8_t reserved[3]{};
   std::uint64_t salt = 0;  ///< of a copy's dice
   FlowKey key;             ///< on arrival: edits do not move a packet into another scope
-  std::uint32_t padding = 0;
+  std::uint32_t padding[3]{};
 };
-static_assert(sizeof(Resume) % 8 == 0);
+static_assert(sizeof(Resume) % 16 == 0);
 
 /// Which policies parked packets still need. One slot a generation; a generation too far ahead of
 /// the oldest is counted apart and pins it.

@@ -1,6 +1,6 @@
-// Who watches a worker judge: annotations, journals and explanations. In the daemon nobody does
-// unless a journal is kept. A witness changes nothing, and need not care for what has an empty body
-// here.
+// Who watches a worker judge: annotations, journals, captures and explanations. In the daemon
+// nobody does unless a journal or captures are kept. A witness changes nothing, and need not care
+// for what has an empty body here.
 #pragma once
 
 #include <cstddef>
@@ -79,6 +79,14 @@ class Witness {
   /// Impairment `step` of the rule had the frame `key` made, of nobody's packet.
   virtual void injected(const HoldKey& key, const RuleProgram& rule, std::size_t step,
                         const FrameView& frame) noexcept;
+  /// Which entries of the burst that was decided last it wants to see, by position.
+  virtual std::uint64_t captures() noexcept;
+  /// Whether it wants to see what the rule sends of its own.
+  virtual bool captures_own(const RuleProgram& rule) const noexcept;
+  /// A packet that it wants to see, before anything is done to it.
+  virtual void seen(const HoldKey& key, const rte_mbuf* mbuf) noexcept;
+  /// The like, as it leaves by its port at `departs_ns`, or is refused there and dropped.
+  virtual void left(const HoldKey& key, const rte_mbuf* mbuf, std::uint64_t departs_ns) noexcept;
   /// A packet is dropped, by whomever; `key.release_ns` is its own time then. The mbuf is freed
   /// after the call.
   virtual void dropped(const HoldKey& key, const rte_mbuf* mbuf, DropReason reason) noexcept = 0;
@@ -92,6 +100,14 @@ inline void Witness::begins(FlowTable&) noexcept {}
 inline void Witness::adopted(const Policy&) noexcept {}
 inline void Witness::decided(const JudgedPackets&, const JudgedBurst&) noexcept {}
 inline void Witness::acted() noexcept {}
+inline std::uint64_t Witness::captures() noexcept {
+  return 0;
+}
+inline bool Witness::captures_own(const RuleProgram&) const noexcept {
+  return false;
+}
+inline void Witness::seen(const HoldKey&, const rte_mbuf*) noexcept {}
+inline void Witness::left(const HoldKey&, const rte_mbuf*, std::uint64_t) noexcept {}
 inline void Witness::edited(const HoldKey&, const Edit&, std::uint32_t) noexcept {}
 inline void Witness::injected(const HoldKey&, const RuleProgram&, std::size_t,
                               const FrameView&) noexcept {}

@@ -199,6 +199,8 @@ class Worker {
       while (end < most && burst_.arrival_ns[end] < next_instant_ns_) ++end;
       const BurstPart part{first, end - first, path_id};
       decide_.judge(frames_, part, burst_, counters_);
+      if (act_.witness() != nullptr) [[unlikely]]
+        burst_.captured = act_.witness()->captures();
       if (act_.model().is_on()) [[unlikely]]
         watch_losses(part, mbufs);
       act_on(part, mbufs);
@@ -225,7 +227,7 @@ class Worker {
       answer(way, mbufs, [this](rte_mbuf* mbuf, const HoldKey& key) noexcept {
         send_or_hold(mbuf, HeldKey::of(key));
       });
-    if (decide_.copies() > 0 || decide_.sets_aside()) [[unlikely]] {
+    if (decide_.copies() > 0 || decide_.sets_aside() || burst_.captured != 0) [[unlikely]] {
       act_on_each(part, way, mbufs);
       return;
     }
@@ -259,8 +261,8 @@ class Worker {
                    const PerPacket<rte_mbuf*>& mbufs) noexcept;
 
   HoldKey key_of(std::uint32_t i, const PathProgram& way) const noexcept {
-    return {burst_.time_ns[i], burst_.arrival_ns[i], burst_.sequence[i],
-            way.ingress,       way.egress,           burst_.copy[i]};
+    return {burst_.time_ns[i], burst_.arrival_ns[i], burst_.sequence[i], way.ingress,
+            way.egress,        burst_.copy[i],       burst_.wants(i)};
   }
 
   /// Does to a packet what was decided for entry `i` of the burst; what lives goes on by `go`.
@@ -355,7 +357,8 @@ class Worker {
       hold_direct();
       return;
     }
-    for (std::uint32_t i = 0; i < direct_count_; ++i) act_.send(direct_[i].mbuf, direct_[i].key);
+    for (std::uint32_t i = 0; i < direct_count_; ++i)
+      act_.send(direct_[i].mbuf, direct_[i].key, now_ns);
     direct_count_ = 0;
   }
 

@@ -17,6 +17,8 @@ void Worker<Port, Time>::act_on_each(BurstPart part, const PathProgram& way,
   std::uint32_t next = 0;
   for (std::uint32_t i = part.first; i < part.first + part.count; ++i) {
     sequence_ = burst_.sequence[i] + 1;
+    if (burst_.wants(i)) [[unlikely]]
+      act_.witness()->seen(key_of(i, way), mbufs[i]);
     const std::uint32_t first_copy = next;
     for (; next < copied && decide_.copied_from(next) == i; ++next)
       copies[next] = duplicate(mbufs[i], key_of(Decide::kFirstCopy + next, way));
@@ -59,7 +61,8 @@ rte_mbuf* Worker<Port, Time>::duplicate(const rte_mbuf* mbuf, const HoldKey& key
 template <PacketPort Port, typename Time>
 void Worker<Port, Time>::inject_until(std::uint64_t end_ns) noexcept {
   injector_.send_until(end_ns, [this](const DueFrame& due) {
-    const HoldKey key{due.time_ns, due.time_ns, injected_++, due.ingress, due.egress, kOwnFrame};
+    HoldKey key{due.time_ns, due.time_ns, injected_++, due.ingress, due.egress, kOwnFrame};
+    key.captured = act_.witness() != nullptr && act_.witness()->captures_own(due.rule);
     rte_mbuf* made = act_.inject(key, due);
     if (made == nullptr)
       return;

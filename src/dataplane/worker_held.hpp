@@ -98,6 +98,11 @@ void Worker<Port, Time>::act_on_one(rte_mbuf* mbuf, const HoldKey& came,
       decide_.policy()->paths[decide_.policy()->path_of(came.ingress, came.egress)];
   PerPacket<rte_mbuf*> mbufs;
   mbufs[0] = mbuf;
+  if (act_.witness() != nullptr) [[unlikely]] {
+    burst_.captured = act_.witness()->captures();
+    if (burst_.wants(0) && !came.captured)
+      act_.witness()->seen(key_of(0, way), mbuf);
+  }
   if (burst_.answer_count > 0) [[unlikely]]
     answer(way, mbufs, go);
   const std::uint32_t copied = decide_.copies();
@@ -120,7 +125,7 @@ std::uint32_t Worker<Port, Time>::send_in_turn() noexcept {
       more = release(now_ns);
       act_.finish();
     }
-    act_.send(direct_[i].mbuf, direct_[i].key);
+    act_.send(direct_[i].mbuf, direct_[i].key, now_ns);
   }
   direct_count_ = 0;
   return released;

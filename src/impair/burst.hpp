@@ -157,6 +157,7 @@ struct JudgedBurst {
   PerPacket<std::uint8_t> copies;         ///< wanted of the packet by the impairment just asked
   PerPacket<std::uint8_t> copy;           ///< 0: the packet itself; else which of its copies
   std::uint8_t egress = 0;                ///< port that those judged are on their way to
+  std::uint64_t captured = 0;             ///< those that a capture wants, by position
   EditLog edits;
   /// More of a packet are not asked for by one impairment, and it ends the packet's life.
   std::array<FrameAnswer, kAnswersMax * std::size_t{kBurstMax}> answers;
@@ -164,6 +165,7 @@ struct JudgedBurst {
 
   bool any_dropped() const noexcept { return any_of_burst(reason); }
   bool any_marked() const noexcept { return any_of_burst(marked); }
+  bool wants(std::uint32_t i) const noexcept { return (captured >> i & 1U) != 0; }
 };
 
 inline constexpr std::uint8_t kEcnNotCapable = 0;

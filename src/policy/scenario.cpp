@@ -23,7 +23,6 @@ class ScenarioReader {
     expand_presets(scenario_.tree, use, problems_);
     MappingReader reader(scenario_.tree, "scenario", problems_);
     reader.take("use");
-    reader.refuse_not_yet({"capture"});
     read_version(reader.require("version"));
     if (const ConfigNode* node = reader.take("name"))
       scenario_.name = read_name(*node, problems_).value_or("");
@@ -49,6 +48,8 @@ class ScenarioReader {
       read_expectations(*node, scenario_, problems_);
     if (const ConfigNode* node = reader.take("stop_when"))
       read_stop_rules(*node, scenario_.stop, problems_);
+    if (const ConfigNode* node = reader.take("capture"))
+      read_captures(*node, scenario_, problems_);
     reader.finish();
   }
 

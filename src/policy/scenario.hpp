@@ -14,6 +14,7 @@
 #include "base/units.hpp"
 #include "impair/impairment.hpp"
 #include "packet/node_table.hpp"
+#include "policy/capture_spec.hpp"
 #include "policy/port_spec.hpp"
 #include "policy/system_model.hpp"
 
@@ -187,6 +188,7 @@ struct Scenario {
   SystemModel model;
   LatenessBound lateness;
   StopRules stop;
+  std::vector<CaptureSpec> captures;
   double confidence = 0.999;  ///< of statistical expectations
   std::uint64_t flows_max = 65'536;
   std::uint32_t streams_max = 16'384;  ///< TCP streams that a worker searches at once

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 #include <ctime>
+#include <tuple>
 #include <utility>
 
 #include "base/check.hpp"
@@ -31,6 +32,11 @@ constexpr std::size_t padded(std::size_t size_bytes) {
 }
 constexpr std::size_t option_bytes(std::size_t value_bytes) {
   return kOptionHeadBytes + padded(value_bytes);
+}
+constexpr std::size_t block_bytes_of(std::size_t captured_bytes, std::size_t comment_bytes) {
+  const std::size_t options_bytes =
+      comment_bytes == 0 ? 0 : option_bytes(comment_bytes) + kOptionHeadBytes;
+  return kPacketFixedBytes + padded(captured_bytes) + options_bytes;
 }
 constexpr std::size_t kBlockBytesMax = kPacketFixedBytes + padded(kCapturedBytesMax) +
                                        option_bytes(kOptionBytesMax) + kOptionHeadBytes;
@@ -91,12 +97,14 @@ class CaptureWriter::Encoder {
   void write_interface(std::string_view name);
   void write_packet(const CapturedPacket& packet, std::string_view comment);
   void finish();
+  void flush();
   bool ok() const { return error_ == 0; }
+  std::uint64_t bytes() const { return flushed_bytes_ + used_; }
+  std::uint64_t packets_in_file() const { return packets_in_file_; }
   Result<void> outcome() const;
 
  private:
   void reserve(std::size_t block_bytes);
-  void flush();
 
   template <typename T>
   void put(T value) {
@@ -123,6 +131,9 @@ class CaptureWriter::Encoder {
   std::size_t interface_count_;
   std::unique_ptr<std::byte[]> buffer_;
   std::size_t used_ = 0;
+  std::uint64_t flushed_bytes_ = 0;
+  std::uint64_t packets_ = 0;
+  std::uint64_t packets_in_file_ = 0;
   int error_ = 0;  ///< errno of the first write that failed
 };
 
@@ -134,10 +145,9 @@ void CaptureWriter::Encoder::write_packet(const CapturedPacket& packet, std::str
   FAULTLINE_CHECK(packet.bytes.size() <= kCapturedBytesMax);
   comment = cut_to_option(comment);
   const auto captured_bytes = static_cast<std::uint32_t>(packet.bytes.size());
-  const std::size_t options_bytes =
-      comment.empty() ? 0 : option_bytes(comment.size()) + kOptionHeadBytes;
-  const std::size_t block_bytes = kPacketFixedBytes + padded(captured_bytes) + options_bytes;
+  const std::size_t block_bytes = block_bytes_of(captured_bytes, comment.size());
   reserve(block_bytes);
+  ++packets_;
   put(pcapng::kEnhancedPacket);
   put(static_cast<std::uint32_t>(block_bytes));
   put(packet.interface);
@@ -201,6 +211,12 @@ void CaptureWriter::Encoder::flush() {
     else if (errno != EINTR)
       error_ = errno;
   }
+  // Nothing half written stays behind, where there is a file to be cut.
+  if (error_ != 0)
+    std::ignore = ::ftruncate(descriptor_, static_cast<off_t>(flushed_bytes_));
+  else
+    packets_in_file_ = packets_;
+  flushed_bytes_ += error_ == 0 ? used_ : 0;
   used_ = 0;
 }
 
@@ -237,6 +253,22 @@ Result<CaptureWriter> CaptureWriter::create(const std::string& path,
 
 void CaptureWriter::write(const CapturedPacket& packet, std::string_view comment) {
   encoder_->write_packet(packet, comment);
+}
+
+std::uint64_t CaptureWriter::packet_bytes(const CapturedPacket& packet, std::string_view comment) {
+  return block_bytes_of(packet.bytes.size(), cut_to_option(comment).size());
+}
+
+std::uint64_t CaptureWriter::bytes() const {
+  return encoder_->bytes();
+}
+
+std::uint64_t CaptureWriter::packets_in_file() const {
+  return encoder_->packets_in_file();
+}
+
+void CaptureWriter::flush() {
+  encoder_->flush();
 }
 
 bool CaptureWriter::ok() const {

@@ -3,6 +3,7 @@
 // caller's; nothing here sorts, filters or looks into a packet.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,6 +33,16 @@ class CaptureWriter {
   void write(const CapturedPacket& packet, std::string_view comment = {});
 
   bool ok() const;
+
+  /// What such a packet takes in the file.
+  static std::uint64_t packet_bytes(const CapturedPacket& packet, std::string_view comment);
+  /// Of the file, when all that was written so far is in it.
+  std::uint64_t bytes() const;
+  /// Packets that are in the file for certain.
+  std::uint64_t packets_in_file() const;
+  /// Hands over to the system what was written so far. Where that fails, the file ends with the
+  /// last whole packet.
+  void flush();
 
   /// Flushes, closes (standard output stays open) and tells the first error; again if called again.
   Result<void> close();

@@ -3,8 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,7 +16,6 @@ namespace {
 /// A chunk is written when it has grown so large, or when it has waited so long.
 constexpr std::size_t kChunkBytes = std::size_t{16} << 10;
 constexpr std::uint32_t kNapsAChunk = 100;
-constexpr timespec kNap{0, 1'000'000};
 
 }  // namespace
 
@@ -128,31 +125,23 @@ void JournalWriter::pump() {
 }
 
 void JournalWriter::start() {
-  thread_ = std::thread([this] { run(); });
-  pthread_setname_np(thread_.native_handle(), "journal");
+  thread_.start("journal", [this] { return turn(); });
 }
 
-void JournalWriter::run() {
-  std::uint32_t naps = 0;
-  while (!stop_.load(std::memory_order_acquire)) {
-    const bool found = take_all();
-    if (++naps >= kNapsAChunk) {
-      for (std::size_t worker = 0; worker < ends_.size(); ++worker) write_records(worker);
-      naps = 0;
-    }
-    if (!found)
-      nanosleep(&kNap, nullptr);
+bool JournalWriter::turn() {
+  const bool found = take_all();
+  if (++turns_ >= kNapsAChunk) {
+    for (std::size_t worker = 0; worker < ends_.size(); ++worker) write_records(worker);
+    turns_ = 0;
   }
+  return found;
 }
 
 void JournalWriter::end() {
   if (ended_)
     return;
   ended_ = true;
-  if (thread_.joinable()) {
-    stop_.store(true, std::memory_order_release);
-    thread_.join();
-  }
+  thread_.stop();
   while (take_all()) {
   }
   std::uint64_t unfinished = 0;

@@ -7,12 +7,12 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/error.hpp"
 #include "dataplane/journal_tap.hpp"
 #include "record/journal_encoder.hpp"
+#include "record/writer_thread.hpp"
 
 namespace faultline {
 
@@ -64,17 +64,16 @@ class JournalWriter {
 
   JournalWriter(std::string path, int descriptor, std::size_t workers, std::uint64_t ring_words);
   bool take_all();
+  bool turn();
   void write_records(std::size_t worker);
   void write_chunk(JournalChunkHead head, std::string_view bytes);
   void append(std::string_view bytes);
-  void run();
   const JournalNames* names_of(std::uint64_t generation) const;
 
   std::string path_;
   int descriptor_;
   std::vector<std::unique_ptr<WorkerEnd>> ends_;
-  std::thread thread_;
-  std::atomic<bool> stop_{false};
+  std::uint32_t turns_ = 0;  ///< since all records were written
   bool ended_ = false;
 
   mutable std::mutex mutex_;  ///< of all below
@@ -83,6 +82,7 @@ class JournalWriter {
   std::uint64_t hits_ = 0;
   std::uint64_t unwritten_ = 0;  ///< hits encoded that the file did not take
   std::string failure_;
+  WriterThread thread_;
 };
 
 }  // namespace faultline

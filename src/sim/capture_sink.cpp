@@ -6,9 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <iterator>
 
-#include "base/units.hpp"
+#include "record/capture_comment.hpp"
 #include "record/journal_line.hpp"
 
 namespace faultline {
@@ -68,25 +67,21 @@ void CaptureSink::comment_on(const Departure& departure, const PacketTrail& trai
   comment_.clear();
   if (settings_.annotate == Annotate::kNone)
     return;
-  const auto out = std::back_inserter(comment_);
   for (const Touch& touch : trail.touches) {
-    fmt::format_to(out, "{}rule={} impairment={}", comment_.empty() ? "" : "; ", touch.rule->name,
-                   touch.rule->steps[touch.step].kind);
-    if (touch.delay_ns > 0)
-      fmt::format_to(out, " delay={}", format_duration(touch.delay_ns));
-    if (touch.marked)
-      fmt::format_to(out, " mark=ce");
-    if (touch.copies > 0)
-      fmt::format_to(out, " copies={}", touch.copies);
-    if (touch.edited)
-      fmt::format_to(out, " edited");
+    CommentPart part;
+    part.rule = touch.rule->name;
+    part.impairment = touch.rule->steps[touch.step].kind;
+    part.delay_ns = touch.delay_ns;
+    part.marked = touch.marked;
+    part.copies = touch.copies;
+    part.edited = touch.edited;
     if (touch.answered)
-      fmt::format_to(out, " {}", departure.key.copy < kFirstAnswer ? "answered" : "injected");
-    if (touch.reason != DropReason::kNone)
-      fmt::format_to(out, " drop={}", drop_reason_name(touch.reason));
+      part.frame = departure.key.copy < kFirstAnswer ? "answered" : "injected";
+    part.reason = touch.reason;
+    append_comment(comment_, part);
   }
   if (comment_.empty() && departure.reason != DropReason::kNone)
-    fmt::format_to(out, "drop={}", drop_reason_name(departure.reason));
+    comment_ = fmt::format("drop={}", drop_reason_name(departure.reason));
   if (comment_.empty() && settings_.annotate == Annotate::kAll)
     comment_ = "untouched";
 }

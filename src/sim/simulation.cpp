@@ -6,12 +6,12 @@
 
 #include <algorithm>
 
+#include "dataplane/witness_pair.hpp"
 #include "drivers/pools.hpp"
 #include "impair/frame_schedule.hpp"
 #include "sim/source.hpp"
 #include "sim/two_way.hpp"
 #include "sim/virtual_worker.hpp"
-#include "sim/witness_pair.hpp"
 
 namespace faultline {
 namespace {
@@ -111,11 +111,16 @@ class Simulation {
 
  private:
   Witness* witness_of(std::uint32_t worker) {
-    if (settings_.journal == nullptr)
-      return &output_.witness();
-    pairs_.push_back(
-        std::make_unique<WitnessPair>(output_.witness(), settings_.journal->tap(worker)));
-    return pairs_.back().get();
+    Witness* all = &output_.witness();
+    const auto add = [&](Witness& more) {
+      pairs_.push_back(std::make_unique<WitnessPair>(*all, more));
+      all = pairs_.back().get();
+    };
+    if (settings_.journal != nullptr)
+      add(settings_.journal->tap(worker));
+    if (settings_.captures != nullptr)
+      add(settings_.captures->tap(worker));
+    return all;
   }
 
   static Source* next_source(std::vector<Source>& sources) {
@@ -189,6 +194,8 @@ class Simulation {
     }
     if (settings_.journal != nullptr)
       settings_.journal->pump();
+    if (settings_.captures != nullptr)
+      settings_.captures->pump(time_.now_ns());
   }
 
   std::uint64_t next_release_ns() const {
@@ -321,9 +328,13 @@ Result<SimulationResult> simulate(PolicyChain policies, const std::vector<std::s
     if (policy->payload != nullptr)
       if (auto prepared = policy->payload->prepare(settings.workers); !prepared)
         return tl::unexpected(prepared.error());
-  if (settings.journal != nullptr)
-    for (const std::unique_ptr<Policy>& policy : policies)
-      settings.journal->add_names(policy->generation, journal_names(*policy, port_names));
+  for (const std::unique_ptr<Policy>& policy : policies) {
+    const JournalNames names = journal_names(*policy, port_names);
+    if (settings.journal != nullptr)
+      settings.journal->add_names(policy->generation, names);
+    if (settings.captures != nullptr)
+      settings.captures->add_names(policy->generation, names);
+  }
   SimulationResult result;
   {
     Simulation simulation(policies, port_names.size(), settings, pool, sink);

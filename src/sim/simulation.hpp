@@ -11,6 +11,7 @@
 #include "control/statistics.hpp"
 #include "policy/timeline.hpp"
 #include "record/capture_reader.hpp"
+#include "record/capture_set.hpp"
 #include "record/journal_writer.hpp"
 #include "sim/departures.hpp"
 #include "sim/entry.hpp"
@@ -38,6 +39,7 @@ struct SimulationSettings {
   std::size_t paths = 0;  ///< of the policies; 0: as many as there are ports
   std::vector<SwitchProgram> switches;
   TrailDetail detail = TrailDetail::kChanges;
+  CaptureSet* captures = nullptr;          ///< likewise
   JournalWriter* journal = nullptr;        ///< as the daemon writes it; with an end for each worker
   std::uint64_t packets_max = UINT64_MAX;  ///< stops to read after so many
   std::function<void(const SimulationProgress&)> progress;  ///< called every 10,000 packets or so

@@ -1,4 +1,5 @@
-// Two witnesses of one worker: the trails of packets, and the journal as the daemon keeps it.
+// Two witnesses of one worker, each of which is told everything: a journal and captures, or the
+// trails of packets in a simulation and what a daemon would write.
 #pragma once
 
 #include "dataplane/witness.hpp"
@@ -56,6 +57,21 @@ class WitnessPair final : public Witness {
   void acted() noexcept override {
     first_.acted();
     second_.acted();
+  }
+  std::uint64_t captures() noexcept override {
+    const std::uint64_t first = first_.captures();
+    return first | second_.captures();
+  }
+  bool captures_own(const RuleProgram& rule) const noexcept override {
+    return first_.captures_own(rule) || second_.captures_own(rule);
+  }
+  void seen(const HoldKey& key, const rte_mbuf* mbuf) noexcept override {
+    first_.seen(key, mbuf);
+    second_.seen(key, mbuf);
+  }
+  void left(const HoldKey& key, const rte_mbuf* mbuf, std::uint64_t departs_ns) noexcept override {
+    first_.left(key, mbuf, departs_ns);
+    second_.left(key, mbuf, departs_ns);
   }
   void edited(const HoldKey& key, const Edit& edit, std::uint32_t i) noexcept override {
     first_.edited(key, edit, i);
