@@ -124,6 +124,9 @@ struct PartitionOptions {
 };
 Exit run_partition(const DaemonOptions& daemon, const PartitionOptions& options);
 
+/// What is being captured.
+Exit run_capture(const DaemonOptions& daemon);
+
 /// All triggers when `name` is empty.
 Exit run_trigger(const DaemonOptions& daemon, const std::string& name);
 

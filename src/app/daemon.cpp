@@ -288,7 +288,7 @@ class Daemon {
     stop.store(true);
     for (unsigned id = 0; id < launched.size(); ++id) rte_eal_wait_lcore(id + 1);
     FAULTLINE_CHECK(running.load(std::memory_order_acquire) == 0);
-    const JournalStatus journal = engine.end_journal();
+    const JournalStatus journal = engine.end_recorders();
     if (journal.bytes > 0)
       spdlog::info("journal: {} hits, {} lost, {} bytes{}{}", journal.hits, journal.lost,
                    journal.bytes, journal.failure.empty() ? "" : ": ", journal.failure);

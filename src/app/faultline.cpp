@@ -318,6 +318,12 @@ void add_trigger(CLI::App& app, Arguments& arguments) {
       [&arguments] { arguments.exit = run_trigger(arguments.daemon, arguments.trigger); });
 }
 
+void add_capture(CLI::App& app, Arguments& arguments) {
+  CLI::App* capture = app.add_subcommand("capture", "Show what is being captured, and how much");
+  add_json(*capture, arguments.daemon.form);
+  capture->callback([&arguments] { arguments.exit = run_capture(arguments.daemon); });
+}
+
 void add_preset_commands(CLI::App& app, Arguments& arguments) {
   CLI::App* preset = app.add_subcommand("preset", "Show the presets that scenarios may use");
   preset->require_subcommand(1);
@@ -395,6 +401,7 @@ int run(int count, char** words) {
   add_run(app, arguments);
   add_replay(app, arguments);
   add_trigger(app, arguments);
+  add_capture(app, arguments);
   add_preset_commands(app, arguments);
   add_records(app, arguments);
   add_machine_commands(app, arguments);

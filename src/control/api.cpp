@@ -124,6 +124,7 @@ std::span<const Api::Route> Api::routes() {
       {"DELETE", "/v1/partition", Right::kChange, &Api::delete_partition},
       {"GET", "/v1/triggers", Right::kRead, &Api::get_triggers},
       {"POST", "/v1/triggers/{name}", Right::kChange, &Api::call_trigger},
+      {"GET", "/v1/captures", Right::kRead, &Api::get_captures},
       {"GET", "/v1/ports", Right::kRead, &Api::get_ports},
       {"GET", "/v1/flows", Right::kRead, &Api::get_flows},
       {"GET", "/v1/events", Right::kRead, &Api::get_events},
@@ -237,6 +238,10 @@ HttpResponse Api::follow_events(std::uint64_t from) {
   response.headers.emplace_back("Cache-Control", "no-store");
   response.stream = std::move(stream);
   return response;
+}
+
+HttpResponse Api::get_captures(const HttpRequest&, const std::string&) {
+  return json_response(200, engine_.captures());
 }
 
 HttpResponse Api::get_triggers(const HttpRequest&, const std::string&) {

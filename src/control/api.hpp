@@ -62,6 +62,7 @@ class Api {
   HttpResponse delete_rule(const HttpRequest& request, const std::string& name);
   HttpResponse heal(const HttpRequest& request, const std::string& name);
   HttpResponse get_triggers(const HttpRequest& request, const std::string& name);
+  HttpResponse get_captures(const HttpRequest& request, const std::string& name);
   HttpResponse call_trigger(const HttpRequest& request, const std::string& name);
   HttpResponse get_runs(const HttpRequest& request, const std::string& name);
   HttpResponse get_run(const HttpRequest& request, const std::string& name);

@@ -28,7 +28,9 @@ Engine::Engine(Scenario scenario, WorkerLayout layout, TscClock& clock,
       slots_(base_.ports.size()),
       clock_(clock),
       own_latency_ns_(own_latency_ns),
-      start_ns_(clock.now_ns()) {}
+      start_ns_(clock.now_ns()) {
+  recorders_ = std::make_unique<Recorders>(events_, clock_, start_ns_);
+}
 
 Result<std::unique_ptr<Engine>> Engine::create(Scenario scenario, WorkerLayout layout,
                                                TscClock& clock,
@@ -68,6 +70,7 @@ Result<std::unique_ptr<Engine>> Engine::create(Scenario scenario, WorkerLayout l
 void Engine::attach(std::vector<EngineWorker> workers, std::unique_ptr<Wiring> wiring) {
   workers_ = std::move(workers);
   wiring_ = std::move(wiring);
+  recorders_->attach(worker_pointers(), port_names());
   mirror_ = std::make_unique<LinkMirror>(base_.wires, *wiring_);
   flaps_ = std::make_unique<LinkFlaps>(base_, *wiring_);
   flaps_->read(publisher_->current());
@@ -103,7 +106,7 @@ void Engine::housekeeping(std::uint64_t now_ns) {
   watch_triggers(now_ns);
   watch_ends(now_ns);
   watch_run(now_ns);
-  watch_journal(now_ns);
+  recorders_->watch(now_ns);
   if (flaps_read_ != watched_->generation) {
     flaps_->read(*watched_);
     flaps_read_ = watched_->generation;

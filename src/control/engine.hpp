@@ -1,7 +1,7 @@
 // The management plane's one owner of change: it holds the scenario as it stands, compiles it,
 // publishes the policy and answers for what the workers count. Requests come from api.hpp; packets
-// never come here. Changes are in engine_changes.cpp, answers in engine_answers.cpp, the journal in
-// engine_journal.cpp.
+// never come here. Changes are in engine_changes.cpp, runs in engine_runs.cpp, answers in
+// engine_answers.cpp.
 #pragma once
 
 #include <atomic>
@@ -19,6 +19,7 @@
 #include "control/link_flaps.hpp"
 #include "control/link_mirror.hpp"
 #include "control/publish.hpp"
+#include "control/recorders.hpp"
 #include "control/runs.hpp"
 #include "control/scenario_tree.hpp"
 #include "control/statistics.hpp"
@@ -26,7 +27,6 @@
 #include "dataplane/wiring.hpp"
 #include "policy/compile.hpp"
 #include "policy/scenario.hpp"
-#include "record/journal_writer.hpp"
 
 namespace faultline {
 
@@ -75,7 +75,7 @@ class Engine {
   const std::vector<PortSpec>& ports() const { return base_.ports; }
   Publisher& publisher() { return *publisher_; }
   EventLog& events() { return events_; }
-  /// Where runs leave their journals: an absolute path; empty: nowhere.
+  /// Where journals and captures come to be: an absolute path; empty: nowhere.
   void set_data_folder(std::string path) { data_folder_ = std::move(path); }
   /// Before the workers run: hands them over, with the devices they poll.
   void attach(std::vector<EngineWorker> workers, std::unique_ptr<Wiring> wiring);
@@ -118,15 +118,14 @@ class Engine {
   /// Ends a run before its time; what is held is sent.
   tl::expected<Json, ChangeFailure> end_run(const std::string& id, const std::string& by);
 
-  // --- the journal -------------------------------------------------------------------------------
+  // --- what is recorded --------------------------------------------------------------------------
 
   /// Has all that rules do to packets written to `path`, which is made anew. Errors: it cannot be
   /// made, or one is being written already.
   Result<void> start_journal(const std::string& path);
-  /// Ends it, in order. What became of it; nothing where there was none.
-  JournalStatus stop_journal();
-  /// The like, when no worker runs any more.
-  JournalStatus end_journal();
+  /// Ends it, and captures, when no worker runs any more. What became of it; nothing where there
+  /// was none.
+  JournalStatus end_recorders();
 
   // --- answers -----------------------------------------------------------------------------------
 
@@ -137,6 +136,8 @@ class Engine {
   Json rule(const std::string& name);
   Json triggers();
   Json port_list();
+  /// What is captured; its list is empty when nothing is.
+  Json captures();
   /// The `most` flows with the most packets.
   Json flows(std::uint32_t most);
   /// The scenario as it stands.
@@ -191,13 +192,9 @@ class Engine {
   void close_run(Run& run, std::uint64_t now_ns);
   Json run_json(const Run& run);
   void open_run_folder(Run& run);
-  void close_run_journal(Run& run);
-  void watch_journal(std::uint64_t now_ns);
-  Result<void> open_journal(const std::string& path);
-  JournalStatus close_journal();
-  bool let_go_of_journal();
-  void add_names(const PolicyChain& chain);
-  Json journal_json() const;
+  void close_run_records(Run& run);
+  std::optional<ChangeFailure> open_captures(const std::vector<CaptureSpec>& captures,
+                                             const Run* run, const PolicyChain& chain);
   std::vector<std::string> port_names() const;
   void note_active(std::uint64_t now_ns);
 
@@ -222,8 +219,7 @@ class Engine {
   std::unique_ptr<Wiring> wiring_;  ///< outlives the workers
   std::unique_ptr<LinkMirror> mirror_;
   std::unique_ptr<LinkFlaps> flaps_;
-  std::unique_ptr<JournalWriter> journal_;  ///< outlives the workers; null: none is written
-  bool journal_given_up_ = false;
+  std::unique_ptr<Recorders> recorders_;  ///< outlives the workers
   std::vector<EngineWorker> workers_;
   std::unique_ptr<Watchdog> watchdog_;
   EventLog events_;

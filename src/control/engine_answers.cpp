@@ -93,8 +93,16 @@ Json Engine::status() {
           {"clock", {{"tsc_hz", clock_.ticks_per_second()}, {"error_ppm", clock_.error_ppm()}}},
           {"pid", getpid()},
           {"own_latency_ns", own_latency_ns_ ? Json(*own_latency_ns_) : Json(nullptr)},
-          {"journal", journal_json()},
+          {"journal", recorders_->journal_json()},
           {"own_drops", gathered.sum.own_drops()}};
+}
+
+Json Engine::captures() {
+  const std::lock_guard lock(mutex_);
+  Json said = recorders_->captures_json();
+  if (said.is_null())
+    said = {{"folder", nullptr}, {"unknown", 0}, {"captures", Json::array()}};
+  return said;
 }
 
 /// Null where there is none, or none left.

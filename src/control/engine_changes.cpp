@@ -379,8 +379,13 @@ ChangeResult Engine::change(Request request) {
     stop_run(*runs_.current(), "policy");
     close_run(*runs_.current(), clock_.now_ns());  // its rules are about to go
   }
-  if (request.run)
+  if (auto failed =
+          open_captures(scenario->captures, request.run ? &*request.run : nullptr, *chain))
+    return tl::unexpected(std::move(*failed));
+  if (request.run) {
     request.run->stop = scenario->stop;
+    request.run->has_captures = !scenario->captures.empty();
+  }
   slots_ = std::move(slots);
   request.tree = std::move(scenario->tree);  // with presets expanded: their rules have names
   if (board_ != compile.board)
@@ -406,7 +411,7 @@ ChangeResult Engine::publish(PolicyChain chain, Request request) {
   std::vector<DeviceCounters> devices;
   for (std::size_t port = 0; request.run && port < wiring_->ports(); ++port)
     devices.push_back(wiring_->counters(port));
-  add_names(chain);
+  recorders_->add_names(chain);
   publisher_->publish(std::move(chain));
   generation_.store(generation, std::memory_order_relaxed);
   tree_ = std::move(request.tree);

@@ -84,7 +84,7 @@ tl::expected<Json, ChangeFailure> Engine::begin_run(const std::string& text,
   request->held = HeldAction::kSend;
   request->run = run;
   if (const ChangeResult changed = change(std::move(*request)); !changed) {
-    close_run_journal(run);
+    close_run_records(run);
     std::error_code ignored;
     if (!run.folder.empty())
       fs::remove_all(run.folder, ignored);
@@ -131,20 +131,66 @@ void Engine::open_run_folder(Run& run) {
     return;
   }
   run.folder = folder;
-  const Result<void> opened = open_journal(folder + "/journal.bin");
+  const Result<void> opened =
+      recorders_->open_journal(folder + "/journal.bin", publisher_->chain());
   if (!opened) {
     run.unrecorded = opened.error().front().message;
     return;
   }
   run.has_journal = true;
-  for (std::size_t worker = 0; worker < workers_.size(); ++worker)
-    workers_[worker].worker->set_witness_of_run(&journal_->tap(worker));
+  recorders_->watch_from_run();
 }
 
-void Engine::close_run_journal(Run& run) {
+Result<void> Engine::start_journal(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  Result<void> opened = recorders_->open_journal(path, publisher_->chain());
+  if (opened)
+    recorders_->watch_now();
+  return opened;
+}
+
+JournalStatus Engine::end_recorders() {
+  return recorders_->end();
+}
+
+/// Captures other than those that are being written: the run's own, or those of a policy that
+/// stays.
+std::optional<ChangeFailure> Engine::open_captures(const std::vector<CaptureSpec>& captures,
+                                                   const Run* run, const PolicyChain& chain) {
+  if (run == nullptr && recorders_->captures_are(captures))
+    return std::nullopt;
+  if (captures.empty()) {
+    recorders_->close_captures();
+    return std::nullopt;
+  }
+  if (data_folder_.empty())
+    return ChangeFailure{
+        Refusal::kConflict, "the daemon has no folder for captures: faultlined --data FOLDER", {}};
+  if (run != nullptr && run->folder.empty())
+    return ChangeFailure{Refusal::kConflict, "nothing can be recorded: " + run->unrecorded, {}};
+  const std::string folder = run != nullptr
+                                 ? run->folder + "/captures"
+                                 : fmt::format("{}/captures/{}-{}", data_folder_,
+                                               unix_ns() / kNsPerSecond, chain.front()->generation);
+  if (const Result<void> opened = recorders_->open_captures(captures, folder, chain); !opened)
+    return ChangeFailure{Refusal::kConflict, "the captures cannot be written", opened.error()};
+  if (run != nullptr)
+    recorders_->watch_from_run();
+  else
+    recorders_->watch_now();
+  return std::nullopt;
+}
+
+/// What the run alone has recorded.
+void Engine::close_run_records(Run& run) {
+  if (run.has_captures) {
+    run.has_captures = false;
+    run.captures = recorders_->close_captures()["captures"];
+    std::erase_if(tree_.entries, [](const ConfigEntry& entry) { return entry.key == "capture"; });
+  }
   if (!std::exchange(run.has_journal, false))
     return;
-  const JournalStatus status = close_journal();
+  const JournalStatus status = recorders_->close_journal();
   run.journal = {{"hits", status.hits},
                  {"lost", status.lost},
                  {"bytes", status.bytes},
@@ -153,7 +199,7 @@ void Engine::close_run_journal(Run& run) {
 
 /// Its numbers are final.
 void Engine::close_run(Run& run, std::uint64_t now_ns) {
-  close_run_journal(run);
+  close_run_records(run);
   const Gathered gathered = gather();
   run.statistics = gathered.sum.to_json(now_ns - std::min(now_ns, run.zero_ns));
   run.statistics["triggers"] = run.triggers;

@@ -26,6 +26,7 @@ Json Run::to_json(std::uint64_t now_ns) const {
           {"elapsed_ns", until_ns - std::min(until_ns, zero_ns)},
           {"lease", lease.empty() ? Json(nullptr) : Json(lease)},
           {"journal", journal},
+          {"captures", captures},
           {"unrecorded", unrecorded.empty() ? Json(nullptr) : Json(unrecorded)},
           {"ended_by", ended_by.empty() ? Json(nullptr) : Json(ended_by)}};
 }

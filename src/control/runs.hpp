@@ -31,11 +31,13 @@ struct Run {
   std::string lease;
   std::shared_ptr<LeaseTerm> lease_term;  ///< null without one
   StopRules stop;
-  std::string folder;        ///< of the daemon's, for what is recorded; empty: nothing is
-  std::string unrecorded;    ///< why nothing is
-  bool has_journal = false;  ///< one is being written, of this run alone
-  Json journal;              ///< what became of it: hits, lost, bytes, failure
-  std::string ended_by;      ///< empty: it goes on
+  std::string folder;         ///< of the daemon's, for what is recorded; empty: nothing is
+  std::string unrecorded;     ///< why nothing is
+  bool has_journal = false;   ///< one is being written, of this run alone
+  Json journal;               ///< what became of it: hits, lost, bytes, failure
+  bool has_captures = false;  ///< the like
+  Json captures;              ///< likewise: by capture and point; null: none were asked for
+  std::string ended_by;       ///< empty: it goes on
   std::optional<std::uint64_t> over_ns;  ///< when its last packet had left
   Json triggers;                         ///< as they stood when it ended
   Json statistics;                       ///< once it is over

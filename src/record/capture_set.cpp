@@ -32,7 +32,9 @@ Record record_at(const std::uint64_t* words) {
 
 bool CaptureSet::Later::operator()(const Frame& left, const Frame& right) const {
   const auto order = [](const CaptureFrameRecord& record) {
-    return std::tuple(record.time_ns, record.arrival_ns, record.ingress, record.name);
+    // As packets leave: of one, its copies in turn, and where a switch floods it port by port.
+    return std::tuple(record.time_ns, record.arrival_ns, record.ingress, record.name >> 16,
+                      record.name & 0xFF, record.egress);
   };
   return order(left.record) > order(right.record);
 }

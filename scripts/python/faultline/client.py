@@ -95,6 +95,10 @@ class Daemon:
         """What the timeline waits for, and what has fired."""
         return list(self._get("/v1/triggers")["triggers"])
 
+    def captures(self) -> Json:
+        """What is captured: `folder` (None when nothing is), `unknown` and `captures`."""
+        return self._get("/v1/captures")
+
     def ports(self) -> list[Json]:
         """Ports, their links and workers."""
         return list(self._get("/v1/ports")["ports"])
