@@ -41,7 +41,7 @@ struct CaptureSpec {
 };
 
 /// Room for a packet of any length and what is said of it.
-inline constexpr std::uint64_t kCaptureFileBytesMin = 256 << 10;
+inline constexpr std::uint64_t kCaptureFileBytesMin = 250'000;
 
 struct Scenario;
 /// The scenario's rules must have been read.

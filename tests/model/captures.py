@@ -149,13 +149,14 @@ class PcapngFile:
     """A pcapng as read: looks like a Capture, and remembers where each packet's parts stand in the
     file. Frames are gathered when first asked for."""
 
-    def __init__(self, words, starts, sizes, names):
+    def __init__(self, words, starts, sizes, names, may_be_cut=False):
         self.words = words
         self.names = names
         self.interface = words[starts + 2].copy()
         self.time_ns = (words[starts + 3].astype(np.uint64) << np.uint64(32)) | words[starts + 4]
         self.length = words[starts + 5].astype(np.int64)
-        if (words[starts + 6] != self.length).any():
+        self.original_length = words[starts + 6].astype(np.int64)
+        if (self.original_length != self.length).any() and not may_be_cut:
             raise PcapngError("a frame cut short")
         data_words = (self.length + 3) // 4
         self._data_start = starts + 7
@@ -205,9 +206,9 @@ class PcapngFile:
         return [value.decode() for code, value in _options(raw) if code == OPTION_COMMENT]
 
 
-def read_pcapng(path):
+def read_pcapng(path, may_be_cut=False):
     """Reads and checks: every block closes with its own length, the last one ends the file, times
-    are in ns."""
+    are in ns; frames are whole unless they may be cut."""
     raw = np.fromfile(path, dtype=np.uint8)
     if len(raw) % 4 or len(raw) < 28:
         raise PcapngError(f"{len(raw)} bytes cannot be a pcapng")
@@ -223,7 +224,7 @@ def read_pcapng(path):
     names = [_interface_name(words[at:at + size].tobytes())
              for at, size in zip(starts[kinds == INTERFACE], sizes[kinds == INTERFACE])]
     packets = kinds == ENHANCED
-    return PcapngFile(words, starts[packets], sizes[packets], names)
+    return PcapngFile(words, starts[packets], sizes[packets], names, may_be_cut)
 
 
 def _block_starts(words):
