@@ -49,7 +49,8 @@ class Printer final : public JournalVisitor {
     if (!gone_.empty() &&
         gone_.contains({worker, hit.sequence, hit.arrival_ns, hit.egress, hit.copy}))
       hit.fate = JournalFate::kDropped;
-    const JournalLine told{hit, line.flow, line.port, line.to, line.rule, line.impairment};
+    const JournalLine told{hit,     line.flow, line.connection, line.port,
+                           line.to, line.rule, line.impairment};
     if (options_.form == OutputForm::kJson)
       fmt::print("{}\n", to_json(told).dump());
     else
@@ -76,9 +77,11 @@ class Printer final : public JournalVisitor {
       what += fmt::format(", copy {}", hit.copy);
     if (hit.fate == JournalFate::kDropped && hit.reason == DropReason::kNone)
       what += ", did not leave";
-    fmt::print("{}.{:09} {} > {}  {} #{}  {}/{}: {}\n", hit.arrival_ns / kNsPerSecond,
-               hit.arrival_ns % kNsPerSecond, line.port, line.to, to_text(line.flow), hit.number,
-               line.rule, line.impairment, what);
+    const std::string connection =
+        line.connection.known() ? fmt::format(" (connection {})", line.connection.ordinal) : "";
+    fmt::print("{}.{:09} {} > {}  {}{} #{}  {}/{}: {}\n", hit.arrival_ns / kNsPerSecond,
+               hit.arrival_ns % kNsPerSecond, line.port, line.to, to_text(line.flow), connection,
+               hit.number, line.rule, line.impairment, what);
   }
 
   const JournalOptions& options_;
