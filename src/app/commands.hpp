@@ -147,10 +147,11 @@ struct JournalOptions {
   std::string against;  ///< another one to compare it with; empty: none
   bool follow = false;
   bool digest = false;
-  std::string rule;    ///< only its hits; empty: all, as below
-  std::string flow;    ///< a part of the flow's text
-  std::string action;  ///< one of kJournalActions
-  std::string port;    ///< where the packet came in or was on its way to
+  std::string rule;        ///< only its hits; empty: all, as below
+  std::string flow;        ///< a part of the flow's text
+  std::string action;      ///< one of kJournalActions
+  std::string port;        ///< where the packet came in or was on its way to
+  bool same_dice = false;  ///< `against` is of the same scenario and seed
   OutputForm form = OutputForm::kHuman;
 };
 Exit run_journal(const JournalOptions& options);

@@ -49,7 +49,8 @@ class Printer final : public JournalVisitor {
     if (!gone_.empty() &&
         gone_.contains({worker, hit.sequence, hit.arrival_ns, hit.egress, hit.copy}))
       hit.fate = JournalFate::kDropped;
-    const JournalLine told{hit, line.flow, line.port, line.to, line.rule, line.impairment};
+    const JournalLine told{hit,     line.flow, line.connection, line.port,
+                           line.to, line.rule, line.impairment};
     if (options_.form == OutputForm::kJson)
       fmt::print("{}\n", to_json(told).dump());
     else
@@ -76,9 +77,11 @@ class Printer final : public JournalVisitor {
       what += fmt::format(", copy {}", hit.copy);
     if (hit.fate == JournalFate::kDropped && hit.reason == DropReason::kNone)
       what += ", did not leave";
-    fmt::print("{}.{:09} {} > {}  {} #{}  {}/{}: {}\n", hit.arrival_ns / kNsPerSecond,
-               hit.arrival_ns % kNsPerSecond, line.port, line.to, to_text(line.flow), hit.number,
-               line.rule, line.impairment, what);
+    const std::string connection =
+        line.connection.known() ? fmt::format(" (connection {})", line.connection.ordinal) : "";
+    fmt::print("{}.{:09} {} > {}  {}{} #{}  {}/{}: {}\n", hit.arrival_ns / kNsPerSecond,
+               hit.arrival_ns % kNsPerSecond, line.port, line.to, to_text(line.flow), connection,
+               hit.number, line.rule, line.impairment, what);
   }
 
   const JournalOptions& options_;
@@ -160,8 +163,22 @@ Exit follow(const std::string& path, JournalReader& reader, Printer& printer) {
   return tell_end(path, reader, end);
 }
 
+void print_summary(const JournalComparison& result) {
+  fmt::print(stderr,
+             "{} flows alike, {} not: {} packets met something else, {} the same at other times, "
+             "{} were other packets, {} and {} are in one journal only\n",
+             result.flows_same, result.flows_different, result.fates, result.delays, result.packets,
+             result.first_only, result.second_only);
+  if (result.connections_same + result.connections_different > 0)
+    fmt::print(stderr,
+               "found by connection, whatever the client's port: {} flows alike, hit {} times, and "
+               "{} that differ\n",
+               result.connections_same, result.connection_hits, result.connections_different);
+}
+
 Exit compare(const JournalOptions& options, const std::string& first) {
-  const Result<JournalComparison> result = compare_journals(first, file_in(options.against));
+  const Result<JournalComparison> result =
+      compare_journals(first, file_in(options.against), {.same_dice = options.same_dice});
   if (!result) {
     tell(result.error(), options.form);
     return Exit::kUnusable;
@@ -187,6 +204,10 @@ Exit compare(const JournalOptions& options, const std::string& first) {
         "{}\n",
         Json({{"same", result->same()},
               {"flows", {{"same", result->flows_same}, {"different", result->flows_different}}},
+              {"connections",
+               {{"same", result->connections_same},
+                {"different", result->connections_different},
+                {"hits", result->connection_hits}}},
               {"fates", result->fates},
               {"delays", result->delays},
               {"packets", result->packets},
@@ -196,11 +217,7 @@ Exit compare(const JournalOptions& options, const std::string& first) {
               {"differences", differences}})
             .dump());
   else
-    fmt::print(stderr,
-               "{} flows alike, {} not: {} packets met something else, {} the same at other times, "
-               "{} were other packets, {} and {} are in one journal only\n",
-               result->flows_same, result->flows_different, result->fates, result->delays,
-               result->packets, result->first_only, result->second_only);
+    print_summary(*result);
   if (result->first_lost + result->second_lost > 0)
     fmt::print(stderr, "faultline: {} and {} hits are missing in the journals\n",
                result->first_lost, result->second_lost);

@@ -30,14 +30,15 @@ std::string folder_beside(const ReplayOptions& options) {
 }
 
 /// Dice are thrown by seed, rule, flow and number: with the same scenario they were the same, and
-/// what differs is the packets' doing, or their times'.
-void tell_dice(const std::string& folder, const std::string& again) {
+/// what differs is the packets' doing, or their times'. Whether that is so.
+bool tell_dice(const std::string& folder, const std::string& again) {
   const bool same = read_file(folder + "/scenario.yaml", kConfigBytesMax).text ==
                     read_file(again + "/scenario.yaml", kConfigBytesMax).text;
   fmt::print(
       stderr, "{}\n",
       same ? "the same scenario and seed, so the same dice: what differs comes from the packets"
            : "another scenario or seed: what differs may come from the dice");
+  return same;
 }
 
 /// Captures of what came in, through the scenario in virtual time.
@@ -85,8 +86,8 @@ Exit run_replay(const DaemonOptions& daemon, const ReplayOptions& options) {
     return done;
   if (!fs::exists(folder + "/journal.bin"))
     return refuse(daemon, folder, "has no journal.bin");
-  tell_dice(options.folder, options.inputs.empty() ? folder : options.folder);
   JournalOptions compare;
+  compare.same_dice = tell_dice(options.folder, options.inputs.empty() ? folder : options.folder);
   compare.path = options.folder;
   compare.against = folder + "/journal.bin";
   compare.form = daemon.form;

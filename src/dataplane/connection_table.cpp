@@ -192,6 +192,7 @@ ConnectionPlace ConnectionTable::note(const ConnectionPacket& packet, TcpPlace* 
   if (tcp != nullptr)
     place(*connection, direction, packet, *tcp);
   return {.role = from_client ? Role::kRequest : Role::kReply,
+          .ordinal = connection->ordinal,
           .identity = mixed(connection->identity ^ direction),
           .number = ++connection->packets[direction]};
 }

@@ -23,6 +23,7 @@ struct ConnectionCounters {
 /// A packet's place in its connection.
 struct ConnectionPlace {
   Role role = Role::kAny;      ///< kAny: no connection was looked for
+  std::uint32_t ordinal = 0;   ///< of the connection, among its client's to the service, from 1
   std::uint64_t identity = 0;  ///< of client, server, service port, which of theirs, and direction
   std::uint64_t number = 0;    ///< among the connection's packets in this direction, from 1
 };

@@ -205,6 +205,7 @@ void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
   burst.answer_count = 0;
   burst.egress = policy_ != nullptr ? policy_->paths[part.path_id].egress : 0;
   copy_count_ = 0;
+  reopened_ = false;
   if (set_aside_) {
     for (Resume& resume : parked_) resume.rules = 0;
     waits_.fill(0);
@@ -256,8 +257,10 @@ void Decide::tell_decided(bool goes_on, std::uint8_t ingress, const JudgedBurst&
   };
   for (std::uint32_t i = part_.first; set_aside_ && i < part_.first + part_.count; ++i) note(i);
   for (std::uint32_t at = 0; set_aside_ && at < copy_count_; ++at) note(kFirstCopy + at);
+  const bool by_connection = !goes_on && policy_->paths[part_.path_id].draws_by_connection;
   witness_->decided(
-      {goes_on, ingress, aside, goes_on ? nullptr : frames_, goes_on ? nullptr : &flow_, fields_},
+      {goes_on, ingress, aside, goes_on ? nullptr : frames_, goes_on ? nullptr : &flow_,
+       by_connection ? &connection_ : nullptr, reopened_, fields_},
       burst);
 }
 

@@ -362,6 +362,7 @@ class Decide {
   PerPacket<FlowAnnex*> annex_{};  ///< of the packet's flow; null: it is not known
   PerPacket<FrameFields> fields_;
   PerPacket<ConnectionPlace> connection_;
+  bool reopened_ = false;           ///< in this part a known flow became another connection
   PerPacket<TcpPlace> tcp_;         ///< where the path's rules ask for it
   PerPacket<PayloadHits> payload_;  ///< where the path's rules ask for payloads
   /// A packet whose stream is to be searched, and where that was last.

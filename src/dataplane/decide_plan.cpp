@@ -99,6 +99,11 @@ void Decide::look_further(const FrameView& frame, std::uint32_t i, const PathPro
                 {fields_[i], {frame.bytes, frame.available}, path.pair, burst.arrival_ns[i]},
                 path.follows_tcp ? &tcp_[i] : nullptr, &flows_.hints(flow).connection)
           : ConnectionPlace{};
+  if (path.draws_by_connection && connection_[i].number == 1) [[unlikely]] {
+    // What a journal knows of the flow is that it was another connection.
+    reopened_ |= flow.packets > 1;
+    flow.journal = 0;
+  }
   if (!path.needs_payload)
     return;
   payload_[i].begin();

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "dataplane/connection_table.hpp"
 #include "impair/burst.hpp"
 #include "packet/flow_key.hpp"
 
@@ -36,6 +37,26 @@ inline constexpr std::uint32_t kNoFlowPlace = UINT32_MAX;
 /// of it.
 inline constexpr std::uint16_t kNoSlot = UINT16_MAX;
 
+/// Which connection a flow is one direction of, where dice are thrown by that.
+struct FlowConnection {
+  std::uint64_t before = 0;   ///< packets that the flow had before it
+  std::uint32_t ordinal = 0;  ///< among its client's connections to the service, from 1; 0: unknown
+  Role role = Role::kAny;     ///< whether the flow is the client's or the server's
+
+  bool known() const noexcept { return ordinal != 0; }
+  bool operator==(const FlowConnection&) const = default;
+};
+
+/// Of the packet with this number in its flow. Fragments of many connections are one flow without
+/// ports, which is none of them.
+inline FlowConnection flow_connection(const FrameFields& fields, const ConnectionPlace& place,
+                                      std::uint64_t number) noexcept {
+  const bool portless = fields.fragment != FragmentKind::kNone && has_ports(fields.key.protocol);
+  if (place.role == Role::kAny || portless)
+    return {};
+  return {number - place.number, place.ordinal, place.role};
+}
+
 struct JournalAdopted {
   JournalRecord kind = JournalRecord::kAdopted;
   std::uint8_t reserved[7]{};
@@ -56,10 +77,13 @@ struct JournalFlow {
   JournalRecord kind = JournalRecord::kFlow;
   std::uint8_t ingress = 0;
   std::uint8_t egress = 0;
-  std::uint8_t reserved = 0;
+  Role role = Role::kAny;  ///< as in FlowConnection, and so are ordinal and before
   std::uint32_t place = 0;
   FlowKey key;
-  std::uint32_t padding = 0;
+  std::uint32_t ordinal = 0;
+  std::uint64_t before = 0;
+
+  FlowConnection connection() const noexcept { return {before, ordinal, role}; }
 };
 
 struct JournalHitRecord {

@@ -3,6 +3,7 @@
 // journal is begun.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -79,6 +80,9 @@ class JournalTap final : public Witness {
   static constexpr std::uint64_t kNoteWords =
       words_of<JournalFlow>() + words_of<JournalHead>() + words_of<JournalTouch>();
 
+  static std::uint16_t length_of(const FrameView& frame) noexcept {
+    return static_cast<std::uint16_t>(std::min<std::uint32_t>(frame.length, UINT16_MAX));
+  }
   void note(const Note& note) noexcept;
   void note_plain(const RuleProgram& rule, std::size_t step, const Selection& selection,
                   const JudgedBurst& burst) noexcept;
@@ -119,6 +123,8 @@ class JournalTap final : public Witness {
   std::uint32_t gone_used_ = 0;
   std::uint32_t edited_last_ = 0;
   const PerPacket<Flow*>* burst_flows_ = nullptr;
+  const PerPacket<ConnectionPlace>* connections_ = nullptr;  ///< null: nobody draws by them
+  bool reopened_ = false;  ///< flows are told with each packet: they are not one connection
   const PerPacket<FrameFields>* fields_ = nullptr;
   PerPacket<std::uint64_t> before_ns_;
   PerPacket<bool> before_marked_;

@@ -38,6 +38,9 @@ struct JudgedPackets {
   const PerPacket<FrameView>* frames = nullptr;
   /// Likewise, where flows are known; null: its place has gone to another of the burst.
   const PerPacket<Flow*>* flows = nullptr;
+  /// Likewise, where dice are thrown by connection; null elsewhere.
+  const PerPacket<ConnectionPlace>* connections = nullptr;
+  bool reopened = false;  ///< a flow that was known has become another connection among them
   const PerPacket<FrameFields>& fields;
 };
 

@@ -442,6 +442,7 @@ void compile_rule(const RuleSpec& spec, const Scenario& scenario, const CompileR
     path.rules.push_back(static_cast<std::uint16_t>(policy.rules.size()));
     path.needs_flow |= needs_flow;
     path.needs_fields |= needs_fields;
+    path.draws_by_connection |= rule.uses_dice && rule.draw == Draw::kConnection;
     for (const RuleStep& step : rule.steps) path.breaks_order |= step.impairment.breaks_order;
     for (PathProgram* one : {&path, &policy.paths[path.back]}) {
       one->needs_connection |= in_connection;

@@ -179,10 +179,11 @@ struct PathProgram {
   std::shared_ptr<const RuleIndex> index;  ///< over their matches, by position in `rules`
   bool needs_flow = false;                 ///< a rule matches on, or draws by, the flow
   bool needs_fields = false;               ///< a rule asks more of a frame than its length
-  bool needs_connection = false;  ///< a rule on this path or the way back asks who opened what
-  bool follows_tcp = false;       ///< likewise, for sequence numbers of TCP
-  bool needs_payload = false;     ///< a rule looks behind the headers
-  bool makes_copies = false;      ///< a rule does
+  bool needs_connection = false;     ///< a rule on this path or the way back asks who opened what
+  bool draws_by_connection = false;  ///< a rule on this path throws its dice by connection
+  bool follows_tcp = false;          ///< likewise, for sequence numbers of TCP
+  bool needs_payload = false;        ///< a rule looks behind the headers
+  bool makes_copies = false;         ///< a rule does
   /// How many of one packet, where nothing stands behind the step that makes them; 0: something
   /// does, and packets are judged one at a time.
   std::uint32_t copies_at_the_end = 0;

@@ -101,6 +101,7 @@ void JournalEncoder::flow(const JournalFlow& flow) {
   if (place.hits > 0)
     tell_digest(place, flow.place == kNoFlowPlace ? 0 : flow.place + 1);
   place.key = flow.key;
+  place.connection = flow.connection();
   place.ingress = flow.ingress;
   place.egress = flow.egress;
   ++place.version;
@@ -184,7 +185,8 @@ void JournalEncoder::wait(const JournalTouch& touch, JournalHit hit) {
   if (is_new || (other && (touch.flags & JournalTouch::kWaited) == 0)) {
     const bool known = (touch.flags & JournalTouch::kWaited) == 0;
     const Place& place = place_of(hit.place);
-    waiting = known ? Waiting{place.key, hit.place, place.version, true, hit, {}} : Waiting{};
+    waiting = known ? Waiting{place.key, place.connection, hit.place, place.version, true, hit, {}}
+                    : Waiting{};
     waiting.identity.arrival_ns = hit.arrival_ns;
   }
   if (hit.slot != kNoSlot) {
@@ -220,6 +222,7 @@ void JournalEncoder::leave(Waiting& waiting, JournalFate fate, std::uint64_t rel
     place = &place_of(kNoFlowPlace);
     tell_digest(*place, 0);
     place->key = waiting.key;
+    place->connection = waiting.connection;
     place->told = false;
     ++place->version;
   }
@@ -276,6 +279,13 @@ void JournalEncoder::tell_flow(Place& place, std::uint32_t number) {
   bytes_.byte(place.ingress);
   bytes_.byte(place.egress);
   bytes_.plain(place.key);
+  if (const FlowConnection& connection = place.connection; connection.known()) {
+    bytes_.byte(static_cast<std::uint8_t>(JournalCode::kConnection));
+    bytes_.number(number);
+    bytes_.byte(static_cast<std::uint8_t>(connection.role));
+    bytes_.number(connection.ordinal);
+    bytes_.step(0, connection.before);
+  }
   place.told = true;
   place.number = 0;
   place.length_bytes = 0;

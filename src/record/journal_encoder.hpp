@@ -38,6 +38,7 @@ class JournalEncoder {
  private:
   struct Place {
     FlowKey key;
+    FlowConnection connection;
     std::uint32_t version = 0;  ///< how often it has changed hands
     std::uint16_t length_bytes = 0;
     std::uint8_t ingress = 0;
@@ -51,6 +52,7 @@ class JournalEncoder {
   /// A packet that waits to be judged on.
   struct Waiting {
     FlowKey key;
+    FlowConnection connection;
     std::uint32_t place = kNoFlowPlace;
     std::uint32_t version = 0;
     bool known = false;  ///< whose it is

@@ -45,6 +45,7 @@ enum class JournalCode : std::uint8_t {
   kGone = 4,
   kLost = 5,
   kPath = 6,
+  kConnection = 7,  ///< behind kFlow: of that flow
   kHit = 0x80,
 };
 /// Of a hit's first byte: what is as in the hit before, or as it usually is, and is left out.

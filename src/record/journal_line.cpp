@@ -22,6 +22,22 @@ std::string_view journal_action(const JournalHit& hit) {
   return (hit.flags & JournalTouch::kEdited) != 0 ? "edit" : "delay";
 }
 
+namespace {
+
+/// Without the client's port, which is another in every run.
+Json connection_json(const FlowKey& flow, const FlowConnection& connection) {
+  const bool reply = connection.role == Role::kReply;
+  Json json = {{"client", address_text(flow.kind, reply ? flow.destination : flow.source)},
+               {"server", address_text(flow.kind, reply ? flow.source : flow.destination)}};
+  if (has_ports(flow.protocol))
+    json["port"] = reply ? flow.source_port : flow.destination_port;
+  json["ordinal"] = connection.ordinal;
+  json["role"] = reply ? "reply" : "request";
+  return json;
+}
+
+}  // namespace
+
 Json to_json(const JournalLine& line) {
   const JournalHit& hit = line.hit;
   const bool dropped = hit.reason != DropReason::kNone;
@@ -31,22 +47,25 @@ Json to_json(const JournalLine& line) {
   else if ((hit.flags & JournalTouch::kEdited) != 0)
     edit = line.impairment;
   const bool sent = hit.fate == JournalFate::kSent;
-  return {{"t_ns", hit.arrival_ns},
-          {"port", line.port},
-          {"to", line.to},
-          {"flow", to_text(line.flow)},
-          {"packet_in_flow", hit.number},
-          {"generation", hit.copy == kOwnFrame ? 0 : hit.generation},
-          {"rule", line.rule},
-          {"impairment", line.impairment},
-          {"copy", hit.copy},
-          {"action", journal_action(hit)},
-          {"reason", dropped ? Json(drop_reason_name(hit.reason)) : Json()},
-          {"delay_ns", static_cast<std::int64_t>(hit.delay_ns)},
-          {"release_ns", sent ? Json(hit.release_ns) : Json()},
-          {"edit", edit},
-          {"length", hit.length_bytes},
-          {"hash", fmt::format("{:08x}", hit.hash)}};
+  Json json = {{"t_ns", hit.arrival_ns},
+               {"port", line.port},
+               {"to", line.to},
+               {"flow", to_text(line.flow)},
+               {"packet_in_flow", hit.number},
+               {"generation", hit.copy == kOwnFrame ? 0 : hit.generation},
+               {"rule", line.rule},
+               {"impairment", line.impairment},
+               {"copy", hit.copy},
+               {"action", journal_action(hit)},
+               {"reason", dropped ? Json(drop_reason_name(hit.reason)) : Json()},
+               {"delay_ns", static_cast<std::int64_t>(hit.delay_ns)},
+               {"release_ns", sent ? Json(hit.release_ns) : Json()},
+               {"edit", edit},
+               {"length", hit.length_bytes},
+               {"hash", fmt::format("{:08x}", hit.hash)}};
+  if (line.connection.known())
+    json["connection"] = connection_json(line.flow, line.connection);
+  return json;
 }
 
 }  // namespace faultline

@@ -14,6 +14,7 @@ namespace faultline {
 struct JournalLine {
   const JournalHit& hit;
   const FlowKey& flow;
+  const FlowConnection& connection;
   std::string_view port;
   std::string_view to;
   std::string_view rule;

@@ -47,6 +47,7 @@ class JournalReader::Decoder {
  private:
   struct Place {
     FlowKey key;
+    FlowConnection connection;
     std::uint8_t ingress = 0;
     std::uint8_t egress = 0;
     std::uint16_t length_bytes = 0;
@@ -61,12 +62,13 @@ class JournalReader::Decoder {
   bool chunk(const JournalChunkHead& head, JournalVisitor& visitor);
   bool records(std::uint8_t worker, JournalCursor cursor, JournalVisitor& visitor);
   void flow(JournalCursor& cursor, WorkerState& state);
+  void connection(JournalCursor& cursor, WorkerState& state);
   void digest(JournalCursor& cursor, WorkerState& state, JournalVisitor& visitor);
   void gone(std::uint8_t worker, JournalCursor& cursor, JournalVisitor& visitor);
   void hit(std::uint8_t code, std::uint8_t worker, JournalCursor& cursor, JournalVisitor& visitor);
   void read_how(std::uint8_t code, const Place& place, JournalCursor& cursor, JournalHit& hit,
                 std::uint64_t& delay_ns);
-  void tell(std::uint8_t worker, const JournalHit& hit, const FlowKey& flow,
+  void tell(std::uint8_t worker, const JournalHit& hit, const Place& place,
             JournalVisitor& visitor);
   const JournalNames& names_of(std::uint64_t generation);
 
@@ -146,6 +148,9 @@ bool JournalReader::Decoder::records(std::uint8_t worker, JournalCursor cursor,
       case JournalCode::kFlow:
         flow(cursor, state);
         break;
+      case JournalCode::kConnection:
+        connection(cursor, state);
+        break;
       case JournalCode::kDigest:
         digest(cursor, state, visitor);
         break;
@@ -183,6 +188,21 @@ void JournalReader::Decoder::flow(JournalCursor& cursor, WorkerState& state) {
     state.places[number] = place;
 }
 
+/// Of a flow told before.
+void JournalReader::Decoder::connection(JournalCursor& cursor, WorkerState& state) {
+  const auto place = state.places.find(cursor.number());
+  const std::uint8_t role = cursor.byte();
+  FlowConnection connection;
+  connection.role = static_cast<Role>(role);
+  const std::uint64_t ordinal = cursor.number();
+  connection.ordinal = static_cast<std::uint32_t>(ordinal);
+  connection.before = cursor.step(0);
+  if (place == state.places.end() || !is_known(role, Role::kReply) || ordinal > UINT32_MAX)
+    cursor.fail();
+  if (cursor.ok())
+    place->second.connection = connection;
+}
+
 void JournalReader::Decoder::digest(JournalCursor& cursor, WorkerState& state,
                                     JournalVisitor& visitor) {
   const auto place = state.places.find(cursor.number());
@@ -196,6 +216,7 @@ void JournalReader::Decoder::digest(JournalCursor& cursor, WorkerState& state,
     return;
   digest.ingress = place->second.ingress;
   digest.egress = place->second.egress;
+  digest.connection = place->second.connection;
   visitor.digest(digest, place->second.key, names_of(state.last.generation));
 }
 
@@ -233,7 +254,7 @@ void JournalReader::Decoder::hit(std::uint8_t code, std::uint8_t worker, Journal
   place.length_bytes = hit.length_bytes;
   place.number = hit.number;
   ++hits_;
-  tell(worker, hit, place.key, visitor);
+  tell(worker, hit, place, visitor);
   state.last = hit;
   state.last.delay_ns = delay_ns;
 }
@@ -282,7 +303,7 @@ const JournalNames& JournalReader::Decoder::names_of(std::uint64_t generation) {
   return found != names_.end() ? *found->second : kNone;
 }
 
-void JournalReader::Decoder::tell(std::uint8_t worker, const JournalHit& hit, const FlowKey& flow,
+void JournalReader::Decoder::tell(std::uint8_t worker, const JournalHit& hit, const Place& place,
                                   JournalVisitor& visitor) {
   const JournalNames& names = names_of(hit.generation);
   const auto port = [&](std::uint8_t number) -> std::string_view {
@@ -295,7 +316,8 @@ void JournalReader::Decoder::tell(std::uint8_t worker, const JournalHit& hit, co
     if (hit.step < names.rules[hit.slot].kinds.size())
       impairment = names.rules[hit.slot].kinds[hit.step];
   }
-  visitor.hit(worker, {hit, flow, port(hit.ingress), port(hit.egress), rule, impairment});
+  visitor.hit(worker, {hit, place.key, place.connection, port(hit.ingress), port(hit.egress), rule,
+                       impairment});
 }
 
 Result<JournalReader> JournalReader::open(const std::string& path) {

@@ -18,6 +18,7 @@ struct JournalDigest {
   std::uint64_t digest = 0;
   std::uint8_t ingress = 0;
   std::uint8_t egress = 0;
+  FlowConnection connection;  ///< of the flow
 };
 
 class JournalVisitor {

@@ -108,6 +108,7 @@ void CaptureSink::write_journal(const Departure& departure, const PacketTrail& t
                                           (touch.answered ? JournalTouch::kAnswered : 0));
     const JournalLine line{hit,
                            trail.flow,
+                           trail.connection,
                            settings_.port_names[key.ingress],
                            settings_.port_names[key.egress],
                            touch.rule->name,

@@ -13,6 +13,9 @@ void Trail::arrived(const Arrivals& arrivals, const JudgedBurst& burst) noexcept
     trail.policy = &arrivals.policy;
     trail.number = burst.number[i];
     trail.flow = arrivals.fields[i].key;
+    if (arrivals.policy.paths[arrivals.path_id].draws_by_connection)
+      trail.connection =
+          flow_connection(arrivals.fields[i], arrivals.connections[i], burst.number[i]);
     trail.hash = frame_hash(arrivals.frames[i]);
     trail.length_bytes = arrivals.frames[i].length;
     if (detail_ != TrailDetail::kAll)
@@ -120,6 +123,7 @@ void Trail::answered(const HoldKey& key, const HoldKey& of, const FrameAnswer& a
   PacketTrail& because = packets_[name_of(of)];
   made.policy = because.policy;
   made.flow = because.flow;
+  made.connection = because.connection;
   made.hash = because.hash;
   made.length_bytes = because.length_bytes;
   made.fields = because.fields;

@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "dataplane/journal_records.hpp"
 #include "dataplane/witness.hpp"
 
 namespace faultline {
@@ -32,6 +33,7 @@ struct PacketTrail {
   const Policy* policy = nullptr;           ///< by which it was judged; only with the number
   std::uint64_t number = 0;                 ///< in its flow, from 1; 0: not asked for, or unparsed
   FlowKey flow;                             ///< as it came in; with the number
+  FlowConnection connection;                ///< likewise, where dice are thrown by it
   std::uint32_t hash = 0;                   ///< likewise: frame_hash
   std::uint32_t length_bytes = 0;           ///< likewise
   FrameFields fields;                       ///< with TrailDetail::kAll

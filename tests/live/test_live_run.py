@@ -4,8 +4,10 @@ import itertools
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -152,6 +154,87 @@ def test_the_journal_and_a_replay(wire):
     assert (status, found["same"], found["packets"]) == (0, True, 0), found
     done = wire.cli("replay", wire.folder, check=False)
     assert done.returncode == 5 and "environment.json: error" in done.stderr.replace(":0:0", "")
+
+
+SERVER = """
+import socket
+listening = socket.create_server(('10.77.0.2', 7000))
+print('ready', flush=True)
+while True:
+    peer, _ = listening.accept()
+    while said := peer.recv(100):
+        peer.sendall(b'+' + said)
+    peer.close()
+"""
+CLIENT = """
+import pathlib, socket, sys
+for number in range(8):
+    server = socket.create_connection(('10.77.0.2', 7000))
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    print(server.getsockname()[1])
+    more = number == 5 and pathlib.Path(sys.argv[1]).exists()
+    for request in range(6 + more):
+        server.sendall(b'GET %d' % request)
+        assert server.recv(100) == b'+GET %d' % request
+    server.shutdown(socket.SHUT_WR)
+    assert server.recv(100) == b''
+    server.close()
+"""
+BY_CONNECTION = """rules:
+  - name: wan
+    from: left
+    to: right
+    match: {proto: tcp, dport: 7000}
+    draw: connection
+    impair:
+      - loss: 5%
+      - delay: {time: 3ms, jitter: 3ms, distribution: uniform, order: free}
+"""
+
+
+def test_a_replay_by_connections(wire):
+    """A client of TCP comes from other ports the second time: its connections are found again and met the
+    same dice. One that then asks once more has more packets, and that is all that differs."""
+    data = wire.folder / "data"
+    data.mkdir()
+    wire.start(PORTS, "--data", data)
+    server = wire.spawn("b", sys.executable, "-c", SERVER)
+    assert server.stdout.readline() == "ready\n"
+    more = wire.folder / "more"
+    client = wire.folder / "client.py"
+    client.write_text(CLIENT)
+    one = Run(wire, BY_CONNECTION, "--command",
+              shlex.join([*wire.inside_words("a", sys.executable, client, more)]))
+    status, said = one.end()
+    assert status == 0, said
+    ports = (one.folder / "command.log").read_text().split()
+    lines = [json.loads(line) for line in
+             run(BUILD / "faultline", "journal", one.folder, "--json").stdout.splitlines()]
+    assert [line["connection"] for line in lines if line["packet_in_flow"] == 1] == [
+        {"client": "10.77.0.1", "server": "10.77.0.2", "port": 7000, "ordinal": ordinal,
+         "role": "request"} for ordinal in range(1, 9)]
+    assert {line["action"] for line in lines} == {"drop", "delay"}
+
+    def replay(name):
+        done = wire.cli("replay", one.folder, "--out", wire.folder / name, "--json", check=False)
+        assert "the same scenario and seed, so the same dice" in done.stderr, done.stderr
+        assert ports != (wire.folder / name / "command.log").read_text().split()
+        found = json.loads(done.stdout.splitlines()[-1])
+        assert (found["fates"], found["delays"], found["packets"]) == (0, 0, 0), found
+        assert sum(found["connections"][each] for each in ("same", "different")) == 8
+        assert (done.returncode == 0) == found["same"]
+        return found
+
+    # When TCP sends an acknowledgement of its own, or sends again, is a matter of its clock.
+    found = replay("again")
+    assert found["connections"]["same"] >= 6 and found["first_only"] + found["second_only"] <= 4, found
+    more.touch()
+    found = replay("one-more")
+    assert found["connections"]["same"] >= 5, found
+    assert any(each["kind"] == "second-only" and "(connection 6, request)" in each["flow"]
+               for each in found["differences"]), found
+    server.kill()
+    server.wait()
 
 
 def test_what_fails_says_how(wire):

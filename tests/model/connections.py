@@ -20,12 +20,18 @@ def reversed_key(key):
                    source_port=key.destination_port, destination_port=key.source_port)
 
 
+def ends_of(key):
+    ends = frozenset(((key.source, key.source_port), (key.destination, key.destination_port)))
+    return ends, key.protocol
+
+
 @dataclass
 class Connection:
     client: FlowKey  # the flow of the client's packets
     identity: int
     sequence: int  # with which the client opened; None: not seen
     opening: bool
+    ordinal: int  # among the client's to the service, from 1
     packets: list
 
 
@@ -38,13 +44,16 @@ class Connections:
         self.guessed = 0
         self.opened = 0
 
+    def of(self, key):
+        """The connection that a packet like this was noted in last; None: there was none."""
+        return self.known.get(ends_of(key))
+
     def note(self, key, flags=0, sequence=0, acknowledgement=0):
         """(role, identity of the dice, number) of a packet; the last three are TCP's."""
         tcp = key.protocol == TCP
         opens = tcp and flags & (SYN | ACK) == SYN
         answers = tcp and flags & (SYN | ACK) == SYN | ACK
-        ends = frozenset(((key.source, key.source_port), (key.destination, key.destination_port)))
-        connection = self.known.get((ends, key.protocol))
+        connection = self.of(key)
         if connection and opens:
             again = connection.client == key and connection.sequence == sequence
             crossing = connection.client != key and connection.opening
@@ -52,7 +61,7 @@ class Connections:
                 connection = None
         if connection is None:
             connection = self._open(key, tcp, opens, answers, sequence, acknowledgement)
-            self.known[ends, key.protocol] = connection
+            self.known[ends_of(key)] = connection
         connection.opening = connection.opening and opens
         direction = 0 if connection.client == key else 1
         connection.packets[direction] += 1
@@ -68,4 +77,5 @@ class Connections:
         service = replace(client, source_port=0).identity()
         self.services[service] = ordinal = self.services.get(service, 0) + 1
         known = sequence if opens else (acknowledgement - 1) & 0xFFFFFFFF if answers else None
-        return Connection(client, mixed(service ^ ordinal << 1), known, opens, [0, 0])
+        return Connection(client, mixed(service ^ ordinal << 1), known, opens, ordinal,
+                          [0, 0])

@@ -37,12 +37,16 @@ JournalNames names() {
 /// Everything that was told, in words.
 class Heard final : public JournalVisitor {
  public:
-  void hit(std::uint8_t, const JournalLine& line) override { hits.push_back(line.hit); }
+  void hit(std::uint8_t, const JournalLine& line) override {
+    hits.push_back(line.hit);
+    connections.push_back(line.connection);
+  }
   void digest(const JournalDigest& digest, const FlowKey&, const JournalNames&) override {
     digests.push_back(digest);
   }
   void lost(std::uint64_t count) override { missing += count; }
   std::vector<JournalHit> hits;
+  std::vector<FlowConnection> connections;  ///< by hit
   std::vector<JournalDigest> digests;
   std::uint64_t missing = 0;
 };
@@ -65,6 +69,17 @@ JournalFlow flow_at(std::uint32_t place, std::uint8_t last) {
   flow.place = place;
   flow.egress = 1;
   flow.key = flow_key(last);
+  return flow;
+}
+
+/// The same flow, from another port of its client's, as the `ordinal`-th connection.
+JournalFlow connection_at(std::uint32_t place, std::uint16_t port, std::uint32_t ordinal,
+                          std::uint64_t before = 0) {
+  JournalFlow flow = flow_at(place, 1);
+  flow.key.source_port = port;
+  flow.role = Role::kRequest;
+  flow.ordinal = ordinal;
+  flow.before = before;
   return flow;
 }
 
@@ -248,6 +263,72 @@ TEST(Journal, ComparesPacketsAndDice) {
   std::remove(second.c_str());
 }
 
+/// Two connections of ten packets each on one pair of ports.
+Records two_connections(std::uint16_t port, std::uint64_t before, std::uint64_t delay_ns = 100) {
+  Records records;
+  JournalAdopted adopted;
+  adopted.generation = 1;
+  records.put(adopted).put(connection_at(7, port, 1, before)).put(head_at(5'000, 40));
+  for (std::uint64_t number = 1; number <= 20; ++number) {
+    if (number == 11)
+      records.put(connection_at(7, port, 2, before + 10));
+    JournalHitRecord hit = hit_of(7, before + number, number == 15 ? delay_ns : 100);
+    hit.hash += port;
+    records.put(hit);
+  }
+  return records;
+}
+
+TEST(Journal, SaysWhichConnection) {
+  const std::string path = place_for("connection");
+  Records records = two_connections(1'000, 3);
+  records.put(flow_at(7, 1)).put(hit_of(7, 1, 100));  // nobody's, in the same place
+  write_file(path, encoded(records));
+  Result<JournalReader> reader = JournalReader::open(path);
+  ASSERT_TRUE(reader.has_value());
+  Heard heard;
+  reader->read(heard);
+  ASSERT_EQ(heard.connections.size(), 21U);
+  EXPECT_EQ(heard.connections[9], (FlowConnection{3, 1, Role::kRequest}));
+  EXPECT_EQ(heard.connections[10], (FlowConnection{13, 2, Role::kRequest}));
+  EXPECT_FALSE(heard.connections[20].known());
+  std::remove(path.c_str());
+}
+
+TEST(Journal, FindsFlowsByConnection) {
+  const std::string first = place_for("first");
+  const std::string second = place_for("second");
+  write_file(first, encoded(two_connections(1'000, 0)));
+  write_file(second, encoded(two_connections(2'000, 4)));  // begun later, from another port
+  auto compared = compare_journals(first, second);
+  ASSERT_TRUE(compared.has_value());
+  EXPECT_TRUE(compared->same());
+  EXPECT_EQ(compared->connections_same, 2U);
+  EXPECT_EQ(compared->connection_hits, 20U);
+
+  // Whatever its length: with the same dice only another packet meets no delay.
+  write_file(second, encoded(two_connections(2'000, 4, 0)));
+  for (const bool same_dice : {false, true}) {
+    compared = compare_journals(first, second, {.same_dice = same_dice});
+    ASSERT_TRUE(compared.has_value());
+    EXPECT_EQ(compared->fates, same_dice ? 0U : 1U);
+    EXPECT_EQ(compared->packets, same_dice ? 1U : 0U);
+    EXPECT_EQ(compared->connections_different, 1U);
+    ASSERT_EQ(compared->differences.size(), 1U);
+    EXPECT_EQ(compared->differences[0].number, 5U);
+    EXPECT_EQ(compared->differences[0].flow,
+              "udp 10.0.0.1:* > 10.0.1.1:2000 (connection 2, request)");
+  }
+
+  // On the same ports the hash decides.
+  write_file(second, encoded(two_connections(1'000, 0, 0)));
+  compared = compare_journals(first, second, {.same_dice = true});
+  ASSERT_TRUE(compared.has_value());
+  EXPECT_EQ(compared->fates, 1U);
+  std::remove(first.c_str());
+  std::remove(second.c_str());
+}
+
 TEST(Journal, CountsWhatFindsNoRoom) {
   RecordRing ring(256);
   std::uint64_t put = 0;
@@ -265,7 +346,7 @@ TEST(Journal, CountsWhatFindsNoRoom) {
 
 TEST(Journal, BelievesNothing) {
   // Chunks whose check is right and whose records are not.
-  const std::string bytes = encoded(two_flows());
+  const std::string bytes = encoded(two_flows()) + encoded(two_connections(1'000, 3));
   const std::string path = place_for("believes");
   std::mt19937_64 dice(5);
   for (int turn = 0; turn < 500; ++turn) {
