@@ -203,6 +203,8 @@ void Engine::close_run(Run& run, std::uint64_t now_ns) {
   const Gathered gathered = gather();
   run.statistics = gathered.sum.to_json(now_ns - std::min(now_ns, run.zero_ns));
   run.statistics["triggers"] = run.triggers;
+  if (!run.captures.is_null())
+    run.statistics["captures"] = run.captures;
   run.delays = gathered.sum.delays_json();
   run.over_ns = now_ns;
 }

@@ -97,16 +97,13 @@ void CaptureTap::asks(const RuleProgram& rule, std::size_t step, const Selection
   before_marked_ = burst.marked;
   drawn_ = 0;
   const CompiledImpairment& impairment = rule.steps[step].impairment;
-  if (impairment.explain == nullptr || (wanted_ | burst.captured) == 0)
+  if (!impairment.fate || (wanted_ | burst.captured) == 0)
     return;
   for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
     const std::uint8_t i = selection.position[turn];
     if (!wanted(i, burst))
       continue;
-    const Explanation told = impairment.explain(impairment.parameters, asked, burst, i);
-    if (!told.draw)
-      continue;
-    draw_[i] = *told.draw;
+    draw_[i] = unit_interval(impairment.fate->uniform(asked.identity[i], asked.number[i]));
     drawn_ |= bit(i);
   }
 }

@@ -344,6 +344,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
                        .decide = decide,
                        .edit = edit,
                        .explain = explain,
+                       .fate = corrupt.hits.dice,
                        .uses_dice = true,
                        .damages = true},
                       before, problems);

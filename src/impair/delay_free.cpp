@@ -207,6 +207,7 @@ CompiledImpairment compile_free_delay(SharedLaw law) {
   CompiledImpairment compiled{.parameters = Parameters::from(law.get()),
                               .decide = correlated ? decide_correlated : decide,
                               .explain = correlated ? explain_correlated : explain,
+                              .fate = correlated ? std::nullopt : std::optional(law->draw_dice),
                               .adds_ns = longest(*law),
                               .uses_dice = !correlated,
                               .state_bytes = correlated ? kDelayStateBytes : 0,

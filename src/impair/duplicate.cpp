@@ -39,6 +39,7 @@ CompiledImpairment compiled_of(const Duplicate& duplicate) {
           .decide = decide,
           .copied = copied,
           .explain = explain,
+          .fate = duplicate.hits.dice,
           .adds_ns = duplicate.delay_ns * duplicate.copies,
           .uses_dice = true,
           .delays = duplicate.delay_ns > 0,

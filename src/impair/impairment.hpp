@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "base/config.hpp"
+#include "base/dice.hpp"
 #include "impair/backlog.hpp"
 #include "impair/burst.hpp"
 #include "impair/served_pool.hpp"
@@ -191,6 +192,7 @@ struct CompiledImpairment {
   AnswerFunction answer = nullptr;  ///< null: it answers nothing
   CopiedFunction copied = nullptr;  ///< null: copies are as their packet
   ExplainFunction explain = nullptr;
+  std::optional<Dice> fate{};                     ///< without memory: whose number decides
   LinkDownFunction link_is_down = nullptr;        ///< null: it takes no link down
   std::shared_ptr<const FrameSchedule> schedule;  ///< null: it sends no frames of its own
   std::shared_ptr<const void> tables;             ///< keeps alive what the parameters point to

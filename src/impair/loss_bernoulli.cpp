@@ -44,6 +44,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   return CompiledImpairment{.parameters = Parameters::from(bernoulli),
                             .decide = decide,
                             .explain = explain,
+                            .fate = bernoulli.hits.dice,
                             .uses_dice = true,
                             .drops = true,
                             .loss = LossShare{rate->approximate(), 1}};

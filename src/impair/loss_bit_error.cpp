@@ -85,6 +85,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   return CompiledImpairment{.parameters = Parameters::from(model),
                             .decide = decide,
                             .explain = explain,
+                            .fate = model.dice,
                             .tables = powers,
                             .uses_dice = true,
                             .drops = true};

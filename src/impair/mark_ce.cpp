@@ -37,6 +37,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
   return unless_wrong({.parameters = Parameters::from(hits),
                        .decide = decide,
                        .explain = explain,
+                       .fate = hits.dice,
                        .uses_dice = true},
                       before, problems);
 }

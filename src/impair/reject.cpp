@@ -43,6 +43,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
                        .decide = decide,
                        .answer = answer,
                        .explain = explain,
+                       .fate = hits.dice,
                        .uses_dice = true,
                        .drops = true},
                       before, problems);

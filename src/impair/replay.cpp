@@ -46,6 +46,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
                        .decide = decide,
                        .copied = copied,
                        .explain = explain,
+                       .fate = replay.hits.dice,
                        .adds_ns = replay.age_ns,
                        .uses_dice = true,
                        .delays = true,

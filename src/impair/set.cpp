@@ -239,6 +239,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
                        .decide = decide,
                        .edit = edit,
                        .explain = explain,
+                       .fate = kept->hits.dice,
                        .tables = std::move(fields),
                        .uses_dice = true},
                       before, problems);

@@ -129,6 +129,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
                        .edit = tcp.edits() ? edit : nullptr,
                        .answer = tcp.resets() ? answer_reset : nullptr,
                        .explain = explain,
+                       .fate = tcp.hits.dice,
                        .uses_dice = true,
                        .follows_tcp = tcp.resets() || tcp.only == Only::kRetransmissions,
                        .drops = tcp.resets()},

@@ -68,6 +68,7 @@ std::optional<CompiledImpairment> compile(const ConfigNode& node, const CompileC
                        .decide = decide,
                        .edit = edit,
                        .explain = explain,
+                       .fate = truncate.hits.dice,
                        .uses_dice = true},
                       before, problems);
 }

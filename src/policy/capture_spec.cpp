@@ -20,8 +20,9 @@ void read_points(const ConfigNode* node, CaptureSpec& spec, Problems& problems) 
     return;
   }
   if (!node->is_sequence() || node->items.empty()) {
-    problems.push_back(
-        problem_at(node->mark, "points is " + describe(*node), "a list of before, after, drops"));
+    problems.push_back(problem_at(
+        node->mark, "points is " + (node->is_sequence() ? "an empty list" : describe(*node)),
+        "a list of before, after, drops"));
     spec.points.fill(true);
     return;
   }
@@ -57,7 +58,8 @@ CaptureSpec read_capture(const ConfigNode& node, const Scenario& scenario, Probl
   if (const ConfigNode* rule = reader.take("rule"))
     if (const auto index = find_rule_named(*rule, scenario, problems))
       spec.rule = scenario.rules[*index].name;
-  spec.name = spec.rule.empty() ? "all" : spec.rule;
+  // Of a rule that is not known the trouble has been told.
+  spec.name = reader.has("rule") ? reader.take("rule")->text : "all";
   if (const ConfigNode* name = reader.take("name"))
     spec.name = read_name(*name, problems).value_or("");
   read_points(reader.take("points"), spec, problems);

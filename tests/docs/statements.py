@@ -298,4 +298,7 @@ STATEMENTS = {
     "U2": "PolicyTimeline.ARunEndsWithAllRulesOff test_the_same_again",
     "U3": "test_ended_before_its_time test_at_a_time_and_by_its_own_drops",
     "U4": "test_refused_before_it_begins",
+    "U5": "test_what_leaves_and_what_is_dropped test_points_of_the_way "
+          "test_a_full_disk_costs_packets_that_are_counted",
+    "U6": "test_a_ring_of_files test_rings_stay_within_their_limit",
 }

@@ -142,6 +142,7 @@ class Scenario:
     confidence: Value = None
     lateness: Value = None
     stop_when: list[Mapping[str, Any]] = field(default_factory=list)
+    capture: list[Mapping[str, Any]] = field(default_factory=list)
     expect: list[Mapping[str, Any]] = field(default_factory=list)
     version: int = 1
 
