@@ -1,6 +1,7 @@
 """`capture:` on a daemon: packets through af_packet as they came, left and were dropped; small disks and
 full ones; and who cannot have it."""
 
+import json
 import re
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from peers import PORT, Datagrams
 from traffic import wait_for
-from wire import PORTS, REPOSITORY, law_holds
+from wire import BUILD, PORTS, REPOSITORY, law_holds
 
 sys.path.insert(0, str(REPOSITORY / "tests"))
 from model.captures import read_pcapng  # noqa: E402
@@ -178,3 +179,29 @@ def test_who_cannot_have_it(wire, data):
     assert refused.returncode == 4 and "cannot be" in refused.stderr, refused.stderr
     assert wire.get("/v1/status")[1]["generation"] == generation
     assert wire.stop() == 0
+
+
+def test_a_run_takes_them_along(wire, data):
+    """They begin at time zero, end with the run, and lie in its folder; its statistics count them."""
+    wire.start(PORTS + RULES, "--data", str(data))
+    folder = wire.folder / "run"
+    with Datagrams(wire) as pair:
+        pair.send(100)
+        pair.arrived()
+        run = subprocess.Popen([BUILD / "faultline", "--socket", wire.socket, "run",
+                                write(wire, PORTS + RULES + CAPTURE), "--out", folder, "--command",
+                                f"while [ ! -e {wire.folder}/done ]; do sleep 0.05; done"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: (wire.get("/v1/status")[1]["run"] or {}).get("state") == "running")
+        sent = pair.send(500)
+        pair.arrived()
+        (wire.folder / "done").touch()
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == 0, said
+    assert set(packets_of(folder, "before")) == set(sent)
+    counts = {each["point"]: each for each in json.loads((folder / "stats.json").read_text())["captures"]}
+    rules = json.loads((folder / "stats.json").read_text())["rules"]
+    assert counts["before"]["packets"] == rules["thin"]["matched"] == 500
+    assert counts["drops"]["packets"] == rules["thin"]["dropped"]
+    assert wire.get("/v1/captures")[1]["captures"] == []
+    assert "capture" not in wire.get("/v1/policy")[1]

@@ -105,6 +105,7 @@ def test_every_path_has_a_method():
         daemon.delete_partition()
         assert len(daemon.triggers()) == 1 and daemon.fire("now")["fired_ns"] is not None
         assert len(daemon.ports()) == 2 and daemon.flows(5) == daemon.flows(5)
+        assert daemon.captures() == {"folder": None, "unknown": 0, "captures": []}
         assert daemon.events()[0].n == 1 and "faultline_info" in daemon.metrics()
         assert daemon.put_policy(daemon.policy()).seed == 1
         begun = daemon.begin_run(daemon.policy(), "10s")
