@@ -130,7 +130,7 @@ class Findings {
   static bool is_of_delay(Quantity quantity) {
     return quantity == Quantity::kDelayQuantile || quantity == Quantity::kDelayMean ||
            quantity == Quantity::kDelayMin || quantity == Quantity::kDelayMax ||
-           quantity == Quantity::kPdvQuantile;
+           quantity == Quantity::kPdvQuantile || quantity == Quantity::kIpdvQuantile;
   }
 
   void weigh_loss(const Expectation& expectation, const RuleProgram& rule) {

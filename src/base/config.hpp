@@ -71,9 +71,6 @@ class MappingReader {
   bool has(std::string_view key) const { return node_.is_mapping() && node_.find(key) != nullptr; }
   /// As take; absence is reported at the mapping's own place.
   const ConfigNode* require(std::string_view key);
-  /// A key of the language that this version cannot honour: known, and refused by name as "not
-  /// yet". Whether one of them is there.
-  bool refuse_not_yet(std::initializer_list<std::string_view> keys);
   /// Reports every key that was never named, with the nearest known one.
   void finish();
 

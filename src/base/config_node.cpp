@@ -76,23 +76,6 @@ const ConfigNode* MappingReader::require(std::string_view key) {
   return value;
 }
 
-bool MappingReader::refuse_not_yet(std::initializer_list<std::string_view> keys) {
-  bool refused = false;
-  for (const std::string_view key : keys) {
-    if (take(key) == nullptr) {
-      continue;
-    }
-    refused = true;
-    for (const ConfigEntry& entry : node_.entries) {
-      if (entry.key == key) {
-        problems_.push_back(
-            problem_at(entry.key_mark, fmt::format("{}: '{}' is not yet supported", what_, key)));
-      }
-    }
-  }
-  return refused;
-}
-
 void MappingReader::finish() {
   for (const ConfigEntry& entry : node_.entries) {
     if (problems_.size() > kConfigProblemsMax) {

@@ -40,8 +40,11 @@ Engine::Gathered Engine::gather() {
     gathered.sum.add(snapshot);
     gathered.sum.add_lateness(worker.lateness());
     const Policy& policy = publisher_->current();
-    for (std::size_t rule = 0; rule < policy.rules.size(); ++rule)
+    for (std::size_t rule = 0; rule < policy.rules.size(); ++rule) {
       gathered.sum.add_delays(rule, worker.delays_of(policy.rules[rule].slot));
+      if (const auto which = policy.rules[rule].variation)
+        gathered.sum.add_variations(rule, worker.variations_of(*which));
+    }
   }
   for (std::size_t port = 0; port < wiring_->ports(); ++port) {
     DeviceCounters counters = wiring_->counters(port);

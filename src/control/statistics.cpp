@@ -55,7 +55,8 @@ StatisticsSum::StatisticsSum(const Policy& policy, std::vector<std::string> port
       devices_(port_names_.size()),
       can_take_carrier_(port_names_.size()),
       lateness_(std::make_unique<Histogram>()),
-      delays_(policy.rules.size()) {}
+      delays_(policy.rules.size()),
+      variations_(kVariationsMax) {}
 
 void StatisticsSum::add(const WorkerSnapshot& part) {
   total_.now_ns = std::max(total_.now_ns, part.now_ns);
@@ -171,10 +172,23 @@ Json StatisticsSum::rules_json() const {
           {"p50_ns", constant ? mean_ns : bounded(0.50)},
           {"p99_ns", constant ? mean_ns : bounded(0.99)},
           {"max_ns", counters.delay_max_ns}}}};
+    if (policy_.rules[index].variation)
+      rules[policy_.rules[index].name]["ipdv"] = variation_json(policy_.rules[index]);
     if (Json flap = flap_json(policy_.rules[index]); !flap.is_null())
       rules[policy_.rules[index].name]["flap"] = std::move(flap);
   }
   return rules;
+}
+
+/// Sizes of the steps from one packet's delay to the next one's.
+Json StatisticsSum::variation_json(const RuleProgram& rule) const {
+  const Histogram& counts = variations_[*rule.variation];
+  std::uint64_t steps = 0;
+  counts.for_each([&](std::uint64_t, std::uint64_t, std::uint64_t times) { steps += times; });
+  return {{"steps", steps},
+          {"p50_ns", counts.percentile(0.50)},
+          {"p90_ns", counts.percentile(0.90)},
+          {"p99_ns", counts.percentile(0.99)}};
 }
 
 Json StatisticsSum::delays_json() const {

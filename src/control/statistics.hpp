@@ -25,6 +25,10 @@ class StatisticsSum {
   void add_lateness(const Histogram& lateness) { lateness_->add_all(lateness); }
   /// `rule` is the index of the rule in the policy.
   void add_delays(std::size_t rule, const Histogram& delays) { delays_[rule].add_all(delays); }
+  /// Likewise, of a rule of which it is asked.
+  void add_variations(std::size_t rule, const Histogram& counts) {
+    variations_[*policy_.rules[rule].variation].add_all(counts);
+  }
   /// Of a port on the real world, and whether a fault can take its carrier down.
   void set_device(std::size_t port, const DeviceCounters& counters, bool can_take_carrier) {
     devices_[port] = counters;
@@ -47,6 +51,7 @@ class StatisticsSum {
  private:
   Json ports_json() const;
   Json rules_json() const;
+  Json variation_json(const RuleProgram& rule) const;
   /// What the rule's flap takes down; null: it has none.
   Json flap_json(const RuleProgram& rule) const;
   Json ledger_json() const;
@@ -59,6 +64,7 @@ class StatisticsSum {
   std::vector<bool> can_take_carrier_;  ///< by port; never in virtual time
   std::unique_ptr<Histogram> lateness_;
   std::vector<Histogram> delays_;
+  std::vector<Histogram> variations_;  ///< by RuleProgram::variation
 };
 
 }  // namespace faultline

@@ -53,6 +53,7 @@ Decide::Decide(const Settings& settings)
       arrivals_(paths_),
       rule_counters_(kRulesMax),
       delays_(new Histogram[kRulesMax]),
+      variations_(settings.paths),
       plan_scratch_(kRulesMax),
       backlog_(settings.queued_max),
       served_(settings.queued_max),
@@ -92,6 +93,7 @@ void Decide::adopt(const Policy& policy, std::uint64_t now_ns) noexcept {
         if (const StateQueue queue = queue_of(step.impairment); queue != StateQueue::kNone)
           state_queues_[step.first_state + path] = queue;
   adopt_annexes(policy);
+  variations_.adopt(policy);
   asked_.zero_ns = policy.zero_ns;
   plans_.restart();
   for (std::size_t path = 0; path < policy.paths.size(); ++path) {
@@ -419,6 +421,8 @@ void Decide::run_steps(std::uint16_t index, std::size_t first_step, PathId path_
     count_losses(rule, path_id, ended, burst);
   if (rule.delays)
     count_delays(rule, counters, alive, burst);
+  if (rule.variation) [[unlikely]]
+    note_variation(rule, path_id, alive, burst);
 }
 
 /// Those that go on at once.

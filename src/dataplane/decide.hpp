@@ -18,6 +18,7 @@
 #include "dataplane/plan_cache.hpp"
 #include "dataplane/resume.hpp"
 #include "dataplane/scope_table.hpp"
+#include "dataplane/variation.hpp"
 #include "dataplane/wake_heap.hpp"
 #include "dataplane/witness.hpp"
 #include "impair/clock_pairs.hpp"
@@ -186,6 +187,10 @@ class Decide {
   const std::vector<RuleCounters>& rule_counters() const noexcept { return rule_counters_; }
   RuleCounters& counters_of(std::uint16_t slot) noexcept { return rule_counters_[slot]; }
   const Histogram& delays_of(std::uint16_t slot) const noexcept { return delays_[slot]; }
+  /// By RuleProgram::variation.
+  const Histogram& variations_of(std::uint32_t which) const noexcept {
+    return variations_.counts(which);
+  }
   const FlowTable& flows() const noexcept { return flows_; }
   const FlowCounters& flow_counters() const noexcept { return flows_.counters(); }
   const FragmentCounters& fragment_counters() const noexcept { return fragments_.counters(); }
@@ -331,6 +336,8 @@ class Decide {
                            const JudgedBurst& burst) noexcept;
   void count_losses(const RuleProgram& rule, PathId path_id, const Selection& judged,
                     const JudgedBurst& burst) noexcept;
+  void note_variation(const RuleProgram& rule, PathId path_id, const Selection& judged,
+                      const JudgedBurst& burst) noexcept;
   void count_delays(const RuleProgram& rule, RuleCounters& counters, const Selection& judged,
                     const JudgedBurst& burst) noexcept;
 
@@ -356,6 +363,7 @@ class Decide {
   std::vector<std::uint64_t> arrivals_;      ///< by path: packets so far
   std::vector<RuleCounters> rule_counters_;  ///< by slot
   std::unique_ptr<Histogram[]> delays_;      ///< by slot
+  VariationMeter variations_;
   std::vector<std::uint16_t> plan_scratch_;
   PerPacket<Plan> plan_;
   PerPacket<Flow*> flow_{};        ///< the packet's, while one arrives; null: it is not known

@@ -95,8 +95,11 @@ void Decide::judge_copies(PathId path_id, JudgedBurst& burst) noexcept {
     asked_.entered_ns[one.position[0]] = pending_[at].entered_ns;
     if (!done)
       judge_copy(at, path_id, one, burst);
-    else if (rule.delays)
+    else if (rule.delays) {
       count_delays(rule, rule_counters_[rule.slot], one, burst);
+      if (rule.variation)
+        note_variation(rule, path_id, one, burst);
+    }
   }
 }
 

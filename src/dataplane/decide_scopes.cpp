@@ -199,6 +199,14 @@ void Decide::count_losses(const RuleProgram& rule, PathId path_id, const Selecti
     count(burst.reason[judged.position[turn]] == DropReason::kLoss, state);
 }
 
+void Decide::note_variation(const RuleProgram& rule, PathId path_id, const Selection& judged,
+                            const JudgedBurst& burst) noexcept {
+  for (std::uint32_t turn = 0; turn < judged.count; ++turn) {
+    const std::uint8_t i = judged.position[turn];
+    variations_.note(*rule.variation, path_id, burst.time_ns[i] - asked_.entered_ns[i]);
+  }
+}
+
 void Decide::count_delays(const RuleProgram& rule, RuleCounters& counters, const Selection& judged,
                           const JudgedBurst& burst) noexcept {
   if (judged.count == 0)

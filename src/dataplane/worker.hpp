@@ -141,6 +141,9 @@ class Worker {
   FlowSurvey& survey() noexcept { return survey_; }
   const Histogram& lateness() const noexcept { return act_.lateness(); }
   const Histogram& delays_of(std::uint16_t slot) const noexcept { return decide_.delays_of(slot); }
+  const Histogram& variations_of(std::uint32_t which) const noexcept {
+    return decide_.variations_of(which);
+  }
   void fill(WorkerSnapshot& snapshot) const noexcept;
 
  private:

@@ -450,6 +450,10 @@ void compile_rule(const RuleSpec& spec, const Scenario& scenario, const CompileR
     }
   }
   take_carriers(spec, policy, rule);
+  const std::vector<std::size_t> varying = rules_of_variation(scenario);
+  const auto varies = std::ranges::find(varying, policy.rules.size());
+  if (varies != varying.end())
+    rule.variation = static_cast<std::uint8_t>(varies - varying.begin());
   policy.rules.push_back(std::move(rule));
 }
 

@@ -36,6 +36,9 @@ constexpr Subject kOfRules[] = {
     {"pdv_p50", Quantity::kPdvQuantile, Unit::kTime, 0.5},
     {"pdv_p90", Quantity::kPdvQuantile, Unit::kTime, 0.9},
     {"pdv_p99", Quantity::kPdvQuantile, Unit::kTime, 0.99},
+    {"ipdv_p50", Quantity::kIpdvQuantile, Unit::kTime, 0.5},
+    {"ipdv_p90", Quantity::kIpdvQuantile, Unit::kTime, 0.9},
+    {"ipdv_p99", Quantity::kIpdvQuantile, Unit::kTime, 0.99},
     {"matched", Quantity::kMatched, Unit::kCount},
     {"dropped", Quantity::kDropped, Unit::kCount},
     {"duplicates", Quantity::kDuplicated, Unit::kCount},
@@ -112,7 +115,6 @@ class ExpectationReader {
     MappingReader reader(node, "expectation", problems_);
     if (!node.is_mapping())
       return;
-    found_ = reader.refuse_not_yet({"ipdv_p50", "ipdv_p90", "ipdv_p99"});
     const std::size_t before = problems_.size();
     mark_ = node.mark;
     const ConfigNode* rule = reader.take("rule");
@@ -218,6 +220,17 @@ void read_expectations(const ConfigNode& node, Scenario& scenario, Problems& pro
     return;
   }
   for (const ConfigNode& item : node.items) ExpectationReader(scenario, problems).read(item);
+  if (rules_of_variation(scenario).size() > kVariationsMax)
+    problems.push_back(problem_at(node.mark, "ipdv of more than 16 rules", "at most 16"));
+}
+
+std::vector<std::size_t> rules_of_variation(const Scenario& scenario) {
+  std::vector<std::size_t> rules;
+  for (const Expectation& expectation : scenario.expectations)
+    if (expectation.quantity == Quantity::kIpdvQuantile && expectation.rule &&
+        std::ranges::find(rules, *expectation.rule) == rules.end())
+      rules.push_back(*expectation.rule);
+  return rules;
 }
 
 void read_confidence(const ConfigNode& node, Scenario& scenario, Problems& problems) {

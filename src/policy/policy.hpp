@@ -75,6 +75,7 @@ struct RuleProgram {
   std::string lease_id;               ///< empty: it hangs on no lease
   std::shared_ptr<LeaseTerm> lease;   ///< null without one
   std::bitset<kPathsMax> paths;
+  std::optional<std::uint8_t> variation{};  ///< its place among those of which it is asked
   std::optional<RuleMatch> match;  ///< absent: every packet
   std::vector<RuleStep> steps;
   Per per = Per::kRule;

@@ -22,6 +22,8 @@ namespace faultline {
 
 inline constexpr std::size_t kPortsMax = 64;
 inline constexpr std::size_t kRulesMax = 1024;
+/// Rules of which inter-packet delay variation is asked.
+inline constexpr std::size_t kVariationsMax = 16;
 
 struct WireSpec {
   std::string name;
@@ -125,6 +127,7 @@ enum class Quantity : std::uint8_t {
   kDelayMin,
   kDelayMax,
   kPdvQuantile,  ///< ns, less the least (RFC 5481)
+  kIpdvQuantile,  ///< ns, from one packet's delay to the next one's (RFC 5481)
   kMatched,      ///< packets, as the rule's counters have them
   kDropped,
   kDuplicated,
@@ -212,9 +215,12 @@ enum class ScenarioUse : std::uint8_t {
   kSimulate,  ///< without `ports:` it gets left and right, joined by the wire lab
 };
 
-/// Reads a scenario's tree. All problems at once; keys of version 1 that this version cannot honour
-/// are refused as "not yet supported".
+/// Reads a scenario's tree. All problems at once.
 Result<Scenario> read_scenario(ConfigNode tree, ScenarioUse use);
+
+/// Rules of which inter-packet delay variation is expected, by index, in the order in which they are
+/// first named.
+std::vector<std::size_t> rules_of_variation(const Scenario& scenario);
 
 /// The index of the rule that the node names; when there is none, that is told.
 std::optional<std::size_t> find_rule_named(const ConfigNode& node, const Scenario& scenario,

@@ -79,6 +79,9 @@ class Judge {
       case Quantity::kPdvQuantile:
         expect_delay(expectation, wanted, finding);
         break;
+      case Quantity::kIpdvQuantile:
+        expect_variation(expectation, wanted, finding);
+        break;
       case Quantity::kMatched:
         expect_count("matched", wanted, finding);
         break;
@@ -151,6 +154,24 @@ class Judge {
     finding.observed = estimate.value;
     finding.interval = estimate.within;
     finding.passes = compatible(estimate.within, wanted);
+  }
+
+  /// What the traffic and the rule made of it: within a bucket of the histogram, it is known.
+  void expect_variation(const Expectation& expectation, const Wanted& wanted,
+                        Finding& finding) const {
+    const Json& found = counted(finding.about)["ipdv"];
+    finding.measure = Measure::kTime;
+    finding.packets = found["steps"].get<double>();
+    if (finding.packets == 0) {
+      finding.passes = counted(finding.about)["matched"].get<std::uint64_t>() == 0;
+      return;
+    }
+    const auto value = found[fmt::format("p{:.0f}_ns", 100 * expectation.quantile)].get<double>();
+    constexpr double kHalfBucket = 1.0 / 64;
+    finding.observed = value;
+    finding.interval =
+        Interval{std::floor(value * (1 - kHalfBucket)), std::ceil(value * (1 + kHalfBucket))};
+    finding.passes = compatible(*finding.interval, wanted);
   }
 
   Estimate estimate_of(const Expectation& expectation, const RuleLaw& law,

@@ -86,8 +86,11 @@ class Simulation {
       statistics.add(snapshot);
       statistics.add_lateness(worker->lateness());
       const std::vector<RuleProgram>& rules = last_policy().rules;
-      for (std::size_t rule = 0; rule < rules.size(); ++rule)
+      for (std::size_t rule = 0; rule < rules.size(); ++rule) {
         statistics.add_delays(rule, worker->delays_of(rules[rule].slot));
+        if (const auto which = rules[rule].variation)
+          statistics.add_variations(rule, worker->variations_of(*which));
+      }
     }
   }
 

@@ -273,3 +273,38 @@ def test_junit_that_cannot_be_written(program, few):
                                "nowhere/junit.xml")
     assert outcome.status == 5 and "nowhere/junit.xml" in outcome.stderr
     assert json.loads(outcome.stdout)["ok"] is False
+
+
+def test_variation_from_packet_to_packet(program, some):
+    """The steps between the delays of packets that went on, one after another, as the journal has them;
+    of a constant delay there are none; each path for itself."""
+    scenario = scenario_of(
+        ("free", ["loss: 10%", "delay: {time: 40ms, jitter: 5ms, distribution: normal, order: free}"],
+         "{dport: 20000-20009}"),
+        ("same", ["delay: 20ms"], "{dport: 20010-20019}"), seed=5) + """
+expect:
+  - {rule: free, ipdv_p50: 4.77ms ± 0.2ms, ipdv_p99: "<= 20ms"}
+  - {rule: same, ipdv_p99: 0ms}
+  - {rule: free, ipdv_p90: 10ms ± 1ms}
+"""
+    outcome = judged(program, scenario, [some.path], "--journal", "steps.jsonl", status=1)
+    failed = [finding["expected"] for finding in outcome.stats["verdict"]["expectations"]
+              if not finding["pass"]]
+    assert failed == ["ipdv_p90: 10ms ± 1ms"]
+    lines = [line for line in map(json.loads, (program.folder / "steps.jsonl").open())
+             if line["rule"] == "free" and line["action"] == "delay"]
+    delays = [line["delay_ns"] for line in sorted(lines, key=lambda line: line["t_ns"])]
+    steps = sorted(abs(later - earlier) for earlier, later in zip(delays, delays[1:]))
+    found = outcome.stats["rules"]["free"]["ipdv"]
+    assert found["steps"] == len(steps) > 40_000
+    for share, key in ((0.5, "p50_ns"), (0.9, "p90_ns"), (0.99, "p99_ns")):
+        assert abs(found[key] / steps[int(share * len(steps))] - 1) < 0.03
+    assert outcome.stats["rules"]["same"]["ipdv"]["p99_ns"] == 0
+    assert "ipdv" not in judged(program, scenario_of(("wan", ["delay: 1ms"])), [some.path]).stats["rules"]["wan"]
+
+
+def test_variation_of_too_many_rules(program, few):
+    scenario = scenario_of(*((f"r{number}", ["delay: 1ms"]) for number in range(17))) + "expect:\n" + "".join(
+        f"  - {{rule: r{number}, ipdv_p99: 1ms}}\n" for number in range(17))
+    refused = program.simulate(scenario, [few.path])
+    assert refused.status == 1 and "ipdv of more than 16 rules; at most 16" in refused.stderr

@@ -152,39 +152,6 @@ TEST(PolicyScenario, EveryKeyThatIsRead) {
   EXPECT_EQ(scenario.rules[2].match, nullptr);
 }
 
-struct NotYetCase {
-  std::string_view yaml;  ///< with PUT where the keys go
-  std::string_view what;
-  std::vector<std::string> keys;
-};
-
-std::string put_in(std::string_view yaml, const std::string& text) {
-  std::string whole(yaml);
-  return whole.replace(whole.find("PUT"), 3, text);
-}
-
-TEST(PolicyScenario, KeysOfTheLanguageThatAreNotYet) {
-  // From the catalogue's every-key example.
-  const NotYetCase cases[] = {
-      {"version: 1\nPUT: 1\n", "scenario", {"capture"}},
-  };
-  for (const NotYetCase& one : cases) {
-    for (const std::string& key : one.keys) {
-      const std::string yaml = put_in(one.yaml, key);
-      const std::size_t line =
-          1 + static_cast<std::size_t>(std::count(
-                  one.yaml.begin(),
-                  one.yaml.begin() + static_cast<std::ptrdiff_t>(one.yaml.find("PUT")), '\n'));
-      const std::size_t place = one.yaml.find("PUT");
-      const std::size_t line_start = one.yaml.rfind('\n', place);
-      EXPECT_EQ(errors_of(yaml), std::vector<std::string>{"f:" + std::to_string(line) + ":" +
-                                                          std::to_string(place - line_start) +
-                                                          ": error: " + std::string(one.what) +
-                                                          ": '" + key + "' is not yet supported"});
-    }
-  }
-}
-
 TEST(PolicyScenario, Errors) {
   const std::string ports = "version: 1\nports: {a: {driver: sim}, b: {driver: sim}}\n";
   struct ScenarioCase {
