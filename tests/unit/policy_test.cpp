@@ -266,7 +266,7 @@ TEST(PolicyScenario, UnknownKeysAreToldWithTheNearest) {
 TEST(PolicyScenario, AllProblemsAtOnceInTheOrderOfTheFile) {
   std::vector<std::string> places;
   for (const std::string& line : errors_of("version: 1\n"
-                                           "capture: []\n"
+                                           "captures: []\n"
                                            "rules:\n"
                                            "  - {name: a, impair: [delay: 1], from: x}\n"
                                            "  - {name: a, impair: [loss: 2]}\n"
