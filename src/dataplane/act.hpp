@@ -50,7 +50,12 @@ class Act {
   Act& operator=(const Act&) = delete;
 
   /// Who is told of every drop from now on; null for nobody.
-  void set_witness(Witness* witness) noexcept { witness_ = witness; }
+  void set_witness(Witness* witness) noexcept {
+    witness_ = witness;
+    captures_ = witness != nullptr && witness->wants_packets();
+  }
+  /// Whether the witness may want to see packets.
+  bool captures() const noexcept { return captures_; }
   Witness* witness() const noexcept { return witness_; }
 
   /// Holds packets against the scenario's model.
@@ -248,7 +253,7 @@ class Act {
       refuse(mbuf, key);
       return;
     }
-    if (key.captured() && witness_ != nullptr) [[unlikely]]
+    if (key.captured() && captures_) [[unlikely]]
       witness_->left(key.open(), mbuf, departs_ns);
     OutBurst& out = out_[egress];
     out.mbufs[out.count] = mbuf;
@@ -471,6 +476,7 @@ class Act {
   std::vector<Port*> ports_;
   MbufStock stock_;
   Witness* witness_ = nullptr;
+  bool captures_ = false;
   ModelWatch model_;
   InFlight in_flight_;
   Hold hold_;

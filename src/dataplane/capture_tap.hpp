@@ -23,6 +23,7 @@ class CaptureTap final : public Witness {
   std::uint64_t lost() const noexcept { return lost_.load(std::memory_order_relaxed); }
 
   bool wants_flows() const noexcept override { return true; }
+  bool wants_packets() const noexcept override { return true; }
   void begins(FlowTable& flows) noexcept override;
   void arrived(const Arrivals& arrivals, const JudgedBurst& burst) noexcept override;
   void matched(const RuleProgram& rule, const Selection& matched,

@@ -234,10 +234,10 @@ void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& bu
     all = parse_all(frames, part, burst, counters);
   if (watches_clocks_) [[unlikely]]
     watch_clocks(frames, part, burst);
-  if (witness_ != nullptr) [[unlikely]]
-    witness_->arrived({*policy_, part.first, part.count, part.path_id, fields_, connection_, tcp_,
-                       payload_, frames},
-                      burst);
+  if (arrivals_witness_ != nullptr) [[unlikely]]
+    arrivals_witness_->arrived({*policy_, part.first, part.count, part.path_id, fields_,
+                                connection_, tcp_, payload_, frames},
+                               burst);
   if (by_flow)
     follow_plans(part, burst);
   else if (all.count > 0)
@@ -348,8 +348,8 @@ void Decide::apply_rule(std::uint16_t index, PathId path_id, const Selection& ma
     for (std::uint32_t turn = 0; turn < matched.count; ++turn)
       trip(rule, path_id, matched.position[turn], burst);
   count_matches(rule, path_id, matched, burst);
-  if (witness_ != nullptr) [[unlikely]]
-    witness_->matched(rule, matched, burst);
+  if (arrivals_witness_ != nullptr) [[unlikely]]
+    arrivals_witness_->matched(rule, matched, burst);
   const Selection judged = survivors(take_with(index, matched), burst);
   number_dice(rule, path_id, judged, burst);
   copy_selected(burst.time_ns, judged, asked_.entered_ns);

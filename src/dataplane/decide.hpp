@@ -80,6 +80,7 @@ class Decide {
   void set_witness(Witness* witness) noexcept {
     witness_ = witness;
     wants_flows_ = witness != nullptr && witness->wants_flows();
+    arrivals_witness_ = witness != nullptr && witness->wants_arrivals() ? witness : nullptr;
     if (witness == nullptr)
       return;
     witness->begins(flows_);
@@ -415,6 +416,7 @@ class Decide {
   const FlowKey* scope_key_ = nullptr;   ///< while a packet is taken up again: its key on arrival
   bool resuming_ = false;  ///< the first step asked is one that the packet has waited for
   Witness* witness_ = nullptr;
+  Witness* arrivals_witness_ = nullptr;  ///< the same, if it wants to be told of arrivals
   bool wants_flows_ = false;
   BurstPart part_{};  ///< judged last
 };

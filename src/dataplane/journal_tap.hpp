@@ -22,6 +22,7 @@ class JournalTap final : public Witness {
   std::uint64_t lost() const noexcept { return lost_.load(std::memory_order_relaxed); }
 
   bool wants_flows() const noexcept override { return true; }
+  bool wants_arrivals() const noexcept override { return false; }
   void begins(FlowTable& flows) noexcept override;
   void adopted(const Policy& policy) noexcept override;
   void arrived(const Arrivals&, const JudgedBurst&) noexcept override {}

@@ -53,6 +53,10 @@ class Witness {
   virtual void adopted(const Policy& policy) noexcept;
   /// Whether every packet's flow must be known, rules that need it or not.
   virtual bool wants_flows() const noexcept = 0;
+  /// Whether it is to be told of what came in and what rules matched, arrived() and matched().
+  virtual bool wants_arrivals() const noexcept { return true; }
+  /// Whether it wants to see packets: captures() and what follows it.
+  virtual bool wants_packets() const noexcept { return false; }
   /// Packets have come in and, where flows are known, have their numbers.
   virtual void arrived(const Arrivals& arrivals, const JudgedBurst& burst) noexcept = 0;
   /// The packets that `rule` matched, before its first impairment is asked.

@@ -13,6 +13,12 @@ class WitnessPair final : public Witness {
   bool wants_flows() const noexcept override {
     return first_.wants_flows() || second_.wants_flows();
   }
+  bool wants_arrivals() const noexcept override {
+    return first_.wants_arrivals() || second_.wants_arrivals();
+  }
+  bool wants_packets() const noexcept override {
+    return first_.wants_packets() || second_.wants_packets();
+  }
   void begins(FlowTable& flows) noexcept override {
     first_.begins(flows);
     second_.begins(flows);

@@ -202,7 +202,7 @@ class Worker {
       while (end < most && burst_.arrival_ns[end] < next_instant_ns_) ++end;
       const BurstPart part{first, end - first, path_id};
       decide_.judge(frames_, part, burst_, counters_);
-      if (act_.witness() != nullptr) [[unlikely]]
+      if (act_.captures()) [[unlikely]]
         burst_.captured = act_.witness()->captures();
       if (act_.model().is_on()) [[unlikely]]
         watch_losses(part, mbufs);

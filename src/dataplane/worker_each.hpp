@@ -62,7 +62,7 @@ template <PacketPort Port, typename Time>
 void Worker<Port, Time>::inject_until(std::uint64_t end_ns) noexcept {
   injector_.send_until(end_ns, [this](const DueFrame& due) {
     HoldKey key{due.time_ns, due.time_ns, injected_++, due.ingress, due.egress, kOwnFrame};
-    key.captured = act_.witness() != nullptr && act_.witness()->captures_own(due.rule);
+    key.captured = act_.captures() && act_.witness()->captures_own(due.rule);
     rte_mbuf* made = act_.inject(key, due);
     if (made == nullptr)
       return;

@@ -98,7 +98,7 @@ void Worker<Port, Time>::act_on_one(rte_mbuf* mbuf, const HoldKey& came,
       decide_.policy()->paths[decide_.policy()->path_of(came.ingress, came.egress)];
   PerPacket<rte_mbuf*> mbufs;
   mbufs[0] = mbuf;
-  if (act_.witness() != nullptr) [[unlikely]] {
+  if (act_.captures()) [[unlikely]] {
     burst_.captured = act_.witness()->captures();
     if (burst_.wants(0) && !came.captured)
       act_.witness()->seen(key_of(0, way), mbuf);
