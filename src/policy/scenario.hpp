@@ -218,8 +218,7 @@ enum class ScenarioUse : std::uint8_t {
 /// Reads a scenario's tree. All problems at once.
 Result<Scenario> read_scenario(ConfigNode tree, ScenarioUse use);
 
-/// Rules of which inter-packet delay variation is expected, by index, in the order in which they are
-/// first named.
+/// Rules of which inter-packet delay variation is expected, by index, as they are named first.
 std::vector<std::size_t> rules_of_variation(const Scenario& scenario);
 
 /// The index of the rule that the node names; when there is none, that is told.
