@@ -12,6 +12,8 @@ import pytest
 from threads import Stopped, is_worker
 from wire import BUILD, PORTS, RULES, SLOW_PORTS, law_holds, run
 
+pytestmark = pytest.mark.patient
+
 
 def refused(wire, scenario, *options, user=None):
     """Starts a daemon that must not stay; returns (exit status, stderr)."""

@@ -11,6 +11,8 @@ from peers import PORT, Datagrams
 from traffic import wait_for
 from wire import BUILD, PORTS, law_holds
 
+pytestmark = pytest.mark.patient
+
 UDP = f"to: right, match: {{proto: udp, dport: {PORT}}}"
 RULES = (f"rules:\n  - {{name: thin, {UDP}, impair: [loss: 30%]}}\n"
          f"  - {{name: wan, {UDP}, impair: [delay: 20ms]}}\n"

@@ -13,6 +13,8 @@ import pytest
 from traffic import wait_for
 from wire import BUILD, PORTS
 
+pytestmark = pytest.mark.patient
+
 NODES = PORTS + "nodes: {b: {ip: 10.77.0.2}}\n"
 TICKER = """
 import sys, time

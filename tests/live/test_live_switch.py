@@ -11,6 +11,8 @@ from rack import Rack, rack_scenario
 from traffic import wait_for
 from wire import law_holds
 
+pytestmark = pytest.mark.patient
+
 
 @pytest.fixture
 def rack():

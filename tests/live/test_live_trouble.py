@@ -7,6 +7,8 @@ import pytest
 
 from wire import REPOSITORY
 
+pytestmark = pytest.mark.patient
+
 # They wait for what happens; pause shows how long it took. What they show is tested, with bounds, where
 # these programs are: here only the page is.
 TOGETHER = ("etcd", "sentinel", "mute")
