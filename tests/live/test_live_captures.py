@@ -141,7 +141,7 @@ def test_a_full_disk_costs_packets_that_are_counted(wire, small_disk):
         assert "No space left" in told(wire)["before"]["failure"]
         hog.unlink()
         wait_for(lambda: not pair.send(200) or told(wire)["before"]["failure"] is None, 15)
-        assert "goes-on" in states()
+        wait_for(lambda: "goes-on" in states())
         pair.arrived()
         stats = wire.settle()
     wait_for(lambda: told(wire)["before"]["packets"] + told(wire)["before"]["lost"] ==
