@@ -11,8 +11,6 @@ from threads import Stopped, is_worker, threads_of
 from traffic import Traffic, wait_for
 from wire import law_holds
 
-pytestmark = pytest.mark.patient
-
 FULL_HOLD = "hold: {memory: 1MiB}\nrules:\n  - {name: long, from: left, impair: [delay: 3s]}\n"
 FEW_FLOWS = """flows: {max: 64, idle: 10s}
 rules:

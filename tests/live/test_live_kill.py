@@ -14,8 +14,6 @@ from drivers import HUGE_PAGES, TapWire, VethWire
 from traffic import Traffic
 from wire import PORTS, RULES, law_holds
 
-pytestmark = pytest.mark.patient
-
 KILLS = 200 if os.environ.get("FAULTLINE_LONG") else 20
 
 
