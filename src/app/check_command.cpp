@@ -46,7 +46,9 @@ class Findings {
     for (const RuleProgram& rule : policy_.rules)
       for (const RuleStep& step : rule.steps) reviews += step.impairment.review != nullptr ? 1 : 0;
     knots_ = std::clamp(kKnotsAll / reviews, kKnotsLeast, kKnotsEach);
-    for (const RuleProgram& rule : policy_.rules) look_at(rule);
+    for (const RuleProgram& rule : policy_.rules)
+      if (rule.variant == 0)
+        look_at(rule);
     for (const Expectation& expectation : scenario.expectations) weigh(expectation);
     if (!capacity_.fits() && !capacity_.must_refuse())
       warnings_.push_back({{"message", capacity_.misfit}});
@@ -121,9 +123,9 @@ class Findings {
 
   void weigh(const Expectation& expectation) {
     if (expectation.quantity == Quantity::kLoss)
-      weigh_loss(expectation, policy_.rules[*expectation.rule]);
-    else if (is_of_delay(expectation.quantity) && !policy_.rules[*expectation.rule].delays)
-      warn(policy_.rules[*expectation.rule].name,
+      weigh_loss(expectation, policy_.written(*expectation.rule));
+    else if (is_of_delay(expectation.quantity) && !policy_.written(*expectation.rule).delays)
+      warn(policy_.written(*expectation.rule).name,
            fmt::format("{}: the rule delays nothing", expectation.text));
   }
 

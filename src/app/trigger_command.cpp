@@ -13,7 +13,9 @@ void print_trigger(const Json& trigger) {
   if (const Json& packet = trigger["packet"]; !packet.is_null())
     by = fmt::format(", by packet {} of {} on {}", packet["packet_in_flow"].get<std::uint64_t>(),
                      packet["flow"].get<std::string>(), packet["port"].get<std::string>());
-  fmt::print("{}: fired {:.6f} s after time zero{}\n", trigger["when"].get<std::string>(),
+  const auto firings = trigger["firings"].get<std::uint64_t>();
+  fmt::print("{}: fired {}{:.6f} s after time zero{}\n", trigger["when"].get<std::string>(),
+             firings > 1 ? fmt::format("{} times, last ", firings) : "",
              static_cast<double>(trigger["fired_ns"].get<std::uint64_t>()) / 1e9, by);
 }
 

@@ -2,6 +2,7 @@
 #include "control/engine.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/seed.hpp"
 #include "control/trigger_json.hpp"
@@ -12,6 +13,8 @@ namespace {
 constexpr std::uint64_t kReclaimEveryNs = 100 * kNsPerMs;
 constexpr std::uint64_t kRefineEveryNs = kNsPerSecond;
 constexpr std::uint64_t kWatchEveryNs = 50 * kNsPerMs;
+/// Of one trigger, as events.
+constexpr std::uint32_t kFiringsToldASecond = 10;
 constexpr std::uint64_t kBusyEveryNs = kNsPerSecond;
 
 // Who changes a link, in events.
@@ -164,7 +167,7 @@ void Engine::watch_workers(std::uint64_t now_ns) {
 void Engine::note_active(std::uint64_t now_ns) {
   active_rules_.clear();
   for (const RuleProgram& rule : watched_->rules)
-    if (rule.active_at(now_ns))
+    if (rule.is_on_at(now_ns))
       active_rules_.insert(rule.name);
 }
 
@@ -184,17 +187,53 @@ void Engine::watch_timeline(std::uint64_t now_ns) {
 void Engine::watch_triggers(std::uint64_t now_ns) {
   for (std::size_t index = 0; index < triggers_.size(); ++index) {
     const TriggerSpec& spec = triggers_[index];
-    if (spec.kind == TriggerSpec::Kind::kLink && wiring_->device(spec.port).carrier() == spec.up)
-      board_->fire(index, now_ns);
-    if (fired_[index] || !board_->trigger(index).has_fired())
+    TriggerNews& news = trigger_news_[index];
+    if (spec.kind == TriggerSpec::Kind::kLink) {
+      const bool is_so = wiring_->device(spec.port).carrier() == spec.up;
+      if (is_so && !news.link_was_so)
+        board_->fire(index, now_ns);
+      news.link_was_so = is_so;
+    }
+    if (board_->trigger(index).firings() == news.firings)
       continue;
-    fired_[index] = true;
-    Json fields = trigger_json(*watched_, index, port_names());
-    fields["at_ns"] = fields["fired_ns"];
-    fields.erase("fired_ns");
-    events_.add(board_->trigger(index).fired_ns() - start_ns_, "trigger", std::move(fields));
-    note_active(now_ns);
+    if (tell_firings(index, now_ns))
+      note_active(now_ns);
   }
+}
+
+/// A trigger that fires more often than events can bear tells some; how many it left out is said
+/// with the next one. Whether one was told: only then the end of what it did is news.
+bool Engine::tell_firings(std::size_t index, std::uint64_t now_ns) {
+  const Trigger& trigger = board_->trigger(index);
+  TriggerNews& news = trigger_news_[index];
+  if (now_ns - news.second_ns >= kNsPerSecond) {
+    news.second_ns = now_ns;
+    news.told = 0;
+  }
+  const std::uint32_t told_before = news.told;
+  for (const std::uint64_t end = trigger.firings(); news.firings < end; ++news.firings) {
+    // What has been overwritten is not looked for one by one.
+    const std::uint64_t first_kept = end - std::min(end, Trigger::kKept);
+    if (news.firings < first_kept) {
+      news.untold += first_kept - news.firings;
+      news.firings = first_kept;
+    }
+    const auto firing =
+        news.told < kFiringsToldASecond ? trigger.firing(news.firings) : std::nullopt;
+    if (!firing) {
+      ++news.untold;
+      continue;
+    }
+    ++news.told;
+    const Json what = firing_json(*watched_, firing, port_names());
+    Json fields = {{"when", triggers_[index].text},
+                   {"packet", what["packet"]},
+                   {"at_ns", what["fired_ns"]},
+                   {"firing", news.firings + 1},
+                   {"untold", std::exchange(news.untold, 0)}};
+    events_.add(firing->at_ns - start_ns_, "trigger", std::move(fields));
+  }
+  return news.told != told_before;
 }
 
 /// Rules and leases that ended by themselves since the last look. Workers have acted already; this
@@ -205,10 +244,13 @@ void Engine::watch_ends(std::uint64_t now_ns) {
   if (active_rules_.empty())
     return;
   for (const RuleProgram& rule : watched_->rules) {
-    if (rule.active_at(now_ns) || active_rules_.erase(rule.name) == 0)
+    if (rule.is_on_at(now_ns) || active_rules_.erase(rule.name) == 0)
       continue;
-    const bool by_ttl = now_ns >= rule.expires_ns;
-    events_.add(now_ns - start_ns_, "end", {{"rule", rule.name}, {"by", by_ttl ? "ttl" : "lease"}});
+    const bool by_lease = rule.lease != nullptr && !rule.lease->holds_at(now_ns);
+    const char* by = now_ns >= rule.expires_ns        ? "ttl"
+                     : by_lease || rule.gates.empty() ? "lease"
+                                                      : "trigger";
+    events_.add(now_ns - start_ns_, "end", {{"rule", rule.name}, {"by", by}});
   }
 }
 

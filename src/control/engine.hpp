@@ -108,7 +108,8 @@ class Engine {
   ChangeResult start();
   /// Makes or renews a lease; no policy changes by that.
   ChangeResult put_lease(const std::string& id, std::uint64_t ttl_ns);
-  /// Fires the trigger that waits for this call; one that has fired stays as it is.
+  /// Fires what waits for this call, and tells the first of them; one that does not wait any more,
+  /// or not now, stays as it is.
   tl::expected<Json, ChangeFailure> call_trigger(const std::string& name);
   /// Ends a lease, and the rules that hang on it.
   ChangeResult remove_lease(const std::string& id);
@@ -187,6 +188,7 @@ class Engine {
   void watch_ends(std::uint64_t now_ns);
   void watch_timeline(std::uint64_t now_ns);
   void watch_triggers(std::uint64_t now_ns);
+  bool tell_firings(std::size_t index, std::uint64_t now_ns);
   void watch_run(std::uint64_t now_ns);
   void stop_run(Run& run, const std::string& by);
   void close_run(Run& run, std::uint64_t now_ns);
@@ -232,7 +234,15 @@ class Engine {
   bool timeline_runs_ = false;
   std::vector<TriggerSpec> triggers_;
   std::shared_ptr<TriggerBoard> board_;  ///< of triggers_; null: there are none
-  std::vector<bool> fired_;              ///< of triggers_: those that were news already
+  /// What was told of a trigger.
+  struct TriggerNews {
+    std::uint64_t firings = 0;    ///< that were news already, told or not
+    std::uint64_t untold = 0;     ///< since the last one that was told
+    std::uint64_t second_ns = 0;  ///< when the second began in which `told` were
+    std::uint32_t told = 0;
+    bool link_was_so = false;  ///< at the last look
+  };
+  std::vector<TriggerNews> trigger_news_;  ///< of triggers_
   /// By rule, what a request said of it, and when, in ns since time zero: since then that counts,
   /// until an entry of the timeline that begins later says something else.
   struct Switched {

@@ -133,7 +133,7 @@ Json Engine::rule_json(const RuleProgram& rule, const ConfigNode* written, std::
   Json json = written != nullptr ? to_json(*written) : Json{{"on_timeline", true}};
   json["name"] = rule.name;
   json["enabled"] = rule.enabled;
-  json["active"] = rule.active_at(now_ns);
+  json["active"] = rule.is_on_at(now_ns);
   const std::uint64_t ends_ns = end_of(rule, publisher_->in_force(now_ns), now_ns);
   json["expires_ns"] = ends_ns == kNever ? Json(nullptr) : Json(ends_ns - start_ns_);
   if (!rule.lease_id.empty())
@@ -150,8 +150,9 @@ Json Engine::rules() {
   const std::uint64_t now_ns = clock_.now_ns();
   Json rules = Json::array();
   for (const RuleProgram& rule : publisher_->in_force(now_ns).rules)
-    rules.push_back(rule_json(rule, find_rule(std::as_const(tree_), rule.name), now_ns,
-                              gathered.sum.total().rules[rule.slot]));
+    if (rule.variant == 0)
+      rules.push_back(rule_json(rule, find_rule(std::as_const(tree_), rule.name), now_ns,
+                                gathered.sum.total().rules[rule.slot]));
   return {{"generation", publisher_->current().generation}, {"rules", rules}};
 }
 

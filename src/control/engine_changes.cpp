@@ -251,10 +251,12 @@ tl::expected<Json, ChangeFailure> Engine::call_trigger(const std::string& name) 
   if (spec == triggers_.end())
     return tl::unexpected(
         ChangeFailure{Refusal::kNotFound, "no trigger waits for the call '" + name + "'", {}});
-  const auto index = static_cast<std::size_t>(spec - triggers_.begin());
-  board_->fire(index, clock_.now_ns());
+  const auto first = static_cast<std::size_t>(spec - triggers_.begin());
+  for (std::size_t index = first; index < triggers_.size(); ++index)
+    if (triggers_[index].call == name)
+      board_->fire(index, clock_.now_ns());
   watch_triggers(clock_.now_ns());
-  return trigger_json(publisher_->current(), index, port_names());
+  return trigger_json(publisher_->current(), first, port_names());
 }
 
 ChangeResult Engine::remove_lease(const std::string& id) {
@@ -368,7 +370,7 @@ ChangeResult Engine::change(Request request) {
       !request.restart_all && board_ != nullptr && board_->size() == triggers;
   compile.board = triggers == 0   ? nullptr
                   : same_triggers ? board_
-                                  : std::make_shared<TriggerBoard>(triggers);
+                                  : std::make_shared<TriggerBoard>(scenario->triggers);
   Result<PolicyChain> chain = compile_chain(*scenario, compile, slots);
   if (!chain)
     return refuse(Refusal::kInvalid, "the policy is not valid", chain.error());
@@ -389,7 +391,7 @@ ChangeResult Engine::change(Request request) {
   slots_ = std::move(slots);
   request.tree = std::move(scenario->tree);  // with presets expanded: their rules have names
   if (board_ != compile.board)
-    fired_.assign(triggers, false);
+    trigger_news_.assign(triggers, {});
   board_ = compile.board;
   triggers_ = std::move(scenario->triggers);
   return publish(std::move(*chain), std::move(request));

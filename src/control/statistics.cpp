@@ -69,7 +69,8 @@ void StatisticsSum::add(const WorkerSnapshot& part) {
   for (std::size_t port = 0; port < total_.ports.size(); ++port)
     add_port(total_.ports[port], part.ports[port]);
   for (const RuleProgram& rule : policy_.rules)
-    add_rule(total_.rules[rule.slot], part.rules[rule.slot]);
+    if (rule.variant == 0)
+      add_rule(total_.rules[rule.slot], part.rules[rule.slot]);
   total_.flows.active += part.flows.active;
   total_.flows.created += part.flows.created;
   total_.flows.expired += part.flows.expired;
@@ -138,6 +139,8 @@ Json StatisticsSum::ports_json() const {
 Json StatisticsSum::rules_json() const {
   Json rules = Json::object();
   for (std::size_t index = 0; index < policy_.rules.size(); ++index) {
+    if (policy_.rules[index].variant != 0)
+      continue;
     const RuleCounters& counters = total_.rules[policy_.rules[index].slot];
     const Histogram& delays = delays_[index];
     const auto bounded = [&](double share) {
@@ -194,6 +197,8 @@ Json StatisticsSum::variation_json(const RuleProgram& rule) const {
 Json StatisticsSum::delays_json() const {
   Json rules = Json::object();
   for (std::size_t index = 0; index < policy_.rules.size(); ++index) {
+    if (policy_.rules[index].variant != 0)
+      continue;
     Json buckets = Json::array();
     delays_[index].for_each(
         [&](std::uint64_t least_ns, std::uint64_t most_ns, std::uint64_t packets) {

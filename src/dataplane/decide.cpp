@@ -149,6 +149,8 @@ void Decide::adopt_scanner(const Policy& policy) noexcept {
 
 std::uint64_t Decide::refresh(std::uint64_t now_ns) noexcept {
   std::uint64_t next_ns = kNever;
+  // Before the rules are looked at: what fires meanwhile, in another worker, is seen later.
+  triggers_seen_ = policy_->board != nullptr ? policy_->board->firings() : 0;
   for (std::size_t index = 0; index < policy_->rules.size(); ++index) {
     const RuleProgram& rule = policy_->rules[index];
     const bool leased = rule.lease == nullptr || rule.lease->holds_at(now_ns);
@@ -158,31 +160,52 @@ std::uint64_t Decide::refresh(std::uint64_t now_ns) noexcept {
     if (!rule.gates.empty()) [[unlikely]]
       next_ns = std::min(next_ns, rule.term_at(now_ns).changes_ns);
   }
-  arm();
+  next_ns = std::min(next_ns, arm(now_ns));
   open_ended_gates(*policy_, now_ns);
   note_gates();
   return next_ns;
 }
 
 /// While a trigger counts packets they are judged one at a time: it acts from the next one on.
-void Decide::arm() noexcept {
+/// Returns when the next one counts again.
+std::uint64_t Decide::arm(std::uint64_t now_ns) noexcept {
   armed_ = false;
-  triggers_seen_ = policy_->board != nullptr ? policy_->board->fired() : 0;
-  for (std::size_t index = 0; index < policy_->triggers.size(); ++index)
-    armed_ |=
-        policy_->triggers[index].counts_packets && !policy_->board->trigger(index).has_fired();
+  std::uint64_t next_ns = kNever;
+  for (std::size_t index = 0; index < policy_->triggers.size(); ++index) {
+    if (!policy_->triggers[index].counts_packets)
+      continue;
+    const std::uint64_t from_ns = policy_->board->trigger(index).waits_from_ns();
+    if (from_ns > now_ns)
+      next_ns = std::min(next_ns, from_ns);
+    else
+      armed_ = true;
+  }
+  return next_ns;
 }
 
-/// Counts the packet of a rule that triggers wait for.
-void Decide::trip(const RuleProgram& rule, PathId path_id, std::uint8_t i,
-                  const JudgedBurst& burst) noexcept {
+/// Counts the packet of a rule that triggers wait for. They fire when it has been judged: the rules
+/// that it meets are as they were.
+void Decide::trip(const RuleProgram& rule, std::uint8_t i, const JudgedBurst& burst) noexcept {
   for (const std::uint16_t index : rule.trips) {
     Trigger& trigger = policy_->board->trigger(index);
-    if (trigger.has_fired() || !trigger.count(policy_->triggers[index].count))
+    if (!trigger.waits_at(burst.arrival_ns[i]) || !trigger.count(policy_->triggers[index].count))
       continue;
-    policy_->board->fire(index, burst.arrival_ns[i],
+    const auto end = tripped_.begin() + tripped_count_;
+    if (std::find_if(tripped_.begin(), end,
+                     [index](const Tripped& other) { return other.trigger == index; }) != end)
+      continue;
+    FAULTLINE_CHECK(tripped_count_ < kTrippedMax);  // trigger_reader.cpp refuses more
+    tripped_[tripped_count_++] = {index, i};
+  }
+}
+
+void Decide::fire_tripped(PathId path_id, const JudgedBurst& burst) noexcept {
+  for (std::uint32_t at = 0; at < tripped_count_; ++at) {
+    const std::uint8_t i = tripped_[at].packet;
+    policy_->board->fire(tripped_[at].trigger, burst.arrival_ns[i],
                          {true, path_id, fields_[i].key, burst.number[i], burst.length_bytes[i]});
   }
+  tripped_count_ = 0;
 }
 
 void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
@@ -248,6 +271,8 @@ void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& bu
     part_ = part;
     tell_decided(false, path.ingress, burst);
   }
+  if (tripped_count_ > 0) [[unlikely]]
+    fire_tripped(part.path_id, burst);
 }
 
 void Decide::tell_decided(bool goes_on, std::uint8_t ingress, const JudgedBurst& burst) noexcept {
@@ -346,7 +371,7 @@ void Decide::apply_rule(std::uint16_t index, PathId path_id, const Selection& ma
   rule_counters_[rule.slot].matched += matched.count;
   if (!rule.trips.empty() && armed_) [[unlikely]]
     for (std::uint32_t turn = 0; turn < matched.count; ++turn)
-      trip(rule, path_id, matched.position[turn], burst);
+      trip(rule, matched.position[turn], burst);
   count_matches(rule, path_id, matched, burst);
   if (arrivals_witness_ != nullptr) [[unlikely]]
     arrivals_witness_->matched(rule, matched, burst);
@@ -471,8 +496,11 @@ void Decide::ask(const RuleProgram& rule, std::size_t index, PathId path_id, con
   asked_.self = &impairment;
   asked_.rule_slot = rule.slot;
   asked_.begins_ns = rule.begins_ns;
-  if (!rule.gates.empty()) [[unlikely]]
-    asked_.begins_ns = rule.term_at(burst.arrival_ns[alive.position[0]]).begins_ns;
+  if (!rule.gates.empty()) [[unlikely]] {
+    // A packet that waited for a stage may have come before the last firing.
+    const std::uint64_t arrival_ns = burst.arrival_ns[alive.position[0]];
+    asked_.begins_ns = std::min(rule.term_at(arrival_ns).begins_ns, arrival_ns);
+  }
   asked_.common = &states_[rule.steps[index].first_state];
   if (impairment.nodes != nullptr) [[unlikely]]
     tell_nodes(*impairment.nodes, path_id, alive);

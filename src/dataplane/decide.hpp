@@ -102,7 +102,7 @@ class Decide {
   /// Whether a trigger has fired, here or in another worker, since the rules were looked at.
   bool is_triggered() const noexcept {
     return policy_ != nullptr && policy_->board != nullptr &&
-           policy_->board->fired() != triggers_seen_;
+           policy_->board->firings() != triggers_seen_;
   }
 
   /// Fills time_ns and reason of the part's packets, at most part_max() of them. `frames` and
@@ -229,9 +229,9 @@ class Decide {
     return plans_.plan(flow.plan);
   }
   void plan_anew(Flow& flow, const PathProgram& path) noexcept;
-  void arm() noexcept;
-  void trip(const RuleProgram& rule, PathId path_id, std::uint8_t i,
-            const JudgedBurst& burst) noexcept;
+  std::uint64_t arm(std::uint64_t now_ns) noexcept;
+  void trip(const RuleProgram& rule, std::uint8_t i, const JudgedBurst& burst) noexcept;
+  void fire_tripped(PathId path_id, const JudgedBurst& burst) noexcept;
   void adopt_scanner(const Policy& policy) noexcept;
   void adopt_connections(const Policy& policy) noexcept;
   void adopt_annexes(const Policy& policy) noexcept;
@@ -351,9 +351,17 @@ class Decide {
   ConnectionTable connections_;
   PlanCache plans_;
   std::uint32_t worker_;
-  std::vector<std::uint8_t> active_;         ///< by rule index
-  bool armed_ = false;                       ///< a trigger counts packets
-  std::uint32_t triggers_seen_ = 0;          ///< that had fired when active_ was filled
+  std::vector<std::uint8_t> active_;  ///< by rule index
+  bool armed_ = false;                ///< a trigger counts packets
+  std::uint64_t triggers_seen_ = 0;   ///< firings, when active_ was filled
+  /// Triggers that fire when the packet has been judged.
+  struct Tripped {
+    std::uint16_t trigger = 0;  ///< of the policy's
+    std::uint8_t packet = 0;
+  };
+  static constexpr std::uint32_t kTrippedMax = 256;
+  std::array<Tripped, kTrippedMax> tripped_;
+  std::uint32_t tripped_count_ = 0;
   TableOf<std::uint16_t> path_rules_;        ///< by path · kRulesMax: what path_plans_ point to
   std::vector<Plan> path_plans_;             ///< by path: the plan where no flow is needed
   TableOf<ScopeState> states_;               ///< by first_state + path

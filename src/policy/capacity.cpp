@@ -38,22 +38,32 @@ std::uint64_t bytes_in(std::uint64_t speed_bps, std::uint64_t frame_bytes, std::
   return static_cast<std::uint64_t>(frames) * (loose ? kLooseRecordBytes : kRecordBytes);
 }
 
+/// Adds what packets stay for the rule.
+void add_stay(const RuleProgram& rule, std::uint64_t speed_bps, bool loose, Stay& stay) {
+  std::uint64_t link_bps = 0;
+  for (const RuleStep& step : rule.steps) {
+    const CompiledImpairment& impairment = step.impairment;
+    const std::uint64_t added_ns = impairment.usual_ns.value_or(impairment.adds_ns);
+    if (impairment.passes_bps != 0 && rule.per == Per::kRule)
+      link_bps = impairment.passes_bps;
+    const bool slower = link_bps != 0 && link_bps / kFrameBytes < speed_bps / kWireBytes;
+    if (slower)
+      stay.bytes += bytes_in(link_bps, kFrameBytes, added_ns, loose);
+    else
+      stay.stay_ns += added_ns;
+  }
+}
+
 Stay stay_of(const PathProgram& path, const Policy& policy, std::uint64_t speed_bps) {
   Stay stay;
+  Stay before;  // the rule, of whose variants a packet meets one
   for (const std::uint16_t index : path.rules) {
     const RuleProgram& rule = policy.rules[index];
-    std::uint64_t link_bps = 0;
-    for (const RuleStep& step : rule.steps) {
-      const CompiledImpairment& impairment = step.impairment;
-      const std::uint64_t added_ns = impairment.usual_ns.value_or(impairment.adds_ns);
-      if (impairment.passes_bps != 0 && rule.per == Per::kRule)
-        link_bps = impairment.passes_bps;
-      const bool slower = link_bps != 0 && link_bps / kFrameBytes < speed_bps / kWireBytes;
-      if (slower)
-        stay.bytes += bytes_in(link_bps, kFrameBytes, added_ns, path.breaks_order);
-      else
-        stay.stay_ns += added_ns;
-    }
+    if (rule.variant == 0)
+      before = stay;
+    Stay own = before;
+    add_stay(rule, speed_bps, path.breaks_order, own);
+    stay = {std::max(stay.stay_ns, own.stay_ns), std::max(stay.bytes, own.bytes)};
   }
   stay.bytes += bytes_in(speed_bps, kWireBytes, stay.stay_ns, path.breaks_order);
   return stay;

@@ -6,6 +6,7 @@
 
 #include "base/dice.hpp"
 #include "impair/frame_schedule.hpp"
+#include "policy/copy_numbers.hpp"
 #include "policy/rule_links.hpp"
 #include "policy/topology.hpp"
 #include "policy/trigger_reader.hpp"
@@ -14,8 +15,6 @@ namespace faultline {
 namespace {
 
 /// What the hold's records can express, with room to spare (hold.hpp: 2^48 ns).
-/// A packet and its copies: what half a burst has room for (decide.hpp).
-constexpr std::uint64_t kPacketsOfOne = kBurstMax / 2 + 1;
 /// What a worker's streams may take for searching them.
 constexpr std::uint64_t kStreamsMemoryMaxBytes = std::uint64_t{8} << 30;
 constexpr std::uint64_t kPathDelayMaxNs = 72 * 3600 * kNsPerSecond;
@@ -133,9 +132,16 @@ void compile_steps(const RuleSpec& spec, const Scenario& scenario, const Compile
 
 /// The most that the rules of a path may add to a packet's time.
 std::uint64_t delay_of(const PathProgram& path, const Policy& policy) {
-  std::uint64_t delay_ns = 0;
-  for (const std::uint16_t index : path.rules)
-    for (const RuleStep& step : policy.rules[index].steps) delay_ns += step.impairment.adds_ns;
+  std::uint64_t before_ns = 0;
+  std::uint64_t delay_ns = 0;  // with the rule, by whichever of its values
+  for (const std::uint16_t index : path.rules) {
+    const RuleProgram& rule = policy.rules[index];
+    if (rule.variant == 0)
+      before_ns = delay_ns;
+    std::uint64_t own_ns = 0;
+    for (const RuleStep& step : rule.steps) own_ns += step.impairment.adds_ns;
+    delay_ns = std::max(delay_ns, before_ns + own_ns);
+  }
   return delay_ns;
 }
 
@@ -147,57 +153,6 @@ void check_delays(const Scenario& scenario, const Policy& policy, Problems& prob
                                         scenario.ports[path.egress].name + "' add up to " +
                                         format_duration(delay_of(path, policy)),
                                     "at most " + format_duration(kPathDelayMaxNs)));
-}
-
-/// Finds the paths on which only the last step of the last rule makes copies.
-void find_last_copies(Policy& policy) {
-  for (PathProgram& path : policy.paths) {
-    if (!path.makes_copies)
-      continue;
-    std::size_t copying = 0;
-    for (const std::uint16_t index : path.rules)
-      for (const RuleStep& step : policy.rules[index].steps)
-        copying += step.impairment.copies > 0 ? 1U : 0U;
-    const std::vector<RuleStep>& last = policy.rules[path.rules.back()].steps;
-    if (copying == 1 && !last.empty())
-      path.copies_at_the_end = last.back().impairment.copies;
-  }
-}
-
-/// Numbers copies so that no two of one packet are alike, whatever is copied again: each step
-/// counts in multiples of how many there may be before it, on any path.
-void number_copies(Policy& policy, const Scenario& scenario, Problems& problems) {
-  std::vector<std::uint64_t> packets(policy.paths.size(), 1);
-  std::vector<std::uint64_t> edits(policy.paths.size(), 0);
-  for (RuleProgram& rule : policy.rules)
-    for (RuleStep& step : rule.steps) {
-      std::uint64_t stride = 1;
-      for (std::size_t path = 0; path < policy.paths.size(); ++path)
-        if (rule.paths.test(path))
-          stride = std::max(stride, packets[path]);
-      step.copy_stride = static_cast<std::uint8_t>(std::min<std::uint64_t>(stride, 255));
-      for (std::size_t path = 0; path < policy.paths.size(); ++path) {
-        if (!rule.paths.test(path))
-          continue;
-        edits[path] += step.impairment.edit != nullptr ? 1 : 0;
-        if (step.impairment.copies > 0) {
-          packets[path] = std::min<std::uint64_t>(stride * (step.impairment.copies + 1), 1'000'000);
-          policy.paths[path].makes_copies = true;
-        }
-      }
-    }
-  for (std::size_t path = 0; path < policy.paths.size(); ++path) {
-    const std::string to =
-        " on the way to port '" + scenario.ports[policy.paths[path].egress].name + "'";
-    if (packets[path] > kPacketsOfOne)
-      problems.push_back(problem_at(scenario.tree.mark,
-                                    "a packet may become " + std::to_string(packets[path]) + to,
-                                    "at most " + std::to_string(kPacketsOfOne)));
-    if (edits[path] > EditLog::kEditsMax)
-      problems.push_back(problem_at(scenario.tree.mark,
-                                    std::to_string(edits[path]) + " impairments change bytes" + to,
-                                    "at most " + std::to_string(EditLog::kEditsMax)));
-  }
 }
 
 /// Whether packets that come to `stage` of `rule` in the order of arrival would come out of order
@@ -221,7 +176,8 @@ bool is_out_of_order(const std::vector<RuleProgram>& rules, std::size_t index, s
                      std::size_t stage) {
   const RuleProgram& rule = rules[index];
   for (std::size_t earlier = 0; earlier <= index; ++earlier) {
-    if ((rules[earlier].paths & rule.paths).none())
+    const bool stands_for_it = earlier != index && rules[earlier].slot == rule.slot;
+    if (stands_for_it || (rules[earlier].paths & rule.paths).none())
       continue;
     const std::size_t steps = earlier == index ? end : rules[earlier].steps.size();
     for (std::size_t step = 0; step < steps; ++step)
@@ -395,6 +351,7 @@ void compile_rule(const RuleSpec& spec, const Scenario& scenario, const CompileR
   RuleProgram rule;
   rule.name = spec.name;
   rule.name_hash = hash_name(spec.name);
+  rule.variant = spec.variant;
   rule.enabled = spec.enabled;
   rule.per = spec.per;
   rule.draw = spec.draw;

@@ -45,12 +45,13 @@ struct RuleStep {
   std::uint32_t first_state = 0;
 };
 
-/// A while for which a trigger switches a rule.
+/// A while for which a trigger switches a rule, or has other values hold.
 struct RuleGate {
   const Trigger* trigger = nullptr;
   std::uint64_t after_ns = 0;       ///< from its firing on
   std::uint64_t lasts_ns = kNever;  ///< kNever: it does not end
-  bool on = true;
+  TimelineAction action = TimelineAction::kEnable;
+  std::uint16_t variant = 0;  ///< with kSet, the one that holds
 };
 
 /// A rule as it stands at an instant.
@@ -59,12 +60,17 @@ struct RuleTerm {
   std::uint64_t begins_ns = kNever;
   std::uint64_t ends_ns = kNever;
   std::uint64_t changes_ns = kNever;  ///< when a gate begins or ends
+  std::uint16_t variant = 0;          ///< whose values hold
 };
 
 struct RuleProgram {
   std::string name;
   std::uint64_t name_hash = 0;
   std::uint16_t slot = 0;  ///< index of the rule's counters; lives as long as the name
+  /// 0: the rule as it is written; from 1 on the same rule by the values that a trigger sets. They
+  /// stand one behind the other, have name, counters, states and gates in common, and only the one
+  /// whose values hold is asked.
+  std::uint16_t variant = 0;
   bool enabled = false;
   std::uint64_t begins_ns = kNever;   ///< when it was enabled; schedules count from it
   std::uint64_t expires_ns = kNever;  ///< workers stop judging by the rule from here on
@@ -107,12 +113,19 @@ struct RuleProgram {
     const std::uint64_t ends_ns = gates.empty() ? expires_ns : term_at(now_ns).ends_ns;
     return lease == nullptr ? ends_ns : std::min(ends_ns, lease->end_ns());
   }
-  bool active_at(std::uint64_t now_ns) const noexcept {
+  /// Whether it is on, by whatever values.
+  bool is_on_at(std::uint64_t now_ns) const noexcept {
     return (gates.empty() ? enabled : term_at(now_ns).on) && now_ns < end_ns(now_ns);
+  }
+  /// Whether it is on by its own.
+  bool active_at(std::uint64_t now_ns) const noexcept {
+    return (gates.empty() ? variant == 0 : term_at(now_ns).variant == variant) && is_on_at(now_ns);
   }
   /// Whether it is on, or a trigger may switch it on.
   bool may_apply() const noexcept {
-    return enabled || std::ranges::any_of(gates, [](const RuleGate& gate) { return gate.on; });
+    return enabled || std::ranges::any_of(gates, [](const RuleGate& gate) {
+             return gate.action == TimelineAction::kEnable;
+           });
   }
 
   /// Whether all of its paths have a state in common.
@@ -142,6 +155,7 @@ inline RuleTerm RuleProgram::term_at(std::uint64_t now_ns) const noexcept {
   };
   RuleTerm term{enabled, begins_ns, expires_ns, kNever};
   std::uint64_t latest_ns = switched_ns;
+  std::uint64_t latest_set_ns = 0;
   for (const RuleGate& gate : gates) {
     if (!gate.trigger->has_fired())
       continue;
@@ -152,10 +166,15 @@ inline RuleTerm RuleProgram::term_at(std::uint64_t now_ns) const noexcept {
     if (now_ns < from_ns || now_ns >= until_ns)
       continue;
     term.changes_ns = std::min(term.changes_ns, until_ns);
-    if (from_ns < latest_ns)
+    const bool sets = gate.action == TimelineAction::kSet;
+    if (from_ns < (sets ? latest_set_ns : latest_ns))
       continue;
-    latest_ns = from_ns;
-    term.on = gate.on;
+    (sets ? latest_set_ns : latest_ns) = from_ns;
+    if (sets) {
+      term.variant = gate.variant;
+      continue;
+    }
+    term.on = gate.action == TimelineAction::kEnable;
     term.begins_ns = from_ns;
     term.ends_ns = std::min(until_ns, later(from_ns, ttl_ns));
   }
@@ -227,6 +246,14 @@ struct Policy {
 
   PathId path_of(std::uint8_t ingress, std::uint8_t egress) const noexcept {
     return path_between[ingress * ports + egress];
+  }
+
+  /// The rule that is the scenario's number `index`, from 0, as written.
+  const RuleProgram& written(std::size_t index) const noexcept {
+    std::size_t at = 0;
+    for (std::size_t left = index; left > 0 || rules[at].variant != 0; ++at)
+      left -= rules[at].variant == 0 ? 1U : 0U;
+    return rules[at];
   }
 
   /// A rule whose state several workers could not share; empty when there is none.

@@ -84,9 +84,16 @@ struct RuleSpec {
   std::uint64_t ttl_ns = 0;
   std::string lease;  ///< empty: none
   Mark mark;
+  std::uint16_t variant = 0;  ///< 0: as written; else by which entry's values, see RuleProgram
 };
 
 enum class TimelineAction : std::uint8_t { kEnable, kDisable, kSet };
+
+/// How often a trigger fires.
+struct TriggerRepeats {
+  std::uint64_t firings_max = 1;  ///< UINT64_MAX: without limit
+  std::uint64_t rests_ns = 0;     ///< from a firing on, until it waits again
+};
 
 /// What an entry of the timeline waits for.
 struct TriggerSpec {
@@ -100,11 +107,14 @@ struct TriggerSpec {
   std::size_t port = 0;     ///< of the link
   bool up = false;          ///< the state that it waits for
   std::string call{};       ///< the name that is called
+  TriggerRepeats repeats{};
 
-  /// Whether both wait for the same; the text says how that was written.
+  /// Whether one can stand for both: they wait for the same, once. The text says how that was
+  /// written. One that fires again rests as long as its own entry holds.
   bool waits_as(const TriggerSpec& other) const {
     return kind == other.kind && rule == other.rule && count == other.count && port == other.port &&
-           up == other.up && call == other.call;
+           up == other.up && call == other.call && repeats.firings_max == 1 &&
+           other.repeats.firings_max == 1;
   }
 };
 

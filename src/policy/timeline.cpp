@@ -61,10 +61,10 @@ class TimelineReader {
     if (instants.size() > kInstantsMax)
       complain(node.mark, fmt::format("the timeline has {} instants", instants.size()),
                fmt::format("at most {}", kInstantsMax));
-    else if (instants.size() * scenario_.rules.size() > kChainRulesMax)
+    else if (instants.size() * (scenario_.rules.size() + variants_) > kChainRulesMax)
       complain(node.mark,
                fmt::format("the timeline has {} instants, with {} rules each", instants.size(),
-                           scenario_.rules.size()),
+                           scenario_.rules.size() + variants_),
                fmt::format("at most {} together", kChainRulesMax));
   }
 
@@ -83,21 +83,23 @@ class TimelineReader {
     }
     MappingReader reader(node, "timeline entry", problems_);
     TimelineEntry entry;
-    if (const ConfigNode* when = reader.take("when"))
-      entry.trigger = read_trigger(*when, scenario_, problems_);
-    const ConfigNode* at = node.find("when") != nullptr ? reader.take("at") : reader.require("at");
+    const ConfigNode* when = reader.take("when");
+    const ConfigNode* at = when != nullptr ? reader.take("at") : reader.require("at");
     if (at != nullptr)
       entry.at_ns = read_duration_ns(*at, {0, kDurationMaxNs}, problems_).value_or(0);
     if (const ConfigNode* value = reader.take("for"))
       entry.until_ns =
           entry.at_ns + read_duration_ns(*value, {1, kDurationMaxNs}, problems_).value_or(1);
+    const TriggerRepeats firings = read_firings(reader, entry);
+    if (when != nullptr)
+      entry.trigger = read_trigger(*when, firings, scenario_, problems_);
     if (const auto fault = read_fault(reader, at, entry)) {
       entry.rule = *fault;
     } else if (!names_fault(node)) {
       const bool known = find_rule(reader.require("rule"), entry);
       read_action(reader, node, known, entry);
     }
-    const Repeats repeats = read_repeats(reader, entry);
+    const Repeats repeats = when == nullptr ? read_repeats(reader, entry) : Repeats{};
     reader.finish();
     if (problems_.size() != problems_before)
       return;
@@ -114,6 +116,31 @@ class TimelineReader {
     std::uint64_t count = 1;
   };
 
+  /// `again`, with `count` or without, or `count` alone: how often an entry that waits does so.
+  /// While it holds it does not wait.
+  TriggerRepeats read_firings(MappingReader& reader, const TimelineEntry& entry) {
+    const ConfigNode* again = reader.take("again");
+    if (again != nullptr && read_bool(*again, problems_) == false)
+      complain(again->mark, "again is false", "true");
+    if (reader.node().is_mapping() && reader.node().find("when") == nullptr) {
+      if (again != nullptr)
+        complain(again->mark, "again, of an entry that waits for nothing", "when:, or every:");
+      return {};
+    }
+    for (const char* key : {"every", "until"})
+      if (const ConfigNode* value = reader.take(key))
+        complain(value->mark, fmt::format("{}, of an entry that waits", key),
+                 "again: true, or count:, for one that waits again");
+    TriggerRepeats repeats{again != nullptr ? UINT64_MAX : 1, entry.until_ns};
+    const ConfigNode* count = reader.take("count");
+    if (count != nullptr)
+      repeats.firings_max = read_count(*count, {1, UINT64_MAX - 1}, problems_).value_or(1);
+    if (repeats.firings_max > 1 && entry.until_ns == UINT64_MAX)
+      complain((again != nullptr ? again : count)->mark,
+               "it waits again when it is over, but does not end", "for:, too");
+    return repeats;
+  }
+
   /// `every`, with `count` or `until`: the entry again and again.
   Repeats read_repeats(MappingReader& reader, const TimelineEntry& entry) {
     const ConfigNode* every = reader.take("every");
@@ -127,9 +154,7 @@ class TimelineReader {
     }
     Repeats repeats;
     repeats.every_ns = read_duration_ns(*every, {1, kDurationMaxNs}, problems_).value_or(1);
-    if (entry.trigger)
-      complain(every->mark, "a trigger fires once", "at:, or no every:");
-    else if ((count == nullptr) == (until == nullptr))
+    if ((count == nullptr) == (until == nullptr))
       complain(every->mark, count == nullptr ? "it repeats without end" : "it ends twice",
                "one of count: and until:");
     if (count != nullptr)
@@ -203,10 +228,7 @@ class TimelineReader {
         continue;
       ++actions;
       entry.action = action;
-      if (action == TimelineAction::kSet && node.find("when") != nullptr)
-        complain(value->mark, "a trigger cannot set values",
-                 "enable: or disable:, of a rule with other values");
-      else if (action == TimelineAction::kSet)
+      if (action == TimelineAction::kSet)
         read_set(*value, rule_known, entry);
       else if (read_bool(*value, problems_) == false)
         complain(value->mark, std::string(key) + " is false", "true");
@@ -223,6 +245,8 @@ class TimelineReader {
   void read_ramp(const ConfigNode& node, bool rule_known, TimelineEntry& entry) {
     if (entry.set == nullptr)
       complain(node.mark, "a ramp of nothing", "over:, beside set: {…}");
+    if (entry.trigger)
+      complain(node.mark, "a ramp that waits", "values at once, or at: without when:");
     entry.over_ns = read_duration_ns(node, {1, kDurationMaxNs}, problems_).value_or(0);
     const ConfigNode* impair = rule_known ? scenario_.rules[entry.rule].impair : nullptr;
     if (entry.set == nullptr || impair == nullptr)
@@ -247,6 +271,18 @@ class TimelineReader {
     for (const ConfigEntry& change : node.entries) check_part(change, *impair, entry.rule);
     if (problems_.size() == problems_before)
       check_values(*impair, entry);
+    if (problems_.size() == problems_before && entry.trigger)
+      add_variant(*impair, entry);
+  }
+
+  /// The rule by other values is a rule more in every policy.
+  void add_variant(const ConfigNode& impair, const TimelineEntry& entry) {
+    ConfigNode changed = impair;
+    overlay(changed, *entry.set);
+    check_variant(scenario_.rules[entry.rule], changed, *entry.set, scenario_, problems_);
+    if (scenario_.rules.size() + ++variants_ > kRulesMax)
+      complain(entry.set->mark, "more than 1024 rules, those with values of triggers among them",
+               "at most 1024");
   }
 
   void check_part(const ConfigEntry& change, const ConfigNode& impair, std::size_t rule) {
@@ -288,6 +324,7 @@ class TimelineReader {
 
   Scenario& scenario_;
   Problems& problems_;
+  std::size_t variants_ = 0;  ///< of rules, by values that triggers set
 };
 
 /// The scenario at one instant.
@@ -298,7 +335,12 @@ class Instants {
 
   /// From `ends_ns` on there is nothing left.
   Instants(const Scenario& scenario, std::uint64_t ends_ns)
-      : scenario_(scenario), ends_ns_(ends_ns) {}
+      : scenario_(scenario), ends_ns_(ends_ns) {
+    for (std::size_t index = 0; index < scenario.timeline.size(); ++index)
+      if (scenario.timeline[index].trigger &&
+          scenario.timeline[index].action == TimelineAction::kSet)
+        waiting_sets_.push_back(index);
+  }
 
   /// `from_ns` and what comes after it.
   std::set<std::uint64_t> times(std::uint64_t from_ns) const {
@@ -316,7 +358,7 @@ class Instants {
     std::vector<RuleSpec> rules = scenario_.rules;
     if (now_ns >= ends_ns_) {
       for (RuleSpec& rule : rules) rule.enabled = false;
-      return rules;
+      return with_variants(rules, std::vector<Sets>(rules.size()));
     }
     std::vector<Sets> sets(rules.size());
     for (const std::size_t index : in_order()) {
@@ -333,10 +375,7 @@ class Instants {
     for (const TriggerSpec& trigger : scenario_.triggers)
       if (trigger.own_rule && !scenario_.timeline.empty())
         rules[trigger.rule].enabled = true;
-    for (std::size_t rule = 0; rule < rules.size(); ++rule)
-      if (!sets[rule].empty())
-        rules[rule].impair = &impair_of(rule, sets[rule]);
-    return rules;
+    return with_variants(rules, sets);
   }
 
   /// Rules whose ttl starts anew: they are enabled here.
@@ -378,6 +417,30 @@ class Instants {
     return order;
   }
 
+  /// The rules by the values that hold, and behind each the same by what triggers set over them.
+  std::vector<RuleSpec> with_variants(std::vector<RuleSpec> rules, const std::vector<Sets>& sets) {
+    for (std::size_t rule = 0; rule < rules.size(); ++rule)
+      if (!sets[rule].empty())
+        rules[rule].impair = &impair_of(rule, sets[rule]);
+    if (waiting_sets_.empty())
+      return rules;
+    std::vector<RuleSpec> all;
+    for (std::size_t rule = 0; rule < rules.size(); ++rule) {
+      std::uint16_t variants = 0;
+      all.push_back(rules[rule]);
+      for (const std::size_t entry : waiting_sets_) {
+        if (scenario_.timeline[entry].rule != rule)
+          continue;
+        Sets with = sets[rule];
+        with.emplace_back(entry, RampStep{});
+        all.push_back(rules[rule]);
+        all.back().impair = &impair_of(rule, with);
+        all.back().variant = ++variants;
+      }
+    }
+    return all;
+  }
+
   /// The same list for the same sets, so that it is compiled once.
   const ConfigNode& impair_of(std::size_t rule, const Sets& sets) {
     const ConfigNode*& known = known_[{rule, sets}];
@@ -391,6 +454,7 @@ class Instants {
 
   const Scenario& scenario_;
   std::uint64_t ends_ns_;
+  std::vector<std::size_t> waiting_sets_;  ///< entries by which triggers set values
   std::deque<ConfigNode> lists_;
   std::map<std::pair<std::size_t, Sets>, const ConfigNode*> known_;
 };
@@ -414,9 +478,8 @@ Result<PolicyChain> compile_chain(const Scenario& scenario, const CompileRequest
                                   PolicySlots& slots) {
   const bool ends = request.ends_ns != kNever;
   Instants instants(scenario, ends ? request.ends_ns - request.zero_ns : kNever);
-  const auto board = request.board != nullptr
-                         ? request.board
-                         : std::make_shared<TriggerBoard>(scenario.triggers.size());
+  const auto board =
+      request.board != nullptr ? request.board : std::make_shared<TriggerBoard>(scenario.triggers);
   CompileCache cache;
   PolicySlots next_slots = slots;
   PolicyChain chain;

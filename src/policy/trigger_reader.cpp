@@ -2,6 +2,8 @@
 #include "policy/trigger_reader.hpp"
 
 #include <algorithm>
+#include <span>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -79,13 +81,38 @@ void read_form(const ConfigNode& node, MappingReader& reader, TriggerSpec& trigg
   }
 }
 
+/// The triggers that count the packets of a rule, number `written` of the scenario.
+void lay_trips(const Scenario& scenario, std::size_t written, Policy& policy, RuleProgram& rule) {
+  for (std::size_t trigger = 0; trigger < scenario.triggers.size(); ++trigger) {
+    const TriggerSpec& spec = scenario.triggers[trigger];
+    if (spec.kind != TriggerSpec::Kind::kPackets || spec.rule != written)
+      continue;
+    rule.trips.push_back(static_cast<std::uint16_t>(trigger));
+    for (std::size_t path_id = 0; path_id < policy.paths.size(); ++path_id)
+      policy.paths[path_id].needs_flow |= rule.paths.test(path_id);
+  }
+}
+
+/// What triggers do to it.
+void lay_gates(std::span<const TimelineEntry* const> waiting, std::size_t written,
+               const Policy& policy, RuleProgram& rule) {
+  std::uint16_t variants = 0;
+  for (const TimelineEntry* entry : waiting)
+    if (entry->rule == written)
+      rule.gates.push_back({&policy.board->trigger(*entry->trigger), entry->at_ns,
+                            entry->until_ns == kNever ? kNever : entry->until_ns - entry->at_ns,
+                            entry->action,
+                            entry->action == TimelineAction::kSet ? ++variants : std::uint16_t{0}});
+}
+
 }  // namespace
 
-std::optional<std::size_t> read_trigger(const ConfigNode& node, Scenario& scenario,
-                                        Problems& problems) {
+std::optional<std::size_t> read_trigger(const ConfigNode& node, TriggerRepeats repeats,
+                                        Scenario& scenario, Problems& problems) {
   const std::size_t problems_before = problems.size();
   MappingReader reader(node, "when", problems);
   TriggerSpec trigger;
+  trigger.repeats = repeats;
   read_form(node, reader, trigger, scenario, problems);
   reader.finish();
   if (problems.size() != problems_before)
@@ -102,26 +129,51 @@ std::optional<std::size_t> read_trigger(const ConfigNode& node, Scenario& scenar
   return scenario.triggers.size() - 1;
 }
 
+void check_variant(const RuleSpec& rule, const ConfigNode& changed, const ConfigNode& set,
+                   const Scenario& scenario, Problems& problems) {
+  CompileContext context{.rule_name = rule.name, .per = rule.per, .nodes = &scenario.nodes};
+  for (std::size_t index = 0; index < changed.items.size(); ++index) {
+    context.index = static_cast<std::uint32_t>(index);
+    std::string_view kind;
+    Problems told;
+    const auto before = compile_impairment(rule.impair->items[index],
+                                           context_of(context, *rule.impair), &kind, told);
+    const auto after =
+        compile_impairment(changed.items[index], context_of(context, changed), &kind, told);
+    if (!before || !after)
+      continue;
+    if (after->schedule != nullptr)
+      problems.push_back(problem_at(
+          set.mark, fmt::format("a trigger sets values of rule '{}', which injects", rule.name),
+          "rules without inject:"));
+    const bool remembers = before->state_bytes > 0 || after->state_bytes > 0;
+    if (remembers &&
+        (before->model != after->model || before->holds_backlog != after->holds_backlog ||
+         (before->serve == nullptr) != (after->serve == nullptr)))
+      problems.push_back(problem_at(
+          set.mark,
+          fmt::format("a trigger makes {} of rule '{}' another model, which has another memory",
+                      kind, rule.name),
+          "values of the same model; or two rules, one switched on and one off"));
+  }
+}
+
 void lay_triggers(const Scenario& scenario, std::shared_ptr<TriggerBoard> board, Policy& policy) {
   if (scenario.triggers.empty() || board == nullptr)
     return;
   policy.board = std::move(board);
-  for (const TriggerSpec& spec : scenario.triggers) {
-    const bool counts = spec.kind == TriggerSpec::Kind::kPackets;
-    if (counts) {
-      RuleProgram& rule = policy.rules[spec.rule];
-      rule.trips.push_back(static_cast<std::uint16_t>(policy.triggers.size()));
-      for (std::size_t path_id = 0; path_id < policy.paths.size(); ++path_id)
-        policy.paths[path_id].needs_flow |= rule.paths.test(path_id);
-    }
-    policy.triggers.push_back({spec.text, counts, spec.count});
-  }
+  std::vector<const TimelineEntry*> waiting;
   for (const TimelineEntry& entry : scenario.timeline)
     if (entry.trigger)
-      policy.rules[entry.rule].gates.push_back(
-          {&policy.board->trigger(*entry.trigger), entry.at_ns,
-           entry.until_ns == kNever ? kNever : entry.until_ns - entry.at_ns,
-           entry.action == TimelineAction::kEnable});
+      waiting.push_back(&entry);
+  std::size_t written = 0;  // the scenario's rule
+  for (std::size_t index = 0; index < policy.rules.size(); ++index) {
+    written += index > 0 && policy.rules[index].variant == 0 ? 1U : 0U;
+    lay_trips(scenario, written, policy, policy.rules[index]);
+    lay_gates(waiting, written, policy, policy.rules[index]);
+  }
+  for (const TriggerSpec& spec : scenario.triggers)
+    policy.triggers.push_back({spec.text, spec.kind == TriggerSpec::Kind::kPackets, spec.count});
 }
 
 }  // namespace faultline

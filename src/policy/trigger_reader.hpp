@@ -12,8 +12,13 @@ namespace faultline {
 /// Adds the trigger to the scenario, unless one that waits for the same is there. Its index;
 /// nothing where something is wrong, which is told. A match becomes a rule of its own, which does
 /// nothing.
-std::optional<std::size_t> read_trigger(const ConfigNode& node, Scenario& scenario,
-                                        Problems& problems);
+std::optional<std::size_t> read_trigger(const ConfigNode& node, TriggerRepeats repeats,
+                                        Scenario& scenario, Problems& problems);
+
+/// Tells where the rule cannot have the values `changed`, an entry's `set` laid over its own, from
+/// one packet to the next: both must go on with the same memory.
+void check_variant(const RuleSpec& rule, const ConfigNode& changed, const ConfigNode& set,
+                   const Scenario& scenario, Problems& problems);
 
 /// Puts the scenario's triggers into a policy with its rules: what they do to rules, and which
 /// count whose packets. Without a board, or triggers, nothing is done.

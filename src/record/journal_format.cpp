@@ -26,6 +26,8 @@ std::uint32_t journal_check(std::string_view bytes) noexcept {
 JournalNames journal_names(const Policy& policy, const std::vector<std::string>& ports) {
   JournalNames names{ports, {}};
   for (const RuleProgram& rule : policy.rules) {
+    if (rule.variant != 0)
+      continue;
     if (names.rules.size() <= rule.slot)
       names.rules.resize(rule.slot + std::size_t{1});
     JournalNames::Rule& named = names.rules[rule.slot];

@@ -63,14 +63,19 @@ Json asked_of(const std::vector<RuleLaw>& laws) {
   for (const RuleLaw& law : laws) {
     Json terms = Json::array();
     Json delays = Json::array();
+    // What a trigger sets is asked for from a packet on that nobody knows before.
+    const bool varies =
+        std::ranges::any_of(law.terms, [](const LawTerm& term) { return term.set_by.has_value(); });
     for (const LawTerm& term : law.terms) {
+      if (term.set_by)
+        continue;
       Json one = {{"from_ns", term.from_ns},
                   {"enabled", term.enabled},
                   {"loss", nullptr},
                   {"delay", nullptr}};
-      if (term.loss && law.loses)
+      if (term.loss && law.loses && !varies)
         one["loss"] = term.loss->rate;
-      if (term.enabled && term.delay && delays.size() < kDelaysMax) {
+      if (term.enabled && term.delay && !varies && delays.size() < kDelaysMax) {
         Json delay = {{"mean_ns", mean_of(*term.delay)}, {"curve", curve_of(*term.delay)}};
         const auto same = std::find(delays.begin(), delays.end(), delay);
         one["delay"] = same - delays.begin();

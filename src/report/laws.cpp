@@ -62,13 +62,31 @@ std::size_t fan_out_of(const Policy& policy, const RuleProgram& rule) {
   return std::max<std::size_t>(1, *std::ranges::max_element(by_ingress));
 }
 
+LawTrigger trigger_of(const Policy& policy, const RuleGate& gate) {
+  std::size_t index = 0;
+  while (&policy.board->trigger(index) != gate.trigger) ++index;
+  return {index, gate.after_ns};
+}
+
 std::vector<LawTrigger> triggers_of(const Policy& policy, const RuleProgram& rule) {
   std::vector<LawTrigger> triggers;
   for (const RuleGate& gate : rule.gates)
-    for (std::size_t index = 0; gate.on && index < policy.triggers.size(); ++index)
-      if (&policy.board->trigger(index) == gate.trigger)
-        triggers.push_back({index, gate.after_ns});
+    if (gate.action == TimelineAction::kEnable)
+      triggers.push_back(trigger_of(policy, gate));
   return triggers;
+}
+
+/// The rule in all policies, by the values as written or by those that a trigger sets.
+void add_terms(const PolicyChain& policies, std::size_t index, std::vector<LawTerm>& terms) {
+  const RuleProgram& rule = policies.front()->rules[index];
+  std::optional<LawTrigger> set_by;
+  for (const RuleGate& gate : rule.gates)
+    if (gate.action == TimelineAction::kSet && gate.variant == rule.variant)
+      set_by = trigger_of(*policies.front(), gate);
+  for (const std::unique_ptr<Policy>& policy : policies) {
+    terms.push_back(term_of(*policy, policy->rules[index]));
+    terms.back().set_by = set_by;
+  }
 }
 
 }  // namespace
@@ -78,8 +96,14 @@ std::vector<RuleLaw> laws_of(const Scenario& scenario, const PolicyChain& polici
   const Policy& first = *policies.front();
   for (std::size_t index = 0; index < first.rules.size(); ++index) {
     const RuleProgram& rule = first.rules[index];
+    if (rule.variant != 0) {
+      laws.back().loses |= rule.loses;
+      laws.back().delays |= rule.delays;
+      add_terms(policies, index, laws.back().terms);
+      continue;
+    }
     RuleLaw law{.name = rule.name,
-                .optional = scenario.rules[index].optional,
+                .optional = scenario.rules[laws.size()].optional,
                 .loses = rule.loses,
                 .delays = rule.delays,
                 .fan_out = fan_out_of(first, rule),
@@ -87,8 +111,7 @@ std::vector<RuleLaw> laws_of(const Scenario& scenario, const PolicyChain& polici
                 .triggers = triggers_of(first, rule)};
     if (rule.per == Per::kRule)
       law.scopes = rule.shared ? 1 : rule.paths.count();
-    for (const std::unique_ptr<Policy>& policy : policies)
-      law.terms.push_back(term_of(*policy, policy->rules[index]));
+    add_terms(policies, index, law.terms);
     laws.push_back(std::move(law));
   }
   return laws;

@@ -12,6 +12,12 @@
 
 namespace faultline {
 
+/// A trigger that switches a rule on or sets its values, and when after it has fired.
+struct LawTrigger {
+  std::size_t trigger = 0;  ///< of the policy's
+  std::uint64_t after_ns = 0;
+};
+
 /// A rule in one policy of the chain.
 struct LawTerm {
   std::uint64_t from_ns = 0;  ///< since time zero
@@ -19,12 +25,7 @@ struct LawTerm {
   std::optional<LossShare> loss{};            ///< absent: it depends on the traffic
   std::optional<DelayShape> shape{};          ///< of all of its delays; absent: likewise
   std::optional<CompiledImpairment> delay{};  ///< the only thing that delays, with its law
-};
-
-/// A trigger that switches a rule on, and when after it has fired.
-struct LawTrigger {
-  std::size_t trigger = 0;  ///< of the policy's
-  std::uint64_t after_ns = 0;
+  std::optional<LawTrigger> set_by{};         ///< these values hold only when it has fired
 };
 
 struct RuleLaw {

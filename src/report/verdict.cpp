@@ -249,14 +249,16 @@ class Judge {
 
   /// Its terms that were in force, if a rule was ever on.
   std::vector<const LawTerm*> terms_of(const RuleLaw& law) const {
-    const bool switched_on = std::ranges::any_of(law.triggers, [&](const LawTrigger& one) {
+    const auto has_acted = [&](const LawTrigger& one) {
       const Json& all = statistics_["triggers"];
-      const Json fired = one.trigger < all.size() ? all[one.trigger]["fired_ns"] : Json();
+      const Json fired = one.trigger < all.size() ? all[one.trigger]["first_ns"] : Json();
       return !fired.is_null() && fired.get<std::uint64_t>() + one.after_ns <= evidence_.lasted_ns;
-    });
+    };
+    const bool switched_on = std::ranges::any_of(law.triggers, has_acted);
     std::vector<const LawTerm*> terms;
     for (const LawTerm& term : law.terms)
-      if (term.from_ns <= evidence_.lasted_ns && (term.enabled || switched_on))
+      if (term.from_ns <= evidence_.lasted_ns && (term.enabled || switched_on) &&
+          (!term.set_by || has_acted(*term.set_by)))
         terms.push_back(&term);
     return terms;
   }

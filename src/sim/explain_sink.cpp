@@ -32,6 +32,14 @@ std::string why_not(const RuleProgram& rule, const PacketTrail& trail,
   return part.empty() ? "not the packet that nth or first mean" : "not " + part;
 }
 
+/// Of a rule and what triggers make of it, that which matched is told, else that which holds.
+bool is_told(const RuleProgram& rule, std::uint64_t at_ns, const PacketTrail& trail) {
+  for (const RuleProgram* matched : trail.matched)
+    if (matched->slot == rule.slot)
+      return matched == &rule;
+  return rule.gates.empty() ? rule.variant == 0 : rule.term_at(at_ns).variant == rule.variant;
+}
+
 std::string result_text(const Touch& touch) {
   if (touch.reason == DropReason::kLoss)
     return "drop";
@@ -76,18 +84,20 @@ Json ExplainSink::rules_json(const Departure& departure, const PacketTrail& trai
   if (trail.policy == nullptr)
     return rules;
   for (const RuleProgram& rule : trail.policy->rules) {
+    if (!is_told(rule, departure.key.arrival_ns, trail))
+      continue;
     const bool matched = std::ranges::find(trail.matched, &rule) != trail.matched.end();
     std::string why;
     if (!rule.paths.test(trail.policy->path_of(departure.key.ingress, departure.key.egress)))
       why = "not on this path";
+    else if (matched)
+      why = rule.match ? rule.match->text() : "matches every packet";
     else if (!rule.active_at(departure.key.arrival_ns))
       why = rule.enabled                              ? "its ttl is over"
             : rule.may_apply() && !rule.gates.empty() ? "no trigger has it on"
                                                       : "disabled";
     else if (trail.number == 0)
       why = "the frame cannot be parsed";
-    else if (matched)
-      why = rule.match ? rule.match->text() : "matches every packet";
     else
       why = why_not(rule, trail, departure.bytes);
     rules.push_back({{"rule", rule.name},

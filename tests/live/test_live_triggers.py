@@ -124,3 +124,81 @@ timeline:
     assert wire.cli("heal").returncode == 0
     assert not active("cut") and wire.get("/v1/triggers")[1]["triggers"] == []
     assert wire.cli("trigger", "go", check=False).returncode == 4
+
+
+def test_each_call_and_each_packet(wire):
+    """A call that is made again fires again when what it did is over. Each ping but those that come
+    meanwhile has the next one lost; each firing is an event, and what is too many is counted."""
+    wire.start(PORTS + """rules:
+  - {name: called, enabled: false, impair: [delay: 1ms]}
+  - {name: lost, from: left, enabled: false, match: {proto: icmp}, impair: [loss: all]}
+timeline:
+  - {when: {call: go}, count: 2, for: 500ms, rule: called, enable: true}
+  - {when: {packet: {proto: icmp}, from: left}, again: true, for: 250ms, rule: lost, enable: true}
+""", "--start")
+
+    def triggers():
+        return wire.get("/v1/triggers")[1]["triggers"]
+
+    def fired(which):
+        return [event for event in wire.get("/v1/events")[1]["events"]
+                if event["kind"] == "trigger" and event["when"].startswith(which)]
+
+    assert json.loads(wire.cli("trigger", "go", "--json").stdout)["firings"] == 1
+    assert json.loads(wire.cli("trigger", "go", "--json").stdout)["firings"] == 1, "it is in force"
+    wait_for(lambda: not wire.get("/v1/rules/called")[1]["active"])
+    assert json.loads(wire.cli("trigger", "go", "--json").stdout)["firings"] == 2
+    wait_for(lambda: not wire.get("/v1/rules/called")[1]["active"])
+    assert json.loads(wire.cli("trigger", "go", "--json").stdout)["firings"] == 2, "two in all"
+    assert [event["firing"] for event in fired("call")] == [1, 2]
+    ended = [event for event in wire.get("/v1/events")[1]["events"] if event["kind"] == "end"]
+    assert {(event["rule"], event["by"]) for event in ended} == {("called", "trigger")}
+
+    wire.inside("a", "ping", "-c", 20, "-i", "0.1", "-W", 1, "10.77.0.2", check=False)
+    lost = wire.stats()["rules"]["lost"]["dropped"]
+    firings = triggers()[1]["firings"]
+    assert firings + lost == 20 and 4 <= firings <= 10, (firings, lost)
+    events = fired("packet")
+    assert [event["firing"] for event in events] == list(range(1, firings + 1))
+    assert all(event["packet"]["flow"].startswith("icmp 10.77.0.1") for event in events)
+    times = [event["at_ns"] for event in events]
+    assert all(after - before >= 250_000_000 for before, after in zip(times, times[1:]))
+    assert (times[0], times[-1]) == (triggers()[1]["first_ns"], triggers()[1]["fired_ns"])
+    assert "times, last " in wire.cli("trigger").stdout
+    assert wire.cli("heal").returncode == 0
+    assert law_holds(wire.settle())
+
+
+def test_many_firings_are_counted(wire):
+    """A trigger that fires with every packet tells ten a second; the others are counted with the next."""
+    wire.start(PORTS + """rules:
+  - {name: seen, from: left, match: {proto: icmp}, impair: [delay: 1ns]}
+timeline:
+  - {when: {rule: seen}, again: true, for: 1us, rule: seen, set: {delay: 2ns}}
+""", "--start")
+    wire.inside("a", "ping", "-c", 60, "-i", "0.01", "10.77.0.2")
+    wait_for(lambda: wire.get("/v1/triggers")[1]["triggers"][0]["firings"] == 60)
+    time.sleep(1.1)
+    wire.inside("a", "ping", "-c", 1, "10.77.0.2")
+    told = [event for event in wire.get("/v1/events")[1]["events"] if event["kind"] == "trigger"]
+    assert told[-1]["firing"] == 61 and len(told) <= 21
+    assert len(told) + sum(event["untold"] for event in told) == 61
+
+
+def test_values_that_a_packet_sets(wire):
+    """The third ping has those behind it come 200 ms later, for a second; the rule stays the same."""
+    wire.start(PORTS + """rules:
+  - {name: slow, from: left, match: {proto: icmp}, impair: [delay: 20ms]}
+timeline:
+  - {when: {rule: slow, match: 3}, rule: slow, set: {delay: {time: 200ms}}, for: 1s}
+""", "--start")
+    said = wire.inside("a", "ping", "-c", 12, "-i", "0.25", "10.77.0.2").stdout
+    took = [float(line.split("time=")[1].split()[0]) for line in said.splitlines() if "time=" in line]
+    assert len(took) == 12
+    assert all(20 <= one < 100 for one in took[:3] + took[8:]), took
+    assert all(one >= 200 for one in took[3:6]), took
+    rules = wire.get("/v1/rules")[1]["rules"]
+    assert [(rule["name"], rule["active"], rule["matched"]) for rule in rules] == [("slow", True, 12)]
+    assert wire.stats()["rules"]["slow"]["delay"]["max_ns"] >= 200_000_000
+    assert wire.cli("heal").returncode == 0
+    assert law_holds(wire.settle())

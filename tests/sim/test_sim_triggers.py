@@ -106,7 +106,7 @@ def test_what_never_comes_never_fires(program, some):
     ("when: {packet: {proto: 17x}}, rule: hit, enable: true", "17x"),
     ("when: {link: middle, state: up}, rule: hit, enable: true", "middle"),
     ("when: {link: left, state: away}, rule: hit, enable: true", "down"),
-    ("when: {rule: seen}, rule: hit, set: {loss: 1%}", "a trigger cannot set values"),
+    ("when: {rule: seen}, rule: hit, set: {loss: {burst: 2}}", "burst"),
 ])
 def test_what_is_wrong_is_told(program, entry, told):
     path = program.folder / "wrong.yaml"

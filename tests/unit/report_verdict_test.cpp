@@ -144,7 +144,7 @@ TEST(ReportVerdict, ARuleThatMetNothingFails) {
                       "timeline: [{when: {call: now}, rule: r, enable: true}]");
   triggered.matched(0);
   EXPECT_EQ(triggered.outcome(), Outcome::kPass) << "nobody called";
-  triggered.statistics["triggers"][0]["fired_ns"] = 5;
+  triggered.statistics["triggers"][0]["first_ns"] = 5;
   EXPECT_EQ(triggered.outcome(), Outcome::kFail);
 }
 
