@@ -42,7 +42,7 @@ Engine::Gathered Engine::gather() {
     const Policy& policy = publisher_->current();
     for (std::size_t rule = 0; rule < policy.rules.size(); ++rule) {
       gathered.sum.add_delays(rule, worker.delays_of(policy.rules[rule].slot));
-      if (const auto which = policy.rules[rule].variation)
+      if (const auto which = policy.rules[rule].variation; which && policy.rules[rule].variant == 0)
         gathered.sum.add_variations(rule, worker.variations_of(*which));
     }
   }

@@ -407,8 +407,11 @@ void compile_rule(const RuleSpec& spec, const Scenario& scenario, const CompileR
     }
   }
   take_carriers(spec, policy, rule);
+  // A variant is counted where its rule is.
+  const auto written = static_cast<std::size_t>(
+      std::ranges::count(policy.rules, std::uint16_t{0}, &RuleProgram::variant));
   const std::vector<std::size_t> varying = rules_of_variation(scenario);
-  const auto varies = std::ranges::find(varying, policy.rules.size());
+  const auto varies = std::ranges::find(varying, spec.variant == 0 ? written : written - 1);
   if (varies != varying.end())
     rule.variation = static_cast<std::uint8_t>(varies - varying.begin());
   policy.rules.push_back(std::move(rule));

@@ -88,7 +88,7 @@ class Simulation {
       const std::vector<RuleProgram>& rules = last_policy().rules;
       for (std::size_t rule = 0; rule < rules.size(); ++rule) {
         statistics.add_delays(rule, worker->delays_of(rules[rule].slot));
-        if (const auto which = rules[rule].variation)
+        if (const auto which = rules[rule].variation; which && rules[rule].variant == 0)
           statistics.add_variations(rule, worker->variations_of(*which));
       }
     }

@@ -308,3 +308,21 @@ def test_variation_of_too_many_rules(program, few):
         f"  - {{rule: r{number}, ipdv_p99: 1ms}}\n" for number in range(17))
     refused = program.simulate(scenario, [few.path])
     assert refused.status == 1 and "ipdv of more than 16 rules; at most 16" in refused.stderr
+
+
+def test_variation_of_a_rule_whose_values_a_trigger_sets(program, some):
+    """One count for the rule, before and behind: from 20 to 80 ms is one step; the rule behind it in the
+    list has its own."""
+    scenario = scenario_of(("wan", ["delay: 20ms"], "{sport: 10003}"),
+                           ("lan", ["delay: 1ms"], "{sport: 10004}"), seed=5) + """
+timeline:
+  - {when: {rule: wan, match: 100}, rule: wan, set: {delay: {time: 80ms}}, for: 10s}
+expect:
+  - {rule: wan, ipdv_p50: 0ms}
+  - {rule: lan, ipdv_p99: 0ms}
+"""
+    outcome = judged(program, scenario, [some.path])
+    for rule in ("wan", "lan"):
+        found = outcome.stats["rules"][rule]
+        assert found["ipdv"]["steps"] == found["matched"] - 1 > 1_000
+        assert found["ipdv"]["p99_ns"] == 0
