@@ -24,7 +24,7 @@
 namespace faultline {
 namespace {
 
-using State = Finding::State;
+using State = Precondition::State;
 
 constexpr const char* kHugePages = "/sys/kernel/mm/hugepages/hugepages-2048kB/";
 
@@ -57,9 +57,9 @@ bool can_open(const char* path) {
   return file >= 0;
 }
 
-Finding cores() {
+Precondition cores() {
   const std::vector<unsigned> allowed = allowed_cores();
-  Finding finding{"cores", State::kGood, fmt::format("{} may be used", allowed.size()), {}};
+  Precondition finding{"cores", State::kGood, fmt::format("{} may be used", allowed.size()), {}};
   const std::string isolated = text_of("/sys/devices/system/cpu/isolated");
   finding.found += isolated.empty() ? ", none is isolated" : ", isolated: " + isolated;
   if (allowed.size() < 2) {
@@ -72,7 +72,7 @@ Finding cores() {
   return finding;
 }
 
-Finding clock_finding() {
+Precondition clock_finding() {
   constexpr std::uint64_t kMeasureNs = 100 * kNsPerMs;
   TscClock clock;
   clock.calibrate(kMeasureNs);
@@ -83,11 +83,11 @@ Finding clock_finding() {
   const std::string info = text_of("/proc/cpuinfo");
   const bool steady = info.find("constant_tsc") != std::string::npos &&
                       info.find("nonstop_tsc") != std::string::npos;
-  Finding finding{"clock",
-                  State::kGood,
-                  fmt::format("time-stamp counter at {:.6f} MHz, {:+.3f} ppm off after 100 ms",
-                              clock.ticks_per_second() / 1e6, clock.error_ppm()),
-                  {}};
+  Precondition finding{"clock",
+                       State::kGood,
+                       fmt::format("time-stamp counter at {:.6f} MHz, {:+.3f} ppm off after 100 ms",
+                                   clock.ticks_per_second() / 1e6, clock.error_ppm()),
+                       {}};
   if (!steady) {
     finding.state = State::kMissing;
     finding.found += ", and not said to be constant and non-stop";
@@ -96,10 +96,10 @@ Finding clock_finding() {
   return finding;
 }
 
-Finding huge_pages() {
+Precondition huge_pages() {
   const std::string free = text_of(std::string(kHugePages) + "free_hugepages");
   const std::string all = text_of(std::string(kHugePages) + "nr_hugepages");
-  Finding finding{
+  Precondition finding{
       "huge pages",
       State::kGood,
       fmt::format("{} of {} free, of 2 MB", free.empty() ? "0" : free, all.empty() ? "0" : all),
@@ -111,14 +111,14 @@ Finding huge_pages() {
   return finding;
 }
 
-Finding locked_memory() {
+Precondition locked_memory() {
   rlimit limit{};
   getrlimit(RLIMIT_MEMLOCK, &limit);
   const bool unlimited = limit.rlim_cur == RLIM_INFINITY || may(CAP_IPC_LOCK);
-  Finding finding{"locked memory",
-                  State::kGood,
-                  unlimited ? "unlimited" : fmt::format("{} KiB", limit.rlim_cur >> 10),
-                  {}};
+  Precondition finding{"locked memory",
+                       State::kGood,
+                       unlimited ? "unlimited" : fmt::format("{} KiB", limit.rlim_cur >> 10),
+                       {}};
   if (!unlimited && limit.rlim_cur < (std::uint64_t{32} << 20)) {
     finding.state = State::kNote;
     finding.advice = "ulimit -l 65536: an af_packet queue takes 16 MB";
@@ -126,13 +126,14 @@ Finding locked_memory() {
   return finding;
 }
 
-Finding iommu() {
+Precondition iommu() {
   const std::size_t groups = entries_of("/sys/kernel/iommu_groups").size();
   const bool vfio = access("/dev/vfio/vfio", F_OK) == 0;
-  Finding finding{"IOMMU",
-                  State::kGood,
-                  fmt::format("{} groups, vfio {}", groups, vfio ? "is there" : "is not there"),
-                  {}};
+  Precondition finding{
+      "IOMMU",
+      State::kGood,
+      fmt::format("{} groups, vfio {}", groups, vfio ? "is there" : "is not there"),
+      {}};
   if (groups == 0 || !vfio) {
     finding.state = State::kNote;
     finding.advice = "for driver pci: intel_iommu=on or amd_iommu=on, and modprobe vfio-pci";
@@ -150,12 +151,12 @@ std::vector<std::string> cards_for_us() {
   return cards;
 }
 
-Finding driver(Driver which, bool ready, std::string found, std::string advice) {
+Precondition driver(Driver which, bool ready, std::string found, std::string advice) {
   return {fmt::format("driver {}", driver_name(which)), ready ? State::kGood : State::kMissing,
           std::move(found), ready ? "" : std::move(advice)};
 }
 
-Finding xdp_driver() {
+Precondition xdp_driver() {
   const int probe = socket(44 /* AF_XDP */, SOCK_RAW | SOCK_CLOEXEC, 0);
   if (probe >= 0)
     close(probe);
@@ -167,11 +168,11 @@ Finding xdp_driver() {
 
 }  // namespace
 
-std::vector<Finding> look_at_machine() {
+std::vector<Precondition> look_at_machine() {
   return {cores(), clock_finding(), huge_pages(), locked_memory(), iommu()};
 }
 
-std::vector<Finding> look_at_drivers() {
+std::vector<Precondition> look_at_drivers() {
   const bool packet = may(CAP_NET_RAW) && may(CAP_NET_ADMIN);
   const bool tun = can_open("/dev/net/tun") && may(CAP_NET_ADMIN);
   const std::vector<std::string> cards = cards_for_us();
@@ -193,7 +194,7 @@ std::vector<Finding> look_at_drivers() {
   };
 }
 
-std::vector<Finding> look_at_port(const PortSpec& spec) {
+std::vector<Precondition> look_at_port(const PortSpec& spec) {
   const std::string about = "port " + spec.name;
   const std::string& name = spec.settings.interface;
   const bool has_interface =
@@ -208,7 +209,7 @@ std::vector<Finding> look_at_port(const PortSpec& spec) {
   if (interface.index() == 0)
     return {{about, State::kMissing, fmt::format("interface '{}' does not exist", name),
              "an interface of this network namespace (ip link)"}};
-  std::vector<Finding> findings{
+  std::vector<Precondition> findings{
       {about,
        State::kGood,
        fmt::format("interface '{}', {}, MTU {}, driver {}", name, interface.mac_address(),

@@ -9,7 +9,7 @@
 
 namespace faultline {
 
-struct Finding {
+struct Precondition {
   enum class State : std::uint8_t { kGood, kNote, kMissing };
   std::string about;  ///< "clock", "driver af_xdp", "port left"
   State state = State::kGood;
@@ -17,8 +17,8 @@ struct Finding {
   std::string advice;  ///< what to do; empty when there is nothing to be done
 };
 
-std::vector<Finding> look_at_machine();
-std::vector<Finding> look_at_drivers();
-std::vector<Finding> look_at_port(const PortSpec& spec);
+std::vector<Precondition> look_at_machine();
+std::vector<Precondition> look_at_drivers();
+std::vector<Precondition> look_at_port(const PortSpec& spec);
 
 }  // namespace faultline

@@ -12,7 +12,7 @@ namespace faultline {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using State = Finding::State;
+using State = Precondition::State;
 
 const char* word_of(State state) {
   switch (state) {
@@ -26,9 +26,9 @@ const char* word_of(State state) {
   return "";
 }
 
-Json json_of(const std::vector<Finding>& findings) {
+Json json_of(const std::vector<Precondition>& findings) {
   Json list = Json::array();
-  for (const Finding& each : findings)
+  for (const Precondition& each : findings)
     list.push_back({{"about", each.about},
                     {"state", word_of(each.state)},
                     {"found", each.found},
@@ -36,15 +36,15 @@ Json json_of(const std::vector<Finding>& findings) {
   return list;
 }
 
-void print(const std::vector<Finding>& findings) {
-  for (const Finding& each : findings) {
+void print(const std::vector<Precondition>& findings) {
+  for (const Precondition& each : findings) {
     fmt::print("{:<8} {:<18} {}\n", word_of(each.state), each.about, each.found);
     if (!each.advice.empty())
       fmt::print("{:<28}→ {}\n", "", each.advice);
   }
 }
 
-Finding latency_finding(const Result<OwnLatency>& latency) {
+Precondition latency_finding(const Result<OwnLatency>& latency) {
   if (!latency)
     return {"own latency", State::kMissing, latency.error().front().message, {}};
   return {"own latency",
@@ -58,21 +58,21 @@ Finding latency_finding(const Result<OwnLatency>& latency) {
 }  // namespace
 
 Exit run_doctor(const DoctorOptions& options) {
-  std::vector<Finding> findings = look_at_machine();
-  for (Finding& each : look_at_drivers()) findings.push_back(std::move(each));
+  std::vector<Precondition> findings = look_at_machine();
+  for (Precondition& each : look_at_drivers()) findings.push_back(std::move(each));
   Exit exit = Exit::kDone;
   if (!options.file.empty()) {
     const Loaded loaded = load_scenario(options.file, ScenarioUse::kLive, options.form);
     if (!loaded.scenario)
       return loaded.exit;
-    const std::vector<Finding> drivers = look_at_drivers();
+    const std::vector<Precondition> drivers = look_at_drivers();
     for (const PortSpec& port : loaded.scenario->ports) {
-      std::vector<Finding> found = look_at_port(port);
-      for (const Finding& each : drivers)
+      std::vector<Precondition> found = look_at_port(port);
+      for (const Precondition& each : drivers)
         if (each.state == State::kMissing &&
             each.about == fmt::format("driver {}", driver_name(port.settings.driver)))
           found.push_back({"port " + port.name, State::kMissing, each.found, each.advice});
-      for (Finding& each : found) {
+      for (Precondition& each : found) {
         if (each.state == State::kMissing)
           exit = Exit::kWrong;
         findings.push_back(std::move(each));

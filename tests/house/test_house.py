@@ -148,3 +148,30 @@ def test_functions_are_short():
                     long.append(f"{path}:{start[0]}")
                 start = None
     assert long == []
+
+
+def types_of(text):
+    """Types that a file defines in the project's namespace, those of an unnamed one left out."""
+    unnamed, found = False, []
+    for line in text.splitlines():
+        if line.startswith("namespace {"):
+            unnamed = True
+        elif line == "}  // namespace":
+            unnamed = False
+        defined = re.match(r"(?:struct|class|enum class) (?:alignas\(\d+\) )?(\w+)(?: final)?"
+                           r"(?: : [^{]*)? \{", line)
+        if defined and not unnamed:
+            found.append(defined[1])
+    return found
+
+
+def test_two_types_have_two_names():
+    """Of two of one name the linker takes the functions of one for both, and says nothing."""
+    where = {}
+    for path in sorted([*REPOSITORY.glob("src/**/*.[hc]pp"), *REPOSITORY.glob("drivers/**/*.[hc]pp")]):
+        for name in types_of(path.read_text(encoding="utf-8")):
+            where.setdefault(name, []).append(str(path.relative_to(REPOSITORY)))
+    assert len(where) > 300
+    assert {name: files for name, files in where.items() if len(files) > 1} == {}
+    assert types_of("namespace {\nstruct A {\n}  // namespace\nclass B final : public C {\n"
+                    "enum class D : int {\n") == ["B", "D"]
