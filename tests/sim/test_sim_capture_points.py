@@ -72,7 +72,7 @@ def all_points(program, text, inputs, *options):
 
 
 @pytest.mark.parametrize("name", [
-    pytest.param(name, marks=pytest.mark.long if number % 3 else ())
+    pytest.param(name, marks=pytest.mark.long if number % 6 else ())
     for number, name in enumerate([*MODELS, *CATALOGUE])])
 def test_what_leaves_and_what_is_dropped(program, fixed, mixed, name):
     capture = fixed if name in MODELS else mixed

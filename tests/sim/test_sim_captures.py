@@ -124,7 +124,9 @@ def test_cut_packets_through_everything(program, tmp_path, few):
         assert outcome.stats["ports"]["left"]["rx_bytes"] == count * original
 
 
-@pytest.mark.parametrize("path", captures_in(KEPT), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [pytest.param(path, marks=pytest.mark.long if number % 3 else ())
+                                  for number, path in enumerate(captures_in(KEPT))],
+                         ids=lambda path: path.name)
 def test_kept_capture(program, path):
     """Each capture of tests/captures: unharmed by a rule that does not match, late by one that
     does, or refused by name."""

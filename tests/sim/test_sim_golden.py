@@ -93,7 +93,8 @@ def test_digest_of_the_traffic(mixed):
     assert seen("mixed", mixed.read_bytes()) == expected("mixed")
 
 
-@pytest.mark.parametrize("eighth", range(8))
+@pytest.mark.parametrize("eighth", [pytest.param(eighth, marks=pytest.mark.long if eighth % 3 else ())
+                                    for eighth in range(8)])
 def test_digest_of_compositions(program, mixed, eighth):
     """Everything together, both ways. A few are refused: they would make too many copies."""
     wrong = []

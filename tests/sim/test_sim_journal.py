@@ -57,7 +57,7 @@ def both(program, text, inputs, *options):
 
 
 @pytest.mark.parametrize("name", [
-    pytest.param(name, marks=pytest.mark.long if number % 3 else ())
+    pytest.param(name, marks=pytest.mark.long if number % 6 else ())
     for number, name in enumerate([*MODELS, *CATALOGUE])])
 def test_both_journals_say_the_same(program, fixed, mixed, name):
     wanted, found = both(program, scenario(name, "rule"), [fixed if name in MODELS else mixed])

@@ -64,7 +64,9 @@ SAME = {
 }
 
 
-@pytest.mark.parametrize("case", SAME, ids=[case.replace(" ", "-") for case in SAME])
+@pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.long if number % 3 else ())
+                                  for number, case in enumerate(SAME)],
+                         ids=[case.replace(" ", "-") for case in SAME])
 def test_as_the_timeline_would(program, some, case):
     """Set for 200 ms by a trigger, twice, and by entries of the timeline at those very instants: the
     same packets leave at the same times with the same bytes, and the rules counted the same."""
