@@ -192,7 +192,10 @@ def test_a_victim_follows(wire):
                     return True
             return False
 
-        assert comes_to(0), node.log.read_text()
+        began = comes_to(0)
+        if not began and "ptrace set fp regs failed" in node.log.read_text():
+            pytest.skip("missing: a processor whose registers the user-mode kernel can set")
+        assert began, node.log.read_text()
         wire.enable("me")
         assert comes_to(0.25), node.log.read_text()
         assert wire.cli("heal").returncode == 0
@@ -219,12 +222,12 @@ def test_drift_steps_and_interleaved_mode(wire):
     """Asked four times a second: 50 ppm is 50 ppm, a step comes at its time, and a client that goes
     into interleaved mode stays there."""
     wire.start(scenario({"drifts": "ip: 10.77.0.31", "steps": "ip: 10.77.0.32", "leaves": "ip: 10.77.0.33"},
-                        {"drifts": "drift: 50ppm", "steps": "steps: [{at: 5s, by: -90ms}]",
+                        {"drifts": "drift: 50ppm", "steps": "steps: [{at: 10s, by: -90ms}]",
                          "leaves": "offset: 250ms, drift: 50ppm"}), "--start")
     addresses = ["10.77.0.31", "10.77.0.32", "10.77.0.33"]
     with Server(wire, addresses) as server:
         client = server.follow("f", "10.77.0.2", *addresses[:2], f"{addresses[2]} xleave")
-        time.sleep(14)
+        time.sleep(18)
         client.end()
     right = client.samples("10.77.0.2")
     assert len(right) > 15
