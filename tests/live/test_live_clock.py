@@ -222,16 +222,15 @@ def test_drift_steps_and_interleaved_mode(wire):
     """Asked four times a second: 50 ppm is 50 ppm, a step comes at its time, and a client that goes
     into interleaved mode stays there."""
     wire.start(scenario({"drifts": "ip: 10.77.0.31", "steps": "ip: 10.77.0.32", "leaves": "ip: 10.77.0.33"},
-                        {"drifts": "drift: 50ppm", "steps": "steps: [{at: 25s, by: -90ms}]",
+                        {"drifts": "drift: 50ppm", "steps": "steps: [{at: 5s, by: -90ms}]",
                          "leaves": "offset: 250ms, drift: 50ppm"}), "--start")
     addresses = ["10.77.0.31", "10.77.0.32", "10.77.0.33"]
     with Server(wire, addresses) as server:
         client = server.follow("f", "10.77.0.2", *addresses[:2], f"{addresses[2]} xleave")
-        time.sleep(45)
+        time.sleep(14)
         client.end()
     right = client.samples("10.77.0.2")
-    if len(right) < 100:  # of 180: the control tells nothing
-        pytest.skip("missing: a machine on which chronyd asks as often as it is told")
+    assert len(right) > 15
     assert slope(client.samples(addresses[0])) - slope(right) == pytest.approx(50e-6, abs=10e-6)
     stepped = client.samples(addresses[1])
     exact = statistics.median(off for _, off, _ in right)
