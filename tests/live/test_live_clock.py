@@ -192,10 +192,7 @@ def test_a_victim_follows(wire):
                     return True
             return False
 
-        began = comes_to(0)
-        if not began and "ptrace set fp regs failed" in node.log.read_text():
-            pytest.skip("missing: a processor whose registers the user-mode kernel can set")
-        assert began, node.log.read_text()
+        assert comes_to(0), node.log.read_text()
         wire.enable("me")
         assert comes_to(0.25), node.log.read_text()
         assert wire.cli("heal").returncode == 0
@@ -219,8 +216,8 @@ def slope(samples):
 
 
 def test_drift_steps_and_interleaved_mode(wire):
-    """Asked four times a second: 50 ppm is 50 ppm, a step comes at its time, and a client that goes
-    into interleaved mode stays there."""
+    """Asked 16 times a second: 50 ppm is 50 ppm, a step comes at its time, and a client that goes into
+    interleaved mode stays there."""
     wire.start(scenario({"drifts": "ip: 10.77.0.31", "steps": "ip: 10.77.0.32", "leaves": "ip: 10.77.0.33"},
                         {"drifts": "drift: 50ppm", "steps": "steps: [{at: 5s, by: -90ms}]",
                          "leaves": "offset: 250ms, drift: 50ppm"}), "--start")
@@ -230,15 +227,16 @@ def test_drift_steps_and_interleaved_mode(wire):
         time.sleep(14)
         client.end()
     right = client.samples("10.77.0.2")
-    assert len(right) > 15
+    assert len(right) > 50
     assert slope(client.samples(addresses[0])) - slope(right) == pytest.approx(50e-6, abs=10e-6)
+    assert slope(right) == pytest.approx(0, abs=10e-6)  # both read the machine's clock
     stepped = client.samples(addresses[1])
     exact = statistics.median(off for _, off, _ in right)
     before = [off for _, off, _ in stepped if off > -45 * MS]
-    assert len(before) >= 5
+    assert len(before) >= 15
     assert statistics.median(before) - exact == pytest.approx(0, abs=WITHIN)
     behind = [off for _, off, _ in stepped[len(before):]]
-    assert len(behind) >= 5 and max(behind) < -45 * MS
+    assert len(behind) >= 15 and max(behind) < -45 * MS
     assert statistics.median(behind) - exact == pytest.approx(-90 * MS, abs=WITHIN)
     # The first answer is a basic one, and from then on all are interleaved.
     leaving = client.samples(addresses[2])
