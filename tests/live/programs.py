@@ -43,7 +43,7 @@ class Programs:
                 process.wait(timeout=5)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(timeout=5)
+                process.wait(timeout=60)  # one that writes to a slow disk goes when that has written
 
 
 def calm_rack(nodes):
