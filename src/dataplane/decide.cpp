@@ -230,6 +230,7 @@ void Decide::begin_part(const PerPacket<FrameView>& frames, BurstPart part,
   burst.answer_count = 0;
   burst.egress = policy_ != nullptr ? policy_->paths[part.path_id].egress : 0;
   copy_count_ = 0;
+  asked_witness_ = false;
   reopened_ = false;
   if (set_aside_) {
     for (Resume& resume : parked_) resume.rules = 0;
@@ -267,7 +268,7 @@ void Decide::judge(PerPacket<FrameView>& frames, BurstPart part, JudgedBurst& bu
     follow_plan(path_plans_[part.path_id], 0, all, part.path_id, burst);
   if (copy_count_ > 0) [[unlikely]]
     judge_copies(part.path_id, burst);
-  if (witness_ != nullptr) [[unlikely]] {
+  if (told_witness()) [[unlikely]] {
     part_ = part;
     tell_decided(false, path.ingress, burst);
   }
@@ -511,8 +512,10 @@ void Decide::ask(const RuleProgram& rule, std::size_t index, PathId path_id, con
     if (some.count < alive.count)
       std::copy_n(alive.position.begin() + first, some.count, some.position.begin());
     const Selection& part = some.count < alive.count ? some : alive;
-    if (witness_ != nullptr) [[unlikely]]
+    if (witness_ != nullptr) [[unlikely]] {
       witness_->asks(rule, index, part, asked_, burst);
+      asked_witness_ = true;
+    }
     impairment.decide(impairment.parameters, asked_, burst, part, tally);
     if (impairment.serve != nullptr)
       let_wait(rule, index, path_id, part, burst);

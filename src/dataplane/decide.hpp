@@ -89,6 +89,9 @@ class Decide {
   }
   /// Whether packets' flows are to be known whatever rules ask.
   bool wants_flows() const noexcept { return wants_flows_; }
+  /// Whether a witness was told of the packets that were judged last. One that is not told what
+  /// came in need not know either that nothing befell it.
+  bool told_witness() const noexcept { return asked_witness_ || arrivals_witness_ != nullptr; }
 
   /// Judges by `policy` from now on. The policy must stay alive until another one is adopted.
   void adopt(const Policy& policy, std::uint64_t now_ns) noexcept;
@@ -426,7 +429,8 @@ class Decide {
   Witness* witness_ = nullptr;
   Witness* arrivals_witness_ = nullptr;  ///< the same, if it wants to be told of arrivals
   bool wants_flows_ = false;
-  BurstPart part_{};  ///< judged last
+  bool asked_witness_ = false;  ///< it was told of an impairment that was asked in this part
+  BurstPart part_{};            ///< judged last
 };
 
 }  // namespace faultline

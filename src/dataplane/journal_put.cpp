@@ -14,6 +14,7 @@ void JournalTap::forget_burst() noexcept {
   burst_ = nullptr;
   plain_ = true;
   touched_ = 0;
+  run_.count = 0;
   notes_used_ = answers_used_ = forks_used_ = gone_used_ = edited_last_ = 0;
 }
 
@@ -34,14 +35,6 @@ std::uint64_t* JournalTap::reserve(std::uint64_t words) noexcept {
     policy_told_ = true;
   }
   return place;
-}
-
-void JournalTap::tell_plain(const PerPacket<FrameView>& frames) noexcept {
-  std::uint64_t* place = reserve(notes_used_ * kNoteWords);
-  if (place != nullptr)
-    ring_.commit(put_hits(place, frames));
-  else
-    lose(notes_used_);
 }
 
 void JournalTap::acted() noexcept {
@@ -107,21 +100,42 @@ std::uint64_t* JournalTap::put_flow(std::uint64_t* place, std::uint32_t i) noexc
   return put_record(place, told);
 }
 
+/// What was done to one after the other, as notes say.
+struct JournalTap::Noted {
+  const Note* notes;
+
+  std::uint32_t position(std::uint32_t at) const noexcept { return notes[at].i; }
+  const Note& note(std::uint32_t at) const noexcept { return notes[at]; }
+  bool as_before(std::uint32_t at) const noexcept {
+    return at > 0 && notes[at].delay_ns == notes[at - 1].delay_ns &&
+           notes[at].what() == notes[at - 1].what();
+  }
+};
+
+/// The same to all.
+struct JournalTap::AllAlike {
+  const Run& run;
+  const std::uint8_t* positions = run.position.data();
+
+  std::uint32_t position(std::uint32_t at) const noexcept { return positions[at]; }
+  const Note& note(std::uint32_t) const noexcept { return run.note; }
+  bool as_before(std::uint32_t at) const noexcept { return at > 0; }
+};
+
 /// Everything the loop reads is in locals: what it writes might be any of it.
-std::uint64_t* JournalTap::put_hits(std::uint64_t* place,
+template <typename Hits>
+std::uint64_t* JournalTap::put_hits(std::uint64_t* place, const Hits hits, std::uint32_t count,
                                     const PerPacket<FrameView>& frames) noexcept {
   const JudgedBurst& burst = *burst_;
   const FlowTable& flows = *flows_;
   Flow* const* const burst_flows = burst_flows_->data();
-  const std::uint32_t used = notes_used_;
   const std::uint32_t journal = journal_;
   if (burst.egress != head_.egress || ingress_ != head_.ingress)
     head_told_ = false;
   std::uint64_t head_ns = head_told_ ? head_.arrival_ns : kNever;
   std::uint32_t head_sequence = head_.sequence;
-  for (std::uint32_t at = 0; at < used; ++at) {
-    const Note& note = notes_[at];
-    const std::uint32_t i = note.i;
+  for (std::uint32_t at = 0; at < count; ++at) {
+    const std::uint32_t i = hits.position(at);
     const Flow* flow = burst_flows[i];
     const std::uint32_t sequence = burst.sequence[i];
     if (burst.arrival_ns[i] != head_ns || sequence - head_sequence > UINT8_MAX) [[unlikely]] {
@@ -132,28 +146,41 @@ std::uint64_t* JournalTap::put_hits(std::uint64_t* place,
     if (flow == nullptr || flow->journal != journal) [[unlikely]]
       place = put_flow(place, i);
     const FrameView& frame = frames[i];
-    const std::uint32_t number_of_place =
+    const std::uint64_t number = burst.number[i];
+    const std::uint64_t hash = frame_hash(frame);
+    const std::uint64_t number_of_place =
         flow != nullptr ? flows.place_number(*flow) : kNoFlowPlace;
     // Records in whole words: bytes written one by one could not be read back so soon.
-    if (at > 0 && note.delay_ns == notes_[at - 1].delay_ns && burst.number[i] <= UINT32_MAX &&
-        note.what() == notes_[at - 1].what()) {
+    if (hits.as_before(at) && number <= UINT32_MAX) {
       place[0] = std::uint64_t{static_cast<std::uint8_t>(JournalRecord::kSame)} |
                  std::uint64_t{sequence - head_sequence} << 8 |
-                 std::uint64_t{length_of(frame)} << 16 | std::uint64_t{frame_hash(frame)} << 32;
-      place[1] = number_of_place | burst.number[i] << 32;
+                 std::uint64_t{length_of(frame)} << 16 | hash << 32;
+      place[1] = number_of_place | number << 32;
       place += words_of<JournalSame>();
       continue;
     }
+    const Note& note = hits.note(at);
     place[0] = std::uint64_t{static_cast<std::uint8_t>(JournalRecord::kHit)} |
                std::uint64_t{sequence - head_sequence} << 8 | std::uint64_t{note.step} << 16 |
                std::uint64_t{static_cast<std::uint8_t>(note.reason)} << 24 |
                std::uint64_t{note.slot} << 32 | std::uint64_t{length_of(frame)} << 48;
-    place[1] = frame_hash(frame) | std::uint64_t{number_of_place} << 32;
-    place[2] = burst.number[i];
+    place[1] = hash | number_of_place << 32;
+    place[2] = number;
     place[3] = note.delay_ns;
     place += words_of<JournalHitRecord>();
   }
   return place;
+}
+
+void JournalTap::tell_plain(const PerPacket<FrameView>& frames) noexcept {
+  const std::uint32_t count = notes_used_ + run_.count;
+  std::uint64_t* place = reserve(count * kNoteWords);
+  if (place == nullptr)
+    lose(count);
+  else if (run_.count > 0)
+    ring_.commit(put_hits(place, AllAlike{run_}, count, frames));
+  else
+    ring_.commit(put_hits(place, Noted{notes_.data()}, count, frames));
 }
 
 /// Of a packet, without saying what was done to it.

@@ -43,6 +43,8 @@ void JournalTap::adopted(const Policy& policy) noexcept {
 // --- what befalls packets ------------------------------------------------------------------------
 
 void JournalTap::note(const Note& note) noexcept {
+  if (run_.count > 0) [[unlikely]]
+    write_run_out();
   if (notes_used_ == kNotesMax) {
     lose(note.hits() ? 1 : 0);
     return;
@@ -81,16 +83,54 @@ void JournalTap::judged(const RuleProgram& rule, std::size_t step, const Selecti
                                              burst.time_ns.begin() + first)))
     return;
   if (impairment.edit == nullptr && impairment.answer == nullptr && !serving_ &&
-      !burst.any_marked() && notes_used_ + selection.count <= kNotesMax)
-    note_plain(rule, step, selection, burst);
-  else
+      !burst.any_marked() && notes_used_ + run_.count + selection.count <= kNotesMax) {
+    if (!note_run(rule, step, selection, burst))
+      note_plain(rule, step, selection, burst);
+  } else {
     note_all(rule, step, selection, burst);
+  }
   serving_ = false;
+}
+
+/// Where they are the burst's first, and all of them were delayed by as much; false: they are not.
+bool JournalTap::note_run(const RuleProgram& rule, std::size_t step, const Selection& selection,
+                          const JudgedBurst& burst) noexcept {
+  if (touched_ != 0 || burst.any_dropped() || leaves_time(rule.steps[step].impairment))
+    return false;
+  const std::uint8_t first = selection.position[0];
+  const std::uint64_t delay_ns = burst.time_ns[first] - before_ns_[first];
+  std::uint64_t differs = 0;
+  std::uint64_t touched = 0;
+  for (std::uint32_t turn = 0; turn < selection.count; ++turn) {
+    const std::uint8_t i = selection.position[turn];
+    differs |= (burst.time_ns[i] - before_ns_[i]) ^ delay_ns;
+    touched |= bit(i);
+    run_.position[turn] = i;
+  }
+  if (differs != 0)
+    return false;
+  run_.note.delay_ns = delay_ns;
+  run_.note.impairment = &rule.steps[step].impairment;
+  run_.note.slot = rule.slot;
+  run_.note.step = static_cast<std::uint8_t>(step);
+  run_.count = selection.count;
+  touched_ = touched;
+  return true;
+}
+
+/// As notes, where more befalls the packets.
+void JournalTap::write_run_out() noexcept {
+  for (std::uint32_t at = 0; at < run_.count; ++at) {
+    notes_[notes_used_] = run_.note;
+    notes_[notes_used_++].i = run_.position[at];
+  }
+  run_.count = 0;
 }
 
 /// Where each packet was delayed, dropped or left as it was.
 void JournalTap::note_plain(const RuleProgram& rule, std::size_t step, const Selection& selection,
                             const JudgedBurst& burst) noexcept {
+  write_run_out();
   Note made;
   made.impairment = &rule.steps[step].impairment;
   made.slot = rule.slot;
@@ -145,6 +185,7 @@ void JournalTap::note_all(const RuleProgram& rule, std::size_t step, const Selec
 
 void JournalTap::copied(const RuleProgram& rule, std::size_t step, const JudgedBurst& burst,
                         std::uint8_t of, std::uint8_t copy) noexcept {
+  write_run_out();
   Note* last = nullptr;
   for (std::uint32_t at = 0; at < notes_used_; ++at)
     if (notes_[at].i == of)
@@ -186,18 +227,17 @@ void JournalTap::decided(const JudgedPackets& packets, const JudgedBurst& burst)
   connections_ = packets.connections;
   reopened_ = packets.reopened;
   fields_ = &packets.fields;
-  if (goes_on_) {
-    plain_ = false;
-    return;
-  }
-  plain_ &= aside_ == 0;
+  plain_ &= aside_ == 0 && !goes_on_;
   if (plain_) {
     // All is known already, but for what may be lost on the way out.
-    if (notes_used_ > 0)
+    if (notes_used_ + run_.count > 0)
       tell_plain(*packets.frames);
     forget_burst();
     return;
   }
+  write_run_out();
+  if (goes_on_)
+    return;
   for (std::uint64_t left = touched_ | aside_; left != 0; left &= left - 1) {
     const auto i = static_cast<std::uint32_t>(std::countr_zero(left));
     const FrameView& frame = (*packets.frames)[i];

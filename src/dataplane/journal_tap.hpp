@@ -64,6 +64,15 @@ class JournalTap final : public Witness {
              (flags & ~JournalTouch::kReplaces) != 0;
     }
   };
+  /// The notes of one impairment that did the same to all, not written out: what most bursts of a
+  /// delay are.
+  struct Run {
+    Note note;                ///< the packet's position aside
+    std::uint32_t count = 0;  ///< 0: there is none
+    PerPacket<std::uint8_t> position;
+  };
+  struct Noted;     ///< how put_hits() reads notes,
+  struct AllAlike;  ///< and a run
   struct Answer {
     HoldKey key;
     std::uint16_t slot = 0;
@@ -85,6 +94,9 @@ class JournalTap final : public Witness {
     return static_cast<std::uint16_t>(std::min<std::uint32_t>(frame.length, UINT16_MAX));
   }
   void note(const Note& note) noexcept;
+  bool note_run(const RuleProgram& rule, std::size_t step, const Selection& selection,
+                const JudgedBurst& burst) noexcept;
+  void write_run_out() noexcept;
   void note_plain(const RuleProgram& rule, std::size_t step, const Selection& selection,
                   const JudgedBurst& burst) noexcept;
   void note_all(const RuleProgram& rule, std::size_t step, const Selection& selection,
@@ -92,7 +104,9 @@ class JournalTap final : public Witness {
   std::uint64_t* put_head(std::uint64_t* place, const HoldKey& key) noexcept;
   std::uint64_t* put_flow(std::uint64_t* place, std::uint32_t i) noexcept;
   void tell_plain(const PerPacket<FrameView>& frames) noexcept;
-  std::uint64_t* put_hits(std::uint64_t* place, const PerPacket<FrameView>& frames) noexcept;
+  template <typename Hits>
+  std::uint64_t* put_hits(std::uint64_t* place, Hits hits, std::uint32_t count,
+                          const PerPacket<FrameView>& frames) noexcept;
   std::uint64_t* put_touches(std::uint64_t* place) noexcept;
   std::uint64_t* put_answers(std::uint64_t* place) noexcept;
   std::uint64_t* put_gone(std::uint64_t* place) noexcept;
@@ -131,6 +145,7 @@ class JournalTap final : public Witness {
   PerPacket<bool> before_marked_;
   PerPacket<std::uint32_t> hash_;
   PerPacket<std::uint16_t> length_;
+  Run run_;
   std::array<Note, kNotesMax + 1> notes_;
   std::array<Answer, kAnswersNoted> answers_;
   std::array<Fork, kBurstMax> forks_;

@@ -207,7 +207,7 @@ class Worker {
       if (act_.model().is_on()) [[unlikely]]
         watch_losses(part, mbufs);
       act_on(part, mbufs);
-      if (act_.witness() != nullptr) [[unlikely]]
+      if (decide_.told_witness()) [[unlikely]]
         act_.witness()->acted();
       if (decide_.is_triggered()) [[unlikely]]
         next_instant_ns_ = std::min(next_instant_ns_, burst_.arrival_ns[first]);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -16,6 +17,7 @@ namespace {
 /// A chunk is written when it has grown so large, or when it has waited so long.
 constexpr std::size_t kChunkBytes = std::size_t{16} << 10;
 constexpr std::uint32_t kNapsAChunk = 100;
+constexpr std::size_t kAtOnce = std::size_t{1} << 16;  ///< words
 
 }  // namespace
 
@@ -60,14 +62,13 @@ void JournalWriter::add_names(std::uint64_t generation, const JournalNames& name
   write_chunk({.kind = JournalChunk::kNames}, text);
 }
 
-/// Whether the rings held anything.
-bool JournalWriter::take_all() {
-  bool found = false;
+/// The most words that a ring held.
+std::size_t JournalWriter::take_all() {
+  std::size_t most = 0;
   for (std::size_t worker = 0; worker < ends_.size(); ++worker) {
     WorkerEnd& end = *ends_[worker];
     for (auto words = end.ring.take(); !words.empty(); words = end.ring.take()) {
-      found = true;
-      constexpr std::size_t kAtOnce = std::size_t{1} << 16;
+      most = std::max(most, words.size());
       end.encoder.encode(words);
       end.forgotten.store(end.encoder.forgotten(), std::memory_order_relaxed);
       if (end.encoder.bytes().text().size() >= kChunkBytes)
@@ -76,7 +77,7 @@ bool JournalWriter::take_all() {
         break;
     }
   }
-  return found;
+  return most;
 }
 
 void JournalWriter::write_records(std::size_t worker) {
@@ -128,13 +129,15 @@ void JournalWriter::start() {
   thread_.start("journal", [this] { return turn(); });
 }
 
+/// Whether there is more at once. What is read while it is being written takes lines of memory from
+/// the worker, which then waits for them: what little there is can lie for a nap.
 bool JournalWriter::turn() {
-  const bool found = take_all();
+  const bool much = take_all() >= kAtOnce;
   if (++turns_ >= kNapsAChunk) {
     for (std::size_t worker = 0; worker < ends_.size(); ++worker) write_records(worker);
     turns_ = 0;
   }
-  return found;
+  return much;
 }
 
 void JournalWriter::end() {
@@ -142,7 +145,7 @@ void JournalWriter::end() {
     return;
   ended_ = true;
   thread_.stop();
-  while (take_all()) {
+  while (take_all() > 0) {
   }
   std::uint64_t unfinished = 0;
   for (std::size_t worker = 0; worker < ends_.size(); ++worker) {

@@ -63,7 +63,7 @@ class JournalWriter {
   };
 
   JournalWriter(std::string path, int descriptor, std::size_t workers, std::uint64_t ring_words);
-  bool take_all();
+  std::size_t take_all();
   bool turn();
   void write_records(std::size_t worker);
   void write_chunk(JournalChunkHead head, std::string_view bytes);
