@@ -61,6 +61,7 @@ def memory_kb(wire):
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
 
 
+@pytest.mark.patient
 @pytest.mark.parametrize("name,request_bytes,allowed", HOSTILE, ids=[row[0] for row in HOSTILE])
 def test_hostile_requests_have_their_status(wire, name, request_bytes, allowed):
     """Whatever is said, the answer is one of the right ones, nothing changes, and the next client is

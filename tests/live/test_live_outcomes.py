@@ -43,6 +43,7 @@ def of_the_client(wire, *words):
     return "no answer" if done.returncode == 124 else done.stdout.strip()
 
 
+@pytest.mark.patient
 def test_a_lost_reply_and_a_lost_request_look_the_same(redis):
     """INCR with a time-out of a second, ten of ten times each: no answer; the counter is 1 when the
     reply was lost and 0 when the request was."""
@@ -63,6 +64,7 @@ def test_a_lost_reply_and_a_lost_request_look_the_same(redis):
     assert law_holds(stats)
 
 
+@pytest.mark.patient
 def test_the_page_tells_what_happens():
     """scripts/trouble does what docs/trouble.md shows, the request that comes after all included."""
     said = subprocess.run([REPOSITORY / "scripts/trouble", "outcomes"], text=True, check=True,

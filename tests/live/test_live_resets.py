@@ -6,6 +6,8 @@ import pytest
 
 from wire import PORTS, law_holds
 
+pytestmark = pytest.mark.patient
+
 SERVER = """
 import socket
 server = socket.create_server(("", 5000))
