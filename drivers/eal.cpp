@@ -6,7 +6,11 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include <fmt/format.h>
+
+#include "base/file.hpp"
 
 namespace faultline {
 namespace {
@@ -19,6 +23,11 @@ void remove_folder() {
 }
 
 }  // namespace
+
+bool huge_pages_free(std::uint64_t bytes_needed) {
+  const FileText file = read_file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", 64);
+  return file.readable && std::strtoull(file.text.c_str(), nullptr, 10) * (2 << 20) >= bytes_needed;
+}
 
 Result<void> start_eal(const EalSettings& settings) {
   // Logical cores are numbered by us and laid on the machine's: main and worker may share one.

@@ -21,6 +21,8 @@ struct EalSettings {
 
 /// Errors: DPDK's own words cannot be had as text; they go to its log, the problem names the step.
 Result<void> start_eal(const EalSettings& settings);
+/// Whether so much of the machine's memory lies ready in huge pages of 2 MiB.
+bool huge_pages_free(std::uint64_t bytes_needed);
 /// Leaves no file. The process must end soon.
 void stop_eal();
 

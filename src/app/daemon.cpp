@@ -50,11 +50,6 @@ sigset_t block_signals() {
   return set;
 }
 
-bool huge_pages_free(std::uint64_t bytes_needed) {
-  const FileText file = read_file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", 64);
-  return file.readable && std::strtoull(file.text.c_str(), nullptr, 10) * (2 << 20) >= bytes_needed;
-}
-
 /// One worker's thread: what it runs, and where.
 struct LaunchedWorker {
   Publisher* publisher = nullptr;

@@ -17,8 +17,8 @@ namespace faultline {
 struct ProbeOptions {
   std::string from;
   std::string to;
-  std::vector<std::string> cables;  ///< of cabling
-  std::string baseline;             ///< of characterise: FROM,TO
+  std::vector<std::string> cables;    ///< of cabling
+  std::vector<std::string> baseline;  ///< of characterise: from, to; or nothing
   StreamOptions stream;
   double bits_per_second = 0;  ///< instead of frames
   std::uint64_t trial_ns = 0;  ///< of characterise

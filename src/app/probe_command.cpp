@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "app/probe.hpp"
+#include "app/probe_ports.hpp"
 #include "base/seed.hpp"
 #include "base/units.hpp"
 #include "probe/cabling.hpp"
@@ -173,32 +174,10 @@ void show_progress(const StreamProgress& progress) {
              static_cast<double>(progress.elapsed_ns) / 1e9, progress.sent, progress.received);
 }
 
-struct Ports {
-  ProbePort from;
-  ProbePort to;
-};
-
-/// Ports that cannot be opened are told, and the command is refused.
-std::optional<Ports> open_ports(const std::string& from, const std::string& to, bool both,
-                                std::uint32_t bytes, OutputForm form) {
-  Problems problems;
-  Result<ProbePort> sender =
-      ProbePort::open(from, both ? ProbeRole::kBoth : ProbeRole::kSends, bytes);
-  Result<ProbePort> listener = ProbePort::open(to, ProbeRole::kListens, bytes);
-  for (const auto* port : {&sender, &listener})
-    if (!*port)
-      for (Problem problem : port->error()) {
-        problem.file = "faultline";
-        problems.push_back(std::move(problem));
-      }
-  if (problems.empty())
-    return Ports{std::move(*sender), std::move(*listener)};
-  tell(problems, form);
-  return std::nullopt;
-}
-
 Exit tell_refused(Problems problems, OutputForm form) {
-  for (Problem& problem : problems) problem.file = "faultline";
+  for (Problem& problem : problems)
+    if (problem.file.empty())
+      problem.file = "faultline";
   tell(problems, form);
   return Exit::kRefused;
 }
@@ -209,13 +188,15 @@ Exit run_probe(ProbeOptions options) {
   settle_rate(options);
   StreamOptions& stream = options.stream;
   stream.run = draw_run();
-  auto ports = open_ports(options.from, options.to, stream.both, largest(stream), options.form);
+  const ProbeRole sends = stream.both ? ProbeRole::kBoth : ProbeRole::kSends;
+  auto ports =
+      ProbePorts::open({{options.from, sends}, {options.to, ProbeRole::kListens}}, largest(stream));
   if (!ports)
-    return Exit::kRefused;
+    return tell_refused(ports.error(), options.form);
   end_on_signals();
   const bool watched = isatty(STDERR_FILENO) != 0;
   const Result<StreamOutcome> outcome =
-      run_stream(stream, ports->from, ports->to, interrupted,
+      run_stream(stream, (*ports)[0], (*ports)[1], interrupted,
                  watched ? show_progress : std::function<void(const StreamProgress&)>{});
   if (watched)
     fmt::print(stderr, "\r{:60}\r", "");
@@ -245,7 +226,12 @@ Exit run_probe(ProbeOptions options) {
 }
 
 Exit run_cabling(const ProbeOptions& options) {
-  const auto found = find_cables({.interfaces = options.cables, .run = draw_run()});
+  std::vector<ProbePortWish> wishes;
+  for (const std::string& name : options.cables) wishes.push_back({name, ProbeRole::kBoth});
+  const auto ports = ProbePorts::open(wishes, kProbeBytesMin);
+  if (!ports)
+    return tell_refused(ports.error(), options.form);
+  const auto found = find_cables({.run = draw_run()}, ports->all());
   if (!found)
     return tell_refused(found.error(), options.form);
   Json json = Json::array();
@@ -331,32 +317,23 @@ Exit run_characterise(ProbeOptions options) {
   all.stream.run = draw_run();
   settle_rate(options);
   all.frames_per_second_max = options.stream.frames_per_second;
-  const std::uint32_t bytes = largest(options.stream);
-  auto ports = open_ports(options.from, options.to, false, bytes, options.form);
+  std::vector<ProbePortWish> wishes{{options.from, ProbeRole::kSends},
+                                    {options.to, ProbeRole::kListens}};
+  for (const std::string& name : options.baseline)
+    wishes.push_back({name, wishes.size() == 2 ? ProbeRole::kSends : ProbeRole::kListens});
+  auto ports = ProbePorts::open(wishes, largest(options.stream));
   if (!ports)
-    return Exit::kRefused;
-  std::optional<Ports> direct;
-  if (!options.baseline.empty()) {
-    const std::size_t comma = options.baseline.find(',');
-    if (comma == std::string::npos) {
-      fmt::print(stderr, "faultline probe: --baseline is FROM,TO\n");
-      return Exit::kUsage;
-    }
-    auto opened = open_ports(options.baseline.substr(0, comma), options.baseline.substr(comma + 1),
-                             false, bytes, options.form);
-    if (!opened)
-      return Exit::kRefused;
-    direct.emplace(std::move(*opened));
-  }
+    return tell_refused(ports.error(), options.form);
+  std::optional<ProbePair> direct;
+  if (!options.baseline.empty())
+    direct.emplace(ProbePair{(*ports)[2], (*ports)[3]});
   end_on_signals();
   const auto watch = [](const Trial& trial) {
     fmt::print(stderr, "trial: {} bytes at {:.0f} frames/s: {} of {} lost\n", trial.bytes,
                trial.frames_per_second, trial.lost, trial.sent);
   };
   const Result<std::vector<SizeResult>> sizes =
-      characterise(all, {ports->from, ports->to},
-                   direct ? std::optional(ProbePair{direct->from, direct->to}) : std::nullopt,
-                   interrupted, watch);
+      characterise(all, {(*ports)[0], (*ports)[1]}, direct, interrupted, watch);
   if (!sizes)
     return tell_refused(sizes.error(), options.form);
   if (options.form == OutputForm::kJson) {

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <arpa/inet.h>
+
+#include <algorithm>
 #include <cstdio>
 
 #include "app/probe.hpp"
@@ -35,13 +37,17 @@ void read_rate(const std::string& word, ProbeOptions& options) {
   options.stream.frames_per_second = static_cast<double>(*frames);
 }
 
+/// At commas, but for those within braces.
 std::vector<std::string> parts_of(const std::string& text) {
   std::vector<std::string> parts{""};
-  for (const char letter : text)
-    if (letter == ',')
+  int depth = 0;
+  for (const char letter : text) {
+    depth += letter == '{' ? 1 : letter == '}' ? -1 : 0;
+    if (letter == ',' && depth == 0)
       parts.emplace_back();
     else
       parts.back() += letter;
+  }
   return parts;
 }
 
@@ -59,10 +65,15 @@ void read_sizes(const std::string& word, StreamOptions& stream) {
 
 void read_addresses(const std::string& word, ProbeRoute& route) {
   const std::vector<std::string> parts = parts_of(word);
-  if (parts.size() != 2 || inet_pton(AF_INET, parts[0].c_str(), route.from.ip.data()) != 1 ||
-      inet_pton(AF_INET, parts[1].c_str(), route.to.ip.data()) != 1)
-    throw CLI::ValidationError("--addresses",
-                               word + " are no two IPv4 addresses, such as 10.0.0.1,10.0.0.2");
+  const auto are_of = [&](int family) {
+    return parts.size() == 2 && inet_pton(family, parts[0].c_str(), route.from.ip.data()) == 1 &&
+           inet_pton(family, parts[1].c_str(), route.to.ip.data()) == 1;
+  };
+  route.ipv6 = are_of(AF_INET6);
+  if (!route.ipv6 && !are_of(AF_INET))
+    throw CLI::ValidationError("--addresses", word +
+                                                  " are no two addresses of IPv4 or of IPv6, such "
+                                                  "as 10.0.0.1,10.0.0.2 or fd00::1,fd00::2");
 }
 
 bool read_mac(const std::string& word, std::array<std::uint8_t, 6>& mac) {
@@ -100,7 +111,8 @@ void add_form(CLI::App& command, ProbeOptions& options) {
 /// What a stream and the trials of characterise have in common.
 void add_stream(CLI::App& command, ProbeOptions& options) {
   StreamOptions& stream = options.stream;
-  command.add_option("--from", options.from, "where frames are sent: INTERFACE or NETNS/INTERFACE");
+  command.add_option("--from", options.from,
+                     "where frames are sent: INTERFACE, NETNS/INTERFACE or {driver: …}");
   command.add_option("--to", options.to, "where they are to come");
   command
       .add_option("--flows", stream.flows, "how many, each from a UDP port of its own, default 1")
@@ -113,7 +125,7 @@ void add_stream(CLI::App& command, ProbeOptions& options) {
       "frames (1000pps, 5k) or bits (10Mbit) a second, or max");
   command.add_option_function<std::string>(
       "--addresses", [&stream](const std::string& word) { read_addresses(word, stream.route); },
-      "FROM,TO in IPv4, default 198.18.0.1,198.18.0.2");
+      "FROM,TO of IPv4 or IPv6, default 198.18.0.1,198.18.0.2");
   command.add_option_function<std::string>(
       "--macs", [&stream](const std::string& word) { read_macs(word, stream.route); },
       "FROM,TO, default nobody's");
@@ -129,6 +141,24 @@ bool has_ports(const ProbeOptions& options) {
   return false;
 }
 
+/// Sizes that nobody asked for are as small as the route lets them be; others are refused.
+bool fit_sizes(StreamOptions& stream, bool asked) {
+  const std::uint32_t least = least_bytes(stream.route);
+  for (std::uint32_t& bytes : stream.sizes) {
+    if (bytes < least && asked) {
+      fmt::print(stderr, "faultline probe: --size: {} bytes are no room for IPv6; at least {}\n",
+                 bytes, least);
+      return false;
+    }
+    bytes = std::max(bytes, least);
+  }
+  return true;
+}
+
+bool is_ready(ProbeOptions& options, const CLI::App& command) {
+  return has_ports(options) && fit_sizes(options.stream, command.count("--size") > 0);
+}
+
 void set_defaults(ProbeOptions& options) {
   options.stream.frames_per_second = 1'000;
   options.stream.silence_ns = 5 * kNsPerSecond;
@@ -139,7 +169,7 @@ void set_defaults(ProbeOptions& options) {
 
 void add_parts(CLI::App& probe, ProbeOptions& options, Exit& exit) {
   CLI::App* cabling = probe.add_subcommand("cabling", "Say which interface hears which");
-  cabling->add_option("INTERFACE", options.cables, "INTERFACE or NETNS/INTERFACE")
+  cabling->add_option("INTERFACE", options.cables, "INTERFACE, NETNS/INTERFACE or {driver: …}")
       ->required()
       ->expected(2, 64);
   add_form(*cabling, options);
@@ -148,8 +178,14 @@ void add_parts(CLI::App& probe, ProbeOptions& options, Exit& exit) {
   CLI::App* characterise = probe.add_subcommand(
       "characterise", "Throughput and latency by frame size, in the words of RFC 2544");
   add_stream(*characterise, options);
-  characterise->add_option("--baseline", options.baseline,
-                           "FROM,TO: a pair with nothing in between, to be subtracted");
+  characterise->add_option_function<std::string>(
+      "--baseline",
+      [&options](const std::string& word) {
+        options.baseline = parts_of(word);
+        if (options.baseline.size() != 2)
+          throw CLI::ValidationError("--baseline", word + " is not FROM,TO");
+      },
+      "FROM,TO: a pair with nothing in between, to be subtracted");
   add_time(*characterise, "--trial", options.trial_ns, "how long each trial sends, default 2s");
   add_form(*characterise, options);
   characterise->callback([&options, &exit, characterise] {
@@ -157,7 +193,7 @@ void add_parts(CLI::App& probe, ProbeOptions& options, Exit& exit) {
       options.stream.sizes = {64, 128, 256, 512, 1024, 1280, 1518};
     if (characterise->count("--rate") == 0)
       options.stream.frames_per_second = 0;
-    exit = has_ports(options) ? run_characterise(options) : Exit::kUsage;
+    exit = is_ready(options, *characterise) ? run_characterise(options) : Exit::kUsage;
   });
 }
 
@@ -190,7 +226,7 @@ void add_probe(CLI::App& app, ProbeOptions& options, Exit& exit) {
       return;
     if (probe->count("--duration") == 0 && options.stream.count == 0)
       options.stream.duration_ns = 10 * kNsPerSecond;
-    exit = has_ports(options) ? run_probe(options) : Exit::kUsage;
+    exit = is_ready(options, *probe) ? run_probe(options) : Exit::kUsage;
   });
 }
 

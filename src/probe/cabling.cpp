@@ -16,19 +16,14 @@ constexpr std::uint64_t kGapNs = 10'000'000;
 
 class Cabling {
  public:
-  explicit Cabling(const CablingOptions& options)
+  Cabling(const CablingOptions& options, const std::vector<ProbePortPtr>& ports)
       : options_(options),
         // Nobody's addresses: a bridge floods the frames, and no host takes them for its own.
         frames_(options.run, {.from = {.mac = {0x02, 0x66, 0x6C, 0, 0, 1}, .ip = {198, 18, 0, 1}},
-                              .to = {.mac = {0x02, 0x66, 0x6C, 0, 0, 2}, .ip = {198, 18, 0, 2}}}) {}
+                              .to = {.mac = {0x02, 0x66, 0x6C, 0, 0, 2}, .ip = {198, 18, 0, 2}}}),
+        ports_(ports) {}
 
   Result<std::vector<Heard>> find() {
-    for (const std::string& name : options_.interfaces) {
-      Result<ProbePort> port = ProbePort::open(name, ProbeRole::kBoth, kProbeBytesMin);
-      if (!port)
-        return tl::unexpected(std::move(port.error()));
-      ports_.push_back(std::move(*port));
-    }
     heard_.resize(ports_.size() * ports_.size());
     numbers_.resize(heard_.size());
     for (std::uint32_t number = 0; number < options_.frames; ++number)
@@ -50,20 +45,23 @@ class Cabling {
     const std::span<std::uint8_t> frame = frames_.make(
         {.flow = static_cast<std::uint16_t>(from), .number = number, .stamp_ns = monotonic_ns()},
         kProbeBytesMin, bytes);
-    return ports_[from].send({&frame, 1});
+    return ports_[from]->send({&frame, 1});
   }
 
   void listen(std::uint64_t for_ns) {
     const std::uint64_t end_ns = monotonic_ns() + for_ns;
     std::vector<pollfd> waits;
-    for (const ProbePort& port : ports_)
-      waits.push_back({.fd = port.descriptor(), .events = POLLIN, .revents = 0});
+    bool tells = true;
+    for (const ProbePortPtr& port : ports_) {
+      waits.push_back({.fd = port->descriptor(), .events = POLLIN, .revents = 0});
+      tells = tells && port->descriptor() >= 0;
+    }
     for (std::uint64_t now_ns = monotonic_ns(); now_ns < end_ns; now_ns = monotonic_ns()) {
-      const timespec wait{.tv_sec = 0,
-                          .tv_nsec = static_cast<long>(std::min(end_ns - now_ns, kGapNs))};
+      const timespec wait{
+          .tv_sec = 0, .tv_nsec = tells ? static_cast<long>(std::min(end_ns - now_ns, kGapNs)) : 0};
       ppoll(waits.data(), waits.size(), &wait, nullptr);
       for (std::size_t by = 0; by < ports_.size(); ++by)
-        for (const ReceivedFrame& frame : ports_[by].receive()) hear(by, frame);
+        for (const ReceivedFrame& frame : ports_[by]->receive()) hear(by, frame);
     }
   }
 
@@ -84,15 +82,16 @@ class Cabling {
 
   const CablingOptions& options_;
   ProbeFrames frames_;
-  std::vector<ProbePort> ports_;
+  const std::vector<ProbePortPtr>& ports_;
   std::vector<Heard> heard_;                      ///< sender · ports + listener
   std::vector<std::set<std::uint32_t>> numbers_;  ///< likewise
 };
 
 }  // namespace
 
-Result<std::vector<Heard>> find_cables(const CablingOptions& options) {
-  return Cabling(options).find();
+Result<std::vector<Heard>> find_cables(const CablingOptions& options,
+                                       const std::vector<ProbePortPtr>& ports) {
+  return Cabling(options, ports).find();
 }
 
 }  // namespace faultline

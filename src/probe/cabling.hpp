@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "probe/frame.hpp"
+#include "probe/port.hpp"
 
 namespace faultline {
 
@@ -18,13 +19,13 @@ struct Heard {
 };
 
 struct CablingOptions {
-  std::vector<std::string> interfaces;
   std::uint32_t run = 0;
   std::uint32_t frames = 5;  ///< from each
   std::uint64_t linger_ns = 500'000'000;
 };
 
-/// Only pairs of which anything was heard, by sender.
-Result<std::vector<Heard>> find_cables(const CablingOptions& options);
+/// Ports that send and listen. Only pairs of which anything was heard, by sender.
+Result<std::vector<Heard>> find_cables(const CablingOptions& options,
+                                       const std::vector<ProbePortPtr>& ports);
 
 }  // namespace faultline

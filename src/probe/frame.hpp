@@ -1,5 +1,6 @@
-// The probe's frames: UDP over IPv4, with a mark in the payload that says which frame it is and
-// when it was sent. Made and read here; nothing here sends. The mark fits the smallest frame:
+// The probe's frames: UDP over IPv4 or IPv6, with a mark in the payload that says which frame it is
+// and when it was sent. Made and read here; nothing here sends. The mark fits the smallest frame
+// (of IPv4):
 //
 //     magic 2 | flow 2 | number 4 | time 6 | check 4      big-endian, then filling
 //
@@ -21,15 +22,19 @@ inline constexpr std::uint32_t kProbeFlowsMax = 1024;
 
 struct ProbeEnd {
   std::array<std::uint8_t, 6> mac{};
-  std::array<std::uint8_t, 4> ip{};
+  std::array<std::uint8_t, 16> ip{};  ///< of IPv4 the first four
 };
 
 struct ProbeRoute {
   ProbeEnd from;
   ProbeEnd to;
+  bool ipv6 = false;
   std::uint16_t port = 9;  ///< UDP, where frames go; they come from 49152 + flow
   bool backwards = false;  ///< the second direction of two: marked, so that none is mistaken
 };
+
+/// Of the smallest frame, with the card's check.
+std::uint32_t least_bytes(const ProbeRoute& route);
 
 struct ProbeMark {
   std::uint16_t flow = 0;
@@ -54,18 +59,30 @@ class ProbeFrames {
  public:
   ProbeFrames(std::uint32_t run, const ProbeRoute& route);
 
-  /// Writes a frame of `bytes` (with the card's check, which is not written) into `out`, which is
-  /// large enough; returns what was written.
+  /// Writes a frame of `bytes` (at least least_bytes(), with the card's check, which is not
+  /// written) into `out`, which is large enough; returns what was written.
   std::span<std::uint8_t> make(const ProbeMark& mark, std::uint32_t bytes,
                                std::span<std::uint8_t> out) const;
   ProbeReading read(std::span<const std::uint8_t> frame) const;
 
  private:
-  using Headers = std::array<std::uint8_t, 42>;
+  static constexpr std::size_t kHeaderBytesMax = 62;
+  /// All before the payload, in the first bytes.
+  using Headers = std::array<std::uint8_t, kHeaderBytesMax>;
   Headers headers_of(std::uint16_t flow, std::size_t frame_bytes) const;
+  void put_network_header(std::uint8_t* frame, std::size_t frame_bytes) const;
+  std::uint32_t check_of(std::span<const std::uint8_t> frame) const;
+  std::uint16_t udp_checksum(std::span<const std::uint8_t> frame) const;
 
   std::uint32_t run_;
   ProbeRoute route_;
+  // Where things are in a frame.
+  std::size_t address_bytes_;
+  std::size_t addresses_at_;
+  std::size_t udp_at_;
+  std::size_t payload_at_;
+  std::size_t check_at_;
+  std::size_t mark_end_;
 };
 
 /// CRC32C of bytes, begun from `start`.

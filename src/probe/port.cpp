@@ -141,52 +141,32 @@ std::uint64_t stamp_of(msghdr& message) {
   return 0;
 }
 
-}  // namespace
+class Interface final : public ProbePort {
+ public:
+  Interface(const std::string& name, int socket)
+      : ProbePort(name), socket_(socket), buffers_(std::make_unique<Buffers>()) {}
+  ~Interface() override { close(socket_); }
 
-struct ProbePort::Buffers {
-  std::array<std::array<std::uint8_t, kFrameBytesMax>, kBurst> bytes;
-  std::array<std::array<std::uint8_t, 64>, kBurst> control;
-  std::array<iovec, kBurst> parts;
-  std::array<mmsghdr, kBurst> messages;
-  std::array<ReceivedFrame, kBurst> frames;
+  int descriptor() const override { return socket_; }
+  Result<std::size_t> send(std::span<const std::span<std::uint8_t>> frames) override;
+  std::span<const ReceivedFrame> receive() override;
+  std::uint64_t missed() override;
+
+ private:
+  struct Buffers {
+    std::array<std::array<std::uint8_t, kFrameBytesMax>, kBurst> bytes;
+    std::array<std::array<std::uint8_t, 64>, kBurst> control;
+    std::array<iovec, kBurst> parts;
+    std::array<mmsghdr, kBurst> messages;
+    std::array<ReceivedFrame, kBurst> frames;
+  };
+
+  int socket_;
+  std::unique_ptr<Buffers> buffers_;
+  std::uint64_t missed_ = 0;
 };
 
-ProbePort::ProbePort(std::string name, int socket)
-    : name_(std::move(name)), socket_(socket), buffers_(new Buffers) {}
-
-ProbePort::ProbePort(ProbePort&& other) noexcept
-    : name_(std::move(other.name_)),
-      socket_(std::exchange(other.socket_, -1)),
-      buffers_(std::exchange(other.buffers_, nullptr)),
-      missed_(other.missed_) {}
-
-ProbePort::~ProbePort() {
-  delete buffers_;
-  if (socket_ >= 0)
-    close(socket_);
-}
-
-Result<ProbePort> ProbePort::open(const std::string& name, ProbeRole role,
-                                  std::uint32_t frame_bytes) {
-  Visit visit;
-  if (const std::size_t slash = name.find('/'); slash != std::string::npos)
-    if (auto entered = visit.enter(name.substr(0, slash)); !entered)
-      return tl::unexpected(std::move(entered.error()));
-  // Of no protocol, so that it hears nothing before it is tied to its interface.
-  const int socket = ::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (socket < 0)
-    return failure(fmt::format("no packet socket for '{}': {}", name, std::strerror(errno)),
-                   "needs root, or CAP_NET_RAW");
-  ProbePort port(name, socket);
-  const Result<int> index = usable_index(socket, name, frame_bytes);
-  if (!index)
-    return tl::unexpected(index.error());
-  if (auto tied = tie(socket, *index, name, role); !tied)
-    return tl::unexpected(std::move(tied.error()));
-  return port;
-}
-
-Result<std::size_t> ProbePort::send(std::span<const std::span<std::uint8_t>> frames) {
+Result<std::size_t> Interface::send(std::span<const std::span<std::uint8_t>> frames) {
   std::array<iovec, kBurst> parts{};
   std::array<mmsghdr, kBurst> messages{};
   const std::size_t count = std::min(frames.size(), kBurst);
@@ -200,10 +180,10 @@ Result<std::size_t> ProbePort::send(std::span<const std::span<std::uint8_t>> fra
     return static_cast<std::size_t>(sent);
   if (errno == EAGAIN || errno == ENOBUFS || errno == EINTR)
     return std::size_t{0};
-  return failure(fmt::format("interface '{}' takes no frame: {}", name_, std::strerror(errno)));
+  return failure(fmt::format("interface '{}' takes no frame: {}", name(), std::strerror(errno)));
 }
 
-std::span<const ReceivedFrame> ProbePort::receive() {
+std::span<const ReceivedFrame> Interface::receive() {
   Buffers& all = *buffers_;
   for (std::size_t i = 0; i < kBurst; ++i) {
     all.parts[i] = {.iov_base = all.bytes[i].data(), .iov_len = kFrameBytesMax};
@@ -226,13 +206,35 @@ std::span<const ReceivedFrame> ProbePort::receive() {
   return {all.frames.data(), static_cast<std::size_t>(came)};
 }
 
-std::uint64_t ProbePort::missed() {
+std::uint64_t Interface::missed() {
   tpacket_stats statistics{};
   socklen_t size = sizeof statistics;
   // Each look begins the kernel's count anew.
   if (getsockopt(socket_, SOL_PACKET, PACKET_STATISTICS, &statistics, &size) == 0)
     missed_ += statistics.tp_drops;
   return missed_;
+}
+
+}  // namespace
+
+Result<ProbePortPtr> open_interface(const std::string& name, ProbeRole role,
+                                    std::uint32_t frame_bytes) {
+  Visit visit;
+  if (const std::size_t slash = name.find('/'); slash != std::string::npos)
+    if (auto entered = visit.enter(name.substr(0, slash)); !entered)
+      return tl::unexpected(std::move(entered.error()));
+  // Of no protocol, so that it hears nothing before it is tied to its interface.
+  const int socket = ::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (socket < 0)
+    return failure(fmt::format("no packet socket for '{}': {}", name, std::strerror(errno)),
+                   "needs root, or CAP_NET_RAW");
+  auto port = std::make_unique<Interface>(name, socket);
+  const Result<int> index = usable_index(socket, name, frame_bytes);
+  if (!index)
+    return tl::unexpected(index.error());
+  if (auto tied = tie(socket, *index, name, role); !tied)
+    return tl::unexpected(std::move(tied.error()));
+  return port;
 }
 
 }  // namespace faultline

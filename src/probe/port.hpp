@@ -1,11 +1,12 @@
-// A network interface as the probe uses it: a packet socket on it, in whatever network namespace it
-// is. What its frames mean is not here.
+// A port as the probe uses it: where frames go out and come in. What they mean is not here.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -17,7 +18,7 @@ enum class ProbeRole : std::uint8_t { kSends, kListens, kBoth };
 
 struct ReceivedFrame {
   std::span<const std::uint8_t> bytes;
-  std::uint64_t arrival_ns = 0;  ///< CLOCK_MONOTONIC, when the kernel had it
+  std::uint64_t arrival_ns = 0;  ///< CLOCK_MONOTONIC, when it was there
 };
 
 class ProbePort {
@@ -25,32 +26,32 @@ class ProbePort {
   static constexpr std::size_t kBurst = 32;
   static constexpr std::size_t kFrameBytesMax = 9728;
 
-  /// `name`: INTERFACE, or NAMESPACE/INTERFACE with a name as of `ip netns`. The link must be up
-  /// and take frames of `frame_bytes`, with the card's check.
-  static Result<ProbePort> open(const std::string& name, ProbeRole role, std::uint32_t frame_bytes);
-
-  ProbePort(ProbePort&& other) noexcept;
-  ProbePort& operator=(ProbePort&&) = delete;
-  ~ProbePort();
+  explicit ProbePort(std::string name) : name_(std::move(name)) {}
+  virtual ~ProbePort() = default;
+  ProbePort(const ProbePort&) = delete;
+  ProbePort& operator=(const ProbePort&) = delete;
 
   const std::string& name() const { return name_; }
-  int descriptor() const { return socket_; }
+  /// What can be waited for; -1: what has come is only known by looking.
+  virtual int descriptor() const { return -1; }
 
-  /// How many were taken, from the first on: fewer where the interface is busy.
-  Result<std::size_t> send(std::span<const std::span<std::uint8_t>> frames);
+  /// How many were taken, from the first on: fewer where the port is busy.
+  virtual Result<std::size_t> send(std::span<const std::span<std::uint8_t>> frames) = 0;
   /// What has come, at most kBurst; good until the next call.
-  std::span<const ReceivedFrame> receive();
-  /// Frames that came and that this socket had no room for, since it was opened.
-  std::uint64_t missed();
+  virtual std::span<const ReceivedFrame> receive() = 0;
+  /// Frames that came and for which there was no room, since it was opened.
+  virtual std::uint64_t missed() = 0;
 
  private:
-  struct Buffers;
-  ProbePort(std::string name, int socket);
-
   std::string name_;
-  int socket_ = -1;
-  Buffers* buffers_ = nullptr;
-  std::uint64_t missed_ = 0;
 };
+
+using ProbePortPtr = std::unique_ptr<ProbePort>;
+
+/// A network interface: a packet socket on it. `name`: INTERFACE, or NAMESPACE/INTERFACE with a
+/// name as of `ip netns`. The link must be up and take frames of `frame_bytes`, with the card's
+/// check.
+Result<ProbePortPtr> open_interface(const std::string& name, ProbeRole role,
+                                    std::uint32_t frame_bytes);
 
 }  // namespace faultline

@@ -146,6 +146,7 @@ class Stream {
       ways_.push_back(std::make_unique<Way>(options,
                                             ProbeRoute{.from = options.route.to,
                                                        .to = options.route.from,
+                                                       .ipv6 = options.route.ipv6,
                                                        .port = options.route.port,
                                                        .backwards = true},
                                             to, from));
@@ -227,6 +228,9 @@ class Stream {
     if (wait_ns < 50'000)
       return;  // a sleep would take longer
     std::array<pollfd, 2> heard{};
+    for (const auto& way : ways_)
+      if (way->listener().descriptor() < 0)
+        return;  // time passes there whether one looks or not
     for (std::size_t i = 0; i < ways_.size(); ++i)
       heard[i] = {.fd = ways_[i]->listener().descriptor(), .events = POLLIN, .revents = 0};
     const timespec wait{.tv_sec = 0, .tv_nsec = static_cast<long>(wait_ns - 50'000)};

@@ -312,8 +312,8 @@ Result<void> set_time_zero(std::vector<Source>& sources, PolicyChain& policies) 
   return {};
 }
 
-/// Made once and kept: a simulation gives everything back, and DPDK overwrites what is freed, which took
-/// longer than a short simulation.
+/// Made once and kept: a simulation gives everything back, and DPDK overwrites what is freed, which
+/// took longer than a short simulation.
 Result<rte_mempool*> simulated_packets() {
   static const Result<rte_mempool*> pool =
       make_pool("simulation", kSimulatedMbufs, kFrameBytesMax, SOCKET_ID_ANY);

@@ -42,7 +42,7 @@ LIBRARIES = {
 MBUF_OWNERS = ("src/dataplane/act.hpp", "src/dataplane/act_made.hpp",
                "src/dataplane/ethdev_port.hpp", "src/dataplane/mbuf_stock.hpp",
                "src/dataplane/mbufs.hpp",
-               "drivers/packet_socket.cpp",
+               "drivers/packet_socket.cpp", "src/app/probe_device.cpp",
                "drivers/sim.hpp", "drivers/tap.cpp", "drivers/ring.cpp", "src/dataplane/spread.cpp")
 OWNERSHIP = re.compile(r"rte_pktmbuf_(free|clone|copy|prepend|adj|trim)|free_mbufs\(|rte_eth_tx_burst"
                        r"|rte_mempool_put")

@@ -7,10 +7,16 @@ import time
 
 import pytest
 
+from drivers import scenario_of
 from peers import start
+from traffic import wait_for
 from wire import BUILD, PORTS, law_holds, run
 
 RATE = 4000  # frames a second: a fraction of what the machine can
+
+RULES_EVERY_TENTH = """rules:
+  - {name: tenth, from: left, impair: [loss: {model: every, n: 10}]}
+"""
 
 
 def ends(wire):
@@ -50,6 +56,82 @@ def test_losses_and_copies_are_those_of_the_daemon(wire):
     assert back["delay"]["min_ns"] >= 20_000_000 > there["delay"]["min_ns"]
     assert back["delay"]["min_ns"] < 30_000_000
     assert back["pdv"]["max_ns"] == back["delay"]["max_ns"] - back["delay"]["min_ns"]
+
+
+def test_ipv6(wire):
+    """The same by IPv6, both ways: the rules see IPv6, and the smallest frame has room for it."""
+    start(wire, "name: tenth, from: left, match: {dst: \"2001:2::2\", proto: udp, dport: 9}, "
+                "impair: [loss: {model: every, n: 10}]")
+    there, back = probe(wire, "--count", 1000, "--both", "--addresses", "2001:2::1,2001:2::2")
+    stats = wire.settle()
+    assert there["sent"] == back["sent"] == back["received"] == 1000
+    assert there["lost"] == stats["rules"]["tenth"]["dropped"] == 100
+    assert there["sent_bytes"] == 84 * 1000 and there["headers_changed"] == 0
+    left, right = ends(wire)
+    refused = run(BUILD / "faultline", "probe", "--from", left, "--to", right, "--size", "128,83",
+                  "--addresses", "2001:2::1,2001:2::2", check=False)
+    assert refused.returncode == 2 and "at least 84" in refused.stderr
+
+
+def test_ports_of_dpdk(wire):
+    """Shared memory with the daemon at both ends: what is lost is what the daemon dropped, long frames
+    and short ones, both ways."""
+    sockets = [wire.folder / f"{side}.sock" for side in ("left", "right")]
+    wire.start(scenario_of(*(f"driver: memif, role: server, socket: {path}" for path in sockets),
+                           rest=RULES_EVERY_TENTH), "--start")
+    left, right = (f"{{driver: memif, role: client, socket: {path}}}" for path in sockets)
+    done = run(BUILD / "faultline", "probe", "--from", left, "--to", right, "--json", "--both", "--rate",
+               RATE, "--count", 2000, "--size", "64,1518", "--flows", 2)
+    there, back = json.loads(done.stdout)["directions"]
+    stats = wire.settle()
+    assert law_holds(stats)
+    assert there["sent"] == back["sent"] == back["received"] == 2000
+    assert there["lost"] == stats["rules"]["tenth"]["dropped"] == 200
+    assert there["missed"] == there["corrupted"] == back["corrupted"] == 0
+    assert there["from"] == left and there["headers_changed"] == 0
+    heard = json.loads(run(BUILD / "faultline", "probe", "cabling", left, right, "--json").stdout)
+    assert {(one["from"], one["to"]) for one in heard["heard"]} == {(left, right), (right, left)}
+
+
+def test_the_other_end_of_the_memory_goes(wire):
+    """The daemon is killed under a probe that counts: it says so and ends."""
+    sockets = [wire.folder / f"{side}.sock" for side in ("left", "right")]
+    wire.start(scenario_of(*(f"driver: memif, role: server, socket: {path}" for path in sockets),
+                           rest=RULES_EVERY_TENTH), "--start")
+    words = [f"{{driver: memif, role: client, socket: {path}}}" for path in sockets]
+    process = subprocess.Popen([BUILD / "faultline", "probe", "--from", words[0], "--to", words[1],
+                                "--rate", "1000", "--count", "1000000"], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for(lambda: wire.stats()["ledger"]["received"] > 500)
+    wire.stop(signal.SIGKILL)
+    assert "no carrier any more" in process.communicate(timeout=20)[1]
+    assert process.returncode == 4
+
+
+def test_a_port_of_dpdk_and_an_interface(wire):
+    """One end is DPDK's, the other the kernel's, and the cable between them is a veth pair."""
+    run("ip", "-n", wire.namespace("a"), "link", "add", "p0", "type", "veth", "peer", "name", "p1")
+    for end in ("p0", "p1"):
+        run("ip", "-n", wire.namespace("a"), "link", "set", end, "up")
+    port = "{driver: af_packet, interface: p0}"
+    for words in (["--from", port, "--to", "p1"], ["--from", "p1", "--to", port]):
+        done = wire.inside("a", BUILD / "faultline", "probe", *words, "--count", 500, "--json")
+        (way,) = json.loads(done.stdout)["directions"]
+        assert (way["sent"], way["received"], way["missed"]) == (500, 500, 0)
+
+
+@pytest.mark.parametrize("port,status,said", [
+    ("{driver: memif}", 4, "error: port: 'socket' is missing"),
+    ("{driver: memory, socket: x}", 4, "'memory'"),
+    ("{driver: af_packet, interface: p0, mtu: 100}", 4, "too small for frames of 512 bytes"),
+    ("{driver: af_packet, interface: p0, queues: 2}", 4, "2 queues; 1: a probe polls one"),
+    ("{driver: af_packet, interface: gone}", 4, "gone"),
+    ("{driver: af_packet", 4, "error"),
+])
+def test_ports_of_dpdk_that_cannot_be(port, status, said):
+    """Each is told with its place in what was written, and nothing is sent."""
+    done = run(BUILD / "faultline", "probe", "--from", port, "--to", "lo", "--size", "512", check=False)
+    assert done.returncode == status and said in done.stderr, done.stderr
 
 
 def test_order_is_that_of_the_daemon(wire):
@@ -151,8 +233,8 @@ def test_links_and_rights_are_looked_at(wire):
 
 
 @pytest.mark.parametrize("words", [["--rate", "fast"], ["--size", "63"], ["--flows", "0"],
-                                   ["--addresses", "10.0.0.1"], ["--macs", "x,y"],
-                                   ["--count", "0"], []])
+                                   ["--addresses", "10.0.0.1"], ["--addresses", "10.0.0.1,fd00::1"],
+                                   ["--macs", "x,y"], ["--count", "0"], []])
 def test_usage(words):
     """Options that cannot be are usage (2), and so is one interface alone."""
     done = run(BUILD / "faultline", "probe", "--from", "lo", *words, check=False)

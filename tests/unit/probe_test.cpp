@@ -7,6 +7,7 @@
 #include <numeric>
 #include <random>
 
+#include "packet/frame_fields.hpp"
 #include "packet/ones_sum.hpp"
 #include "probe/frame.hpp"
 #include "probe/sequence.hpp"
@@ -133,6 +134,14 @@ ProbeRoute a_route() {
           .to = {.mac = {2, 0, 0, 0, 0, 2}, .ip = {198, 18, 0, 2}}};
 }
 
+ProbeRoute a_route_of_ipv6() {
+  ProbeRoute route = a_route();
+  route.from.ip = {0x20, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  route.to.ip = {0x20, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2};
+  route.ipv6 = true;
+  return route;
+}
+
 TEST(ProbeFrame, CrcIsThatOfRfc3720) {
   std::array<std::uint8_t, 32> bytes{};
   EXPECT_EQ(crc32c(bytes, 0), 0x8A9136AAU);  // 32 bytes of zeros, appendix B.4
@@ -156,6 +165,36 @@ TEST(ProbeFrame, ThereAndBack) {
     EXPECT_EQ(reading.mark.flow, mark.flow);
     EXPECT_EQ(reading.mark.number, mark.number);
     EXPECT_EQ(reading.mark.stamp_ns, mark.stamp_ns);
+  }
+}
+
+TEST(ProbeFrame, ThereAndBackByIpv6) {
+  const ProbeFrames frames(77, a_route_of_ipv6());
+  EXPECT_EQ(least_bytes(a_route()), 64U);
+  EXPECT_EQ(least_bytes(a_route_of_ipv6()), 84U);
+  std::array<std::uint8_t, 1600> buffer{};
+  for (const std::uint32_t bytes : {84U, 85U, 127U, 1518U}) {
+    const auto frame = frames.make({.flow = 3, .number = 7, .stamp_ns = 5}, bytes, buffer);
+    ASSERT_EQ(frame.size(), bytes - 4);
+    FrameFields fields;
+    ASSERT_EQ(parse_frame(frame, bytes - 4, fields), ParseOutcome::kParsed);
+    EXPECT_EQ(fields.key.kind, FlowKind::kIpv6);
+    EXPECT_EQ(fields.key.protocol, 17);
+    EXPECT_EQ(fields.key.source_port, 49'155);
+    EXPECT_EQ(fields.key.destination_port, 9);
+    const std::uint32_t pseudo = ones_sum(frame.subspan(22, 32)) + 17 + (bytes - 4 - 54);
+    EXPECT_EQ(ones_sum(frame.subspan(54), pseudo), 0xFFFF) << "UDP checksum";
+    const ProbeReading reading = frames.read(frame);
+    EXPECT_EQ(reading.fate, ProbeFate::kWhole);
+    EXPECT_FALSE(reading.headers_changed);
+    EXPECT_EQ(reading.mark.flow, 3);
+    EXPECT_EQ(reading.mark.number, 7U);
+    EXPECT_EQ(reading.mark.stamp_ns, 5U);
+    EXPECT_EQ(ProbeFrames(77, a_route()).read(frame).fate, ProbeFate::kForeign);
+    frame[21] = 63;  // hops
+    EXPECT_TRUE(frames.read(frame).headers_changed);
+    frame[70] ^= 1;
+    EXPECT_EQ(frames.read(frame).fate, ProbeFate::kCorrupted);
   }
 }
 
