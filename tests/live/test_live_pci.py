@@ -57,6 +57,8 @@ ip netns exec a ping -c 10 -i 0.2 -W 5 -M do -s 1472 10.77.0.2 | sed 's/^/SLOW /
 sleep 1
 FAULTLINE --socket /tmp/s.sock stats --json | sed 's/^/STATS /'
 kill $daemon; wait $daemon; echo "ENDED $?"
+FAULTLINE probe --from "{driver: pci, address: \"${pci[0]}\"}" --to a/eth0 --both --rate 50pps --count 200 \
+  --size 64,1518 --silence 20s --json | sed 's/^/PROBE /'
 grep HugePages_Free /proc/meminfo | sed 's/^/PAGES /'
 """
 
@@ -72,7 +74,8 @@ pytestmark = [pytest.mark.long,
 ])
 def test_cards_of_a_machine(model, driver, iommu):
     """A card that belongs to the kernel, or to nobody, is refused with what to do. Bound for DPDK it
-    carries pings of full size, delayed and not, and at the end everything is given back."""
+    carries pings of full size, delayed and not, and at the end everything is given back. Then the
+    probe sends from it and hears with it."""
     script = (SCRIPT.replace("FAULTLINED", str(BUILD / "faultlined"))
               .replace("FAULTLINE", str(BUILD / "faultline")).replace("DRIVER", driver))
     output = run_in_machine(script, [("e1000", 0), ("e1000", 1), (model, 0), (model, 1)], iommu)
@@ -93,4 +96,6 @@ def test_cards_of_a_machine(model, driver, iommu):
     assert stats["ledger"]["balanced"] and stats["lateness"]["early"] == 0
     assert stats["rules"]["slow"]["matched"] >= 10
     assert lines("ENDED") == ["0"], output
+    probe = json.loads(lines("PROBE")[0])
+    assert [(way["sent"], way["received"]) for way in probe["directions"]] == [(200, 200)] * 2, output
     assert lines("PAGES")[0].split()[1] == "128", output
