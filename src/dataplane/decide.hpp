@@ -217,6 +217,7 @@ class Decide {
                       WorkerCounters& counters) noexcept;
   void watch_clocks(const PerPacket<FrameView>& frames, BurstPart part,
                     const JudgedBurst& burst) noexcept;
+  void follow_connection(Flow& flow, const ConnectionPlace& connection) noexcept;
   void look_further(const FrameView& frame, std::uint32_t i, const PathProgram& path, Flow& flow,
                     const JudgedBurst& burst) noexcept;
   void follow_plans(BurstPart part, JudgedBurst& burst) noexcept;

@@ -99,11 +99,8 @@ void Decide::look_further(const FrameView& frame, std::uint32_t i, const PathPro
                 {fields_[i], {frame.bytes, frame.available}, path.pair, burst.arrival_ns[i]},
                 path.follows_tcp ? &tcp_[i] : nullptr, &flows_.hints(flow).connection)
           : ConnectionPlace{};
-  if (path.draws_by_connection && connection_[i].number == 1) [[unlikely]] {
-    // What a journal knows of the flow is that it was another connection.
-    reopened_ |= flow.packets > 1;
-    flow.journal = 0;
-  }
+  if (path.draws_by_connection)
+    follow_connection(flow, connection_[i]);
   if (!path.needs_payload)
     return;
   payload_[i].begin();
@@ -111,6 +108,19 @@ void Decide::look_further(const FrameView& frame, std::uint32_t i, const PathPro
     scanner_->prefetch(hints.stream);
     stream_asks_[stream_ask_count_++] = {&flow, hints.stream, static_cast<std::uint8_t>(i)};
   }
+}
+
+/// What a journal knows of the flow is that it was another connection, or the other direction of
+/// one. The packet that began this one may have come by another path.
+void Decide::follow_connection(Flow& flow, const ConnectionPlace& connection) noexcept {
+  const auto now = static_cast<std::uint8_t>(connection.ordinal << 1 |
+                                             (connection.role == Role::kReply ? 1U : 0U));
+  std::uint8_t& told_of = flows_.hints(flow).told_of;
+  if (connection.number != 1 && told_of == now) [[likely]]
+    return;
+  told_of = now;
+  reopened_ |= flow.packets > 1;
+  flow.journal = 0;
 }
 
 /// All of a burst: when the first is searched, what the others need is on its way.

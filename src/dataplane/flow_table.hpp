@@ -36,6 +36,7 @@ struct FlowHints {
   StreamPlace stream;         ///< where that was last, under the flow's plan
   ConnectionHint connection;  ///< where that was last
   bool asks_stream = false;   ///< a rule of the plan searches its stream
+  std::uint8_t told_of = 0;   ///< the low bits of which connection its last packet belonged to
   std::uint16_t losses = 0;   ///< its last packets, one after the other; where a model counts them
 };
 static_assert(sizeof(FlowHints) == 16);
