@@ -194,7 +194,7 @@ class PtpPair:
     def begin(self, seconds=20):
         """Waits until the slave has a master and measures. One that has met a peer delay response in the
         instant in which it took its master ("rogue peer delay response") never measures the path again,
-        with any fault injector or none, in one start of some ten: it is started again."""
+        now and then, also where no rule does anything: it is started again."""
         log = self.wire.folder / f"ptp-a{self.number}.log"
         give_up = time.monotonic() + seconds
         while True:
